@@ -1,0 +1,7 @@
+"""`python -m fastkq` is the command `fastkq`."""
+
+import sys
+
+from fastkq.cli import main
+
+sys.exit(main())

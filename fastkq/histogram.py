@@ -1,0 +1,167 @@
+"""Distinct colors and their pixel counts: what K-means needs to know of an image.
+
+K-means over the distinct colors, weighted by their counts, is K-means over all the pixels: a photo
+of 24 million pixels has 0.2 to 0.7 million colors, and histograms of several images add up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastkq import image_io, kernels
+from fastkq.types import ImageSource, UInt8Array
+
+# Below this many pixels, sorting their codes is faster than a pass over a table of 2^24 counters.
+SORT_LIMIT = 1 << 19
+# Tables of 16 MB, each filled by one thread; more would cost memory and time to add up.
+MAX_SLABS = 4
+GRAY_BLOCK = 1 << 20  # pixels that np.bincount may widen to 8 bytes at a time
+
+
+def _spread_bits() -> NDArray[np.uint32]:
+    values = np.arange(256, dtype=np.uint32)
+    spread = np.zeros(256, np.uint32)
+    for bit in range(8):
+        spread |= ((values >> np.uint32(bit)) & np.uint32(1)) << np.uint32(3 * bit)
+    return np.stack([spread << np.uint32(2), spread << np.uint32(1), spread])
+
+
+# (3, 256): the bits of each channel's value in a color's Morton code, r7 g7 b7 r6 g6 b6 ... b0.
+SPREAD = _spread_bits()
+
+
+def encode_colors(colors: UInt8Array) -> NDArray[np.uint32]:
+    """Return the Morton codes (N,) of colors (N, 3)."""
+    codes: NDArray[np.uint32] = SPREAD[0][colors[:, 0]]
+    codes |= SPREAD[1][colors[:, 1]]
+    codes |= SPREAD[2][colors[:, 2]]
+    return codes
+
+
+def decode_colors(codes: NDArray[np.uint32]) -> UInt8Array:
+    """Return the colors (N, 3) of Morton codes (N,)."""
+    colors = np.empty((len(codes), 3), np.uint8)
+    for channel in range(3):
+        # Halve the gaps between the channel's bits until they are next to each other.
+        bits = (codes >> np.uint32(2 - channel)) & np.uint32(0o11111111)
+        bits = (bits | bits >> np.uint32(2)) & np.uint32(0o03030303)
+        bits = (bits | bits >> np.uint32(4)) & np.uint32(0o00170017)
+        colors[:, channel] = bits | bits >> np.uint32(8)
+    return colors
+
+
+@dataclass(frozen=True, eq=False)
+class ColorHistogram:
+    """The distinct colors of one or more images and the number of pixels having each.
+
+    Attributes
+    ----------
+    codes : (U,) uint32
+        The colors as ascending Morton codes, which group similar colors.
+    counts : (U,) int64
+        The pixels having each color, at least 1.
+
+    Examples
+    --------
+    >>> import fastkq, numpy as np
+    >>> image = np.array([[[9, 9, 9], [9, 9, 9], [200, 0, 0]]], np.uint8)
+    >>> histogram = fastkq.color_histogram(image)
+    >>> histogram.colors.tolist(), histogram.counts.tolist()
+    ([[9, 9, 9], [200, 0, 0]], [2, 1])
+    >>> (histogram + histogram).counts.tolist()
+    [4, 2]
+    """
+
+    codes: NDArray[np.uint32]
+    counts: NDArray[np.int64]
+
+    @cached_property
+    def colors(self) -> UInt8Array:
+        """The distinct colors, (U, 3) uint8; gray images have R = G = B."""
+        return decode_colors(self.codes)
+
+    @property
+    def n_pixels(self) -> int:
+        """How many pixels were counted."""
+        return int(self.counts.sum())
+
+    def __len__(self) -> int:
+        """How many distinct colors there are."""
+        return len(self.codes)
+
+    def __add__(self, other: ColorHistogram) -> ColorHistogram:
+        """Return the histogram of both, as of the images side by side."""
+        if not isinstance(other, ColorHistogram):
+            return NotImplemented
+        codes, inverse = np.unique(np.concatenate([self.codes, other.codes]), return_inverse=True)
+        counts = np.zeros(len(codes), np.int64)
+        counts[inverse[: len(self)]] += self.counts
+        counts[inverse[len(self) :]] += other.counts
+        return ColorHistogram(codes, counts)
+
+    def __repr__(self) -> str:
+        """Sizes, not contents."""
+        return f"ColorHistogram({len(self)} colors, {self.n_pixels} pixels)"
+
+
+def color_histogram(image: ImageSource) -> ColorHistogram:
+    """Count the distinct colors of an image.
+
+    Parameters
+    ----------
+    image : path, bytes, file object, PIL image or (H, W) or (H, W, 3) uint8 array
+        Gray is counted as R = G = B.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        What is not a readable, opaque 8-bit image.
+    """
+    return histogram_of_array(image_io.read_image(image).array)
+
+
+def histogram_of_array(array: UInt8Array) -> ColorHistogram:
+    """Count the distinct colors of a checked (H, W) or (H, W, 3) array."""
+    if array.ndim == 2:
+        return _count_gray(array)
+    pixels = array.reshape(-1, 3)
+    return _count_by_sorting(pixels) if len(pixels) < SORT_LIMIT else _count_by_table(pixels)
+
+
+def _count_gray(array: UInt8Array) -> ColorHistogram:
+    pixels = array.reshape(-1)
+    counts = np.zeros(256, np.int64)
+    for start in range(0, len(pixels), GRAY_BLOCK):
+        counts += np.bincount(pixels[start : start + GRAY_BLOCK], minlength=256)
+    levels = np.flatnonzero(counts)  # the Morton code grows with the level
+    return ColorHistogram(SPREAD.sum(axis=0, dtype=np.uint32)[levels], counts[levels])
+
+
+def _count_by_sorting(pixels: UInt8Array) -> ColorHistogram:
+    codes, counts = np.unique(encode_colors(pixels), return_counts=True)
+    return ColorHistogram(codes, counts.astype(np.int64, copy=False))
+
+
+def _count_by_table(pixels: UInt8Array) -> ColorHistogram:
+    kernel = kernels.histogram
+    n_slabs = min(MAX_SLABS, kernels.compile.n_threads())
+    tables = np.zeros((n_slabs, kernel.N_CODES), np.uint8)
+    carries = np.empty((n_slabs, len(pixels) // n_slabs // kernel.COUNTER_MAX + 2), np.uint32)
+    n_carries = np.zeros(n_slabs, np.int64)
+    kernel.count_colors(pixels, SPREAD, tables, carries, n_carries)
+
+    words = tables.view(np.uint64)
+    starts = np.zeros(kernel.N_CELLS + 1, np.int64)
+    kernel.count_distinct(tables, words, starts[1:])
+    np.cumsum(starts, out=starts)
+    codes = np.empty(starts[-1], np.uint32)
+    counts = np.empty(starts[-1], np.int64)
+    kernel.gather_colors(tables, words, starts, codes, counts)
+    for slab in range(n_slabs):
+        full = np.searchsorted(codes, carries[slab, : n_carries[slab]])
+        counts += kernel.COUNTER_MAX * np.bincount(full, minlength=len(codes))
+    return ColorHistogram(codes, counts)

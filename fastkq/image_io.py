@@ -1,0 +1,244 @@
+"""Images in, files out: the only module that knows imageio and Pillow."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, cast
+
+import numpy as np
+
+from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+# How each format starts. Others that Pillow knows are left out: some run programs (EPS), many are
+# never photos, and a list makes the error for a text file say what is allowed.
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"RIFF....WEBP", "WebP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"BM", "BMP"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+)
+ALLOWED_FORMATS = "JPEG, PNG, WebP, TIFF, BMP and GIF"
+ALLOWED_ARRAYS = "(H, W) gray, (H, W, 3) RGB and opaque (H, W, 4) RGBA of uint8"
+SIGNATURE_BYTES = 12
+MAX_16_BIT = 65535
+
+
+@dataclass(frozen=True, eq=False)
+class InputImage:
+    """An image as the stages take it.
+
+    Attributes
+    ----------
+    array : (H, W) or (H, W, 3) uint8, C order
+    icc_profile : the RGB profile that its values refer to, if it came with one
+    """
+
+    array: UInt8Array
+    icc_profile: bytes | None = None
+
+
+def read_image(source: ImageSource) -> InputImage:
+    """Read an image, turned as its EXIF orientation says.
+
+    Parameters
+    ----------
+    source : path, bytes, file object, PIL image or array
+        Of an animation or a multi-page file, the first image is read. Files of 16 bits a channel
+        are rounded to 8; CMYK and other color models are converted to RGB.
+
+    Raises
+    ------
+    OSError
+        A file cannot be opened.
+    ValueError
+        It is not an image of an allowed format, is damaged, not opaque or has no pixels.
+    TypeError
+        The source or its dtype is not allowed.
+    """
+    if isinstance(source, np.ndarray):
+        return InputImage(_check_array(source))
+    if _is_pillow_image(source):
+        return _convert_pillow_image(source)
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        return _decode(path, _first_bytes(path), path)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data = bytes(source)
+        return _decode(data, data[:SIGNATURE_BYTES], "<bytes>")
+    if hasattr(source, "read"):
+        return read_image(_read_all(cast("BinaryIO", source)))
+    raise TypeError(
+        f"image is a {type(source).__name__}; a path, bytes, a binary file object, a PIL image or "
+        "a NumPy array is allowed"
+    )
+
+
+def _read_all(file: BinaryIO) -> bytes:
+    data = file.read()
+    if not isinstance(data, bytes):
+        raise TypeError(f"image is a file object that gives {type(data).__name__}; open it binary")
+    return data
+
+
+def _first_bytes(path: str) -> bytes:
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path}: no such file")
+    if not os.path.isfile(path):
+        kind = "a directory" if os.path.isdir(path) else "not a regular file"
+        raise IsADirectoryError(f"{path}: is {kind}; an image file is allowed")
+    with open(path, "rb") as file:
+        return file.read(SIGNATURE_BYTES)
+
+
+def _decode(source: str | bytes, start: bytes, name: str) -> InputImage:
+    if not start:
+        raise ValueError(f"{name}: is empty; {ALLOWED_FORMATS} are allowed")
+    if not any(_matches(start, signature) for signature, _ in SIGNATURES):
+        raise ValueError(f"{name}: is no image of a known format; {ALLOWED_FORMATS} are allowed")
+
+    import imageio.v3 as iio  # here, so that importing fastkq does not load it
+
+    try:
+        with iio.imopen(source, "r", plugin="pillow") as file:
+            info = file.metadata(index=0, exclude_applied=False)
+            mode = info["mode"]
+            options = {"mode": _mode_to_read(mode, info), "rotate": True, "writeable_output": False}
+            array = file.read(index=0, **options)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A damaged file makes its decoder raise anything: OSError, SyntaxError, struct.error, ...
+        raise ValueError(f"{name}: cannot be decoded: {_reason(error)}") from error
+    return _finish(array, mode, info, name)
+
+
+def _matches(start: bytes, signature: bytes) -> bool:
+    return len(start) >= len(signature) and all(
+        mine == wanted or wanted == ord(".") for mine, wanted in zip(start, signature, strict=False)
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _is_pillow_image(source: object) -> TypeGuard[PillowImage]:
+    # By name: importing Pillow to compare classes would slow down those who pass arrays.
+    return any(
+        kind.__module__ == "PIL.Image" and kind.__name__ == "Image" for kind in type(source).__mro__
+    )
+
+
+def _convert_pillow_image(image: PillowImage) -> InputImage:
+    from PIL import ImageOps
+
+    mode, info = image.mode, {str(key): value for key, value in image.info.items()}
+    wanted = _mode_to_read(mode, info)
+    turned = ImageOps.exif_transpose(image)
+    return _finish(
+        np.asarray(turned if wanted is None else turned.convert(wanted)), mode, info, "image"
+    )
+
+
+def _mode_to_read(mode: str, info: Mapping[str, Any]) -> str | None:
+    """Return the Pillow mode to convert a mode to; None for one that is read as it is."""
+    if mode.startswith("I"):
+        return None
+    if mode in ("LA", "La"):
+        return "LA"
+    if mode in ("RGBA", "RGBa", "PA") or "transparency" in info:
+        return "RGBA"
+    return {"1": "L", "L": None, "RGB": None}.get(mode, "RGB")
+
+
+def _finish(array: Array, mode: str, info: Mapping[str, Any], name: str) -> InputImage:
+    """Reduce what was decoded to opaque 8-bit gray or RGB."""
+    if mode == "F":
+        raise ValueError(f"{name}: has floating-point pixels; 8 or 16 bits a channel are allowed")
+    if mode.startswith("I"):
+        if np.any(array == info.get("transparency", -1)):
+            raise _not_opaque(name)
+        # Rounded: 65535 -> 255, 257 v -> v. (Mode "I" is int32 that holds 16-bit values.)
+        array = ((np.clip(array, 0, MAX_16_BIT).astype(np.uint32) + 128) // 257).astype(np.uint8)
+    elif array.ndim == 3 and array.shape[2] in (2, 4):
+        array = _drop_opaque_alpha(array, name)
+    profile = info.get("icc_profile")
+    is_rgb = mode in ("RGB", "RGBA", "P") and profile is not None and profile[16:20] == b"RGB "
+    return InputImage(_check_array(array), profile if is_rgb else None)
+
+
+def _drop_opaque_alpha(array: Array, name: str) -> Array:
+    if np.any(array[..., -1] != 255):
+        raise _not_opaque(name)
+    return array[..., 0] if array.shape[2] == 2 else array[..., :3]
+
+
+def _not_opaque(name: str) -> ValueError:
+    return ValueError(f"{name}: has transparent pixels; only opaque images are allowed for now")
+
+
+def _check_array(array: Array) -> UInt8Array:
+    if array.dtype != np.uint8:
+        raise TypeError(f"image has dtype {array.dtype}; allowed are {ALLOWED_ARRAYS}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ValueError(f"image has shape {array.shape}; allowed are {ALLOWED_ARRAYS}")
+    if array.size == 0:
+        raise ValueError(f"image has shape {array.shape}: no pixels")
+    if array.ndim == 3 and array.shape[2] == 4:
+        array = _drop_opaque_alpha(array, "image")
+    array = np.ascontiguousarray(array).view()
+    array.flags.writeable = False  # one type for the kernels, whatever the source
+    return array
+
+
+def check_target(target: str | os.PathLike[str]) -> Path:
+    """Return the path of a PNG file to write, if it can be one.
+
+    Raises
+    ------
+    ValueError, OSError
+        Another suffix, a missing directory, a directory or device in its place.
+    """
+    path = Path(target)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: the target must be a .png file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no directory {path.parent}")
+    if path.exists() and not path.is_file():
+        raise IsADirectoryError(f"{path}: is not a regular file; the target must be one, or new")
+    return path
+
+
+def write_file(target: PathOrFile, data: bytes) -> None:
+    """Write a file so that it is either complete or untouched.
+
+    The data goes to a temporary name beside the target, which is then renamed over it. A file
+    object is simply written to.
+    """
+    if not isinstance(target, (str, os.PathLike)):
+        target.write(data)
+        return
+    path = Path(os.path.realpath(target))  # a link stays a link
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise type(error)(f"{path}: cannot be written: {error.strerror}") from error
+        raise

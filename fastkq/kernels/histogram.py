@@ -1,0 +1,108 @@
+"""Kernels that count the distinct colors of 8-bit RGB pixels, grouped by cell.
+
+Method: one pass over the pixels increments 8-bit counters in a table indexed by the color's Morton
+code (the bits of the channels interleaved), one table a slab of pixels; then the tables are added
+up, cell by cell. Morton order keeps similar colors in one cache line (64 bytes are a cube of 4x4x4
+colors), and 8-bit counters keep the touched part of the table near the core: 46 ms for 24 MP on 2
+threads, where a counting sort of the pixels by cell took 92 ms.
+"""
+
+import numpy as np
+from numba import prange
+
+from fastkq.kernels.compile import kernel
+
+CELL_BITS = 9  # a cell is 8x8x8 colors: the low 3 bits of each channel
+CELL_SIZE = 1 << CELL_BITS
+N_CODES = 1 << 24
+N_CELLS = N_CODES >> CELL_BITS
+N_BLOCKS = 64  # of cells, for the threads
+COUNTER_MAX = 255
+
+
+@kernel(parallel=True)
+def count_colors(
+    pixels,  # (N, 3) uint8, IN
+    spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
+    tables,  # (n_slabs, N_CODES) uint8, INOUT: zero before; counters after
+    carries,  # (n_slabs, >= N_slab / COUNTER_MAX) uint32, OUT: a code for each full counter
+    n_carries,  # (n_slabs,) int64, OUT
+):
+    """Count the pixels of each color, in a table for every slab of pixels."""
+    n_pixels = pixels.shape[0]
+    n_slabs = tables.shape[0]
+    for slab in prange(n_slabs):
+        table = tables[slab]
+        red, green, blue = spread[0], spread[1], spread[2]
+        n_full = 0
+        for i in range(n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs):
+            code = red[pixels[i, 0]] | green[pixels[i, 1]] | blue[pixels[i, 2]]
+            count = table[code]
+            if count == COUNTER_MAX:
+                carries[slab, n_full] = code
+                n_full += 1
+                count = 0  # becomes 1 below: a counter at zero means "no such color"
+            table[code] = count + 1
+        n_carries[slab] = n_full
+
+
+@kernel()
+def add_counters(
+    tables,  # (n_slabs, N_CODES) uint8, IN
+    words,  # (n_slabs, N_CODES / 8) uint64, IN: the same memory, for a fast look at empty cells
+    cell,
+    counters,  # (CELL_SIZE,) uint32, OUT
+):
+    """Add up the counters of a cell; return how many colors it has."""
+    n_words = CELL_SIZE // 8
+    occupied = np.uint64(0)
+    for slab in range(words.shape[0]):
+        for word in range(cell * n_words, (cell + 1) * n_words):
+            occupied |= words[slab, word]
+    if occupied == 0:
+        return 0
+    first = cell * CELL_SIZE
+    counters[:] = 0
+    for slab in range(tables.shape[0]):
+        for low in range(CELL_SIZE):
+            counters[low] += tables[slab, first + low]
+    n_colors = 0
+    for low in range(CELL_SIZE):
+        n_colors += counters[low] != 0
+    return n_colors
+
+
+@kernel(parallel=True)
+def count_distinct(
+    tables,  # (n_slabs, N_CODES) uint8, IN
+    words,  # (n_slabs, N_CODES / 8) uint64, IN: the same memory
+    n_distinct,  # (N_CELLS,) int64, OUT
+):
+    """Count the distinct colors of each cell."""
+    for block in prange(N_BLOCKS):
+        counters = np.empty(CELL_SIZE, np.uint32)
+        for cell in range(N_CELLS * block // N_BLOCKS, N_CELLS * (block + 1) // N_BLOCKS):
+            n_distinct[cell] = add_counters(tables, words, cell, counters)
+
+
+@kernel(parallel=True)
+def gather_colors(
+    tables,  # (n_slabs, N_CODES) uint8, IN
+    words,  # (n_slabs, N_CODES / 8) uint64, IN: the same memory
+    starts,  # (N_CELLS + 1,) int64, IN: where each cell's colors start
+    codes,  # (U,) uint32, OUT: ascending
+    counts,  # (U,) int64, OUT: without the carries
+):
+    """List the distinct colors and the sums of their counters."""
+    for block in prange(N_BLOCKS):
+        counters = np.empty(CELL_SIZE, np.uint32)
+        for cell in range(N_CELLS * block // N_BLOCKS, N_CELLS * (block + 1) // N_BLOCKS):
+            i = starts[cell]
+            if i == starts[cell + 1]:
+                continue
+            add_counters(tables, words, cell, counters)
+            for low in range(CELL_SIZE):
+                if counters[low] != 0:
+                    codes[i] = cell * CELL_SIZE + low
+                    counts[i] = counters[low]
+                    i += 1

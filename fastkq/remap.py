@@ -1,0 +1,86 @@
+"""Replace pixels by the labels of their nearest palette entries."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastkq import image_io, kernels
+from fastkq.cells import ColorCells
+from fastkq.histogram import SPREAD, histogram_of_array
+from fastkq.types import ImageSource, UInt8Array
+
+MAX_COLORS = 256
+
+
+def remap(image: ImageSource, palette: ArrayLike) -> UInt8Array:
+    """Label every pixel with its nearest palette entry.
+
+    Parameters
+    ----------
+    image : path, bytes, file object, PIL image or (H, W) or (H, W, 3) uint8 array
+    palette : (K, 3) uint8 array_like
+        1 to 256 colors.
+
+    Returns
+    -------
+    (H, W) uint8
+        Rows of the palette; of equally near entries, the lowest.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        What is not an opaque 8-bit image or such a palette.
+
+    Examples
+    --------
+    >>> import fastkq, numpy as np
+    >>> image = np.array([[[9, 9, 9], [240, 240, 240], [90, 90, 90]]], np.uint8)
+    >>> fastkq.remap(image, [[0, 0, 0], [255, 255, 255]]).tolist()
+    [[0, 1, 0]]
+    """
+    colors = check_palette(palette)
+    array = image_io.read_image(image).array
+    histogram = histogram_of_array(array)
+    labels, _ = ColorCells(histogram).assign(colors)
+    return apply_labels(array, histogram.codes, labels)
+
+
+def check_palette(palette: ArrayLike) -> UInt8Array:
+    """Return a palette as an array (K, 3) uint8, if it is one."""
+    given = np.asarray(palette)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"palette has dtype {given.dtype}; integers from 0 to 255 are allowed")
+    if given.ndim != 2 or given.shape[1] != 3 or not 1 <= len(given) <= MAX_COLORS:
+        raise ValueError(
+            f"palette has shape {given.shape}; (K, 3) is allowed, K from 1 to {MAX_COLORS}"
+        )
+    if given.min() < 0 or given.max() > 255:
+        raise ValueError("palette has values outside 0 to 255")
+    return given.astype(np.uint8)
+
+
+def apply_labels(array: UInt8Array, codes: NDArray[np.uint32], labels: UInt8Array) -> UInt8Array:
+    """Replace each pixel by the label of its color.
+
+    Parameters
+    ----------
+    array : (H, W) or (H, W, 3) uint8
+    codes : (U,) uint32
+        The Morton codes of at least the colors of the image.
+    labels : (U,) uint8
+
+    Returns
+    -------
+    (H, W) uint8
+    """
+    # 16 MB, of which only the pages that hold a color of the image are ever touched.
+    table = np.empty(1 << 24, np.uint8)
+    table[codes] = labels
+    if array.ndim == 2:
+        gray_codes = SPREAD.sum(axis=0, dtype=np.uint32)
+        return np.take(table[gray_codes], array)
+    pixels = array.reshape(-1, 3)
+    result = np.empty(len(pixels), np.uint8)
+    kernels.remap.remap_pixels(pixels, SPREAD, table, result)
+    return result.reshape(array.shape[:2])
