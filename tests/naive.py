@@ -1,0 +1,92 @@
+"""Slow, obvious NumPy twins of the fast functions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def histogram(pixels):
+    """Distinct colors (U, 3) in lexicographic order and their counts (U,)."""
+    return np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+
+
+def morton_code(color):
+    """The bits of R, G and B interleaved, from the highest: r7 g7 b7 r6 ... b0."""
+    bits = "".join(format(int(value), "08b")[i] for i in range(8) for value in color)
+    return int(bits, 2)
+
+
+def distances(points, centers):
+    """Squared distances (N, K), channels added in order, in the dtype of the points."""
+    result = np.zeros((len(points), len(centers)), points.dtype)
+    for channel in range(points.shape[1]):
+        result += (points[:, channel, None] - centers[None, :, channel].astype(points.dtype)) ** 2
+    return result
+
+
+def assign(points, centers):
+    """Labels of the nearest centers (argmin takes the lowest index of equals)."""
+    return distances(points, centers).argmin(axis=1)
+
+
+def accumulate(points, weights, labels, n_clusters):
+    """Each cluster's sum of weight and of weight * point, (K, 1 + C)."""
+    sums = np.zeros((n_clusters, 1 + points.shape[1]))
+    for point, weight, label in zip(points.astype(float), weights, labels, strict=True):
+        sums[label, 0] += weight
+        sums[label, 1:] += weight * point
+    return sums
+
+
+def lloyd(points, weights, centers, max_iter, tol):
+    """K-means without empty clusters; centers keep their dtype."""
+    mean = np.average(points.astype(float), axis=0, weights=weights)
+    variance = np.average((points.astype(float) - mean) ** 2, axis=0, weights=weights).mean()
+    n_iter, shift = 0, np.inf
+    while n_iter < max_iter and shift > tol * variance:
+        sums = accumulate(points, weights, assign(points, centers), len(centers))
+        assert sums[:, 0].min() > 0, "a twin for clusters that stay occupied"
+        updated = (sums[:, 1:] / sums[:, :1]).astype(centers.dtype)
+        shift = ((updated.astype(float) - centers) ** 2).sum()
+        centers = updated
+        n_iter += 1
+    return centers, n_iter
+
+
+def wu_boxes(cells, totals, n_clusters):
+    """Wu's cut by brute force over lists of cells; the means of the boxes (K, 3)."""
+
+    def explained(rows):
+        return (totals[rows, 1:4].sum(axis=0) ** 2).sum() / totals[rows, 0].sum()
+
+    def cut(rows):
+        """The best cut of a box: gain, low half, high half; None for a single cell."""
+        best = None
+        for axis in range(3):
+            for position in range(cells[rows, axis].min(), cells[rows, axis].max()):
+                low = [row for row in rows if cells[row, axis] <= position]
+                high = [row for row in rows if cells[row, axis] > position]
+                gain = explained(low) + explained(high)
+                if best is None or gain > best[0]:
+                    best = gain, low, high
+        return best
+
+    boxes = [list(range(len(cells)))]
+    while len(boxes) < n_clusters:
+        variances = [totals[rows, 4].sum() - explained(rows) if cut(rows) else -1 for rows in boxes]
+        widest = int(np.argmax(variances))
+        if variances[widest] < 0:
+            break
+        _, boxes[widest], high = cut(boxes[widest])
+        boxes.append(high)
+    return np.array([totals[rows, 1:4].sum(axis=0) / totals[rows, 0].sum() for rows in boxes])
+
+
+def pack_rows(labels, bits):
+    """PNG rows: a zero byte, then the indices as bits, the last byte padded with zeros."""
+    rows = []
+    for row in labels:
+        text = "".join(format(int(index), f"0{bits}b") for index in row)
+        text += "0" * (-len(text) % 8)
+        rows.append([0] + [int(text[i : i + 8], 2) for i in range(0, len(text), 8)])
+    return np.array(rows, np.uint8)

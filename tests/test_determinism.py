@@ -1,0 +1,102 @@
+"""The same bytes for the same input: on 1 to 4 threads and under each threading layer."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+import fastkq
+from fastkq.histogram import SORT_LIMIT
+
+# A picture above SORT_LIMIT, so that the histogram is counted by slabs.
+LARGE = """
+import hashlib, io
+import numpy as np
+import fastkq
+rng = np.random.default_rng(0)
+smooth = np.add.outer(np.arange(911) // 7, np.arange(733) // 5)[..., None] * [1, 2, 3]
+image = (smooth + rng.integers(0, 40, (911, 733, 3))).astype(np.uint8)
+"""
+
+
+def digest(*arrays):
+    joined = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+    return hashlib.sha256(joined).hexdigest()
+
+
+@pytest.fixture
+def large_image():
+    names = {}
+    exec(LARGE, names)  # noqa: S102 - the very picture that the subprocess makes
+    image = names["image"]
+    assert image.shape[0] * image.shape[1] > SORT_LIMIT
+    return image
+
+
+@pytest.fixture
+def on_threads():
+    """Run a function on 1 to 4 threads; return its results."""
+    before = numba.get_num_threads()
+    if numba.config.NUMBA_NUM_THREADS < 4:
+        pytest.skip(f"Numba was started with {numba.config.NUMBA_NUM_THREADS} threads")
+
+    def run(function):
+        results = []
+        for n_threads in (1, 2, 3, 4):
+            numba.set_num_threads(n_threads)
+            results.append(function())
+        return results
+
+    yield run
+    numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("init", ["wu", "k-means++", "random"])
+@pytest.mark.parametrize("n_colors", [16, 256])
+def test_quantize_on_any_number_of_threads(large_image, on_threads, init, n_colors):
+    def run():
+        result = fastkq.quantize(large_image, n_colors, init=init, max_iter=5)
+        return digest(result.palette, result.labels), result.inertia, result.n_iter
+
+    assert len(set(on_threads(run))) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_kmeans_on_any_number_of_threads(on_threads, dtype, init):
+    rng = np.random.default_rng(1)
+    points, weights = rng.normal(size=(100_003, 3)).astype(dtype), rng.random(100_003)
+
+    def run():
+        result = fastkq.kmeans(points, 32, sample_weight=weights, init=init, max_iter=5)
+        return digest(result.centers, result.labels), result.inertia, result.n_iter
+
+    assert len(set(on_threads(run))) == 1
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
+def test_files_under_each_threading_layer(large_image, tmp_path, layer):
+    code = LARGE + (
+        "buffer = io.BytesIO()\n"
+        "fastkq.quantize(image, 64, max_iter=5).save(buffer)\n"
+        "print(hashlib.sha256(buffer.getvalue()).hexdigest())\n"
+        "import numba\n"
+        "print(numba.threading_layer())\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_THREADING_LAYER": layer},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "No threading layer could be loaded" in run.stderr:
+        pytest.skip(f"this Numba has no threading layer {layer}")
+    assert run.returncode == 0, run.stderr
+    fastkq.quantize(large_image, 64, max_iter=5).save(tmp_path / "here.png")
+    here = hashlib.sha256((tmp_path / "here.png").read_bytes()).hexdigest()
+    assert run.stdout.split() == [here, layer]

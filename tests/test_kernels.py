@@ -1,0 +1,209 @@
+"""Each kernel against its NumPy twin, on sizes around its blocks and on any number of threads.
+
+The whole file also runs with NUMBA_BOUNDSCHECK=1 and with NUMBA_DISABLE_JIT=1, see
+test_kernel_modes.py.
+"""
+
+import naive
+import numba
+import numpy as np
+import pytest
+
+from fastkq import kernels
+from fastkq.cells import ColorCells
+from fastkq.histogram import (
+    SPREAD,
+    ColorHistogram,
+    _count_by_sorting,
+    _count_by_table,
+    decode_colors,
+    encode_colors,
+)
+from fastkq.kmeans import DensePoints
+from fastkq.remap import apply_labels
+from fastkq.seeding import wu_centers
+
+# Without the compiler, the number of threads only cuts the histogram's slabs.
+THREADS = (1, 3) if numba.config.DISABLE_JIT else (1, 2, 3, 4)
+
+
+@pytest.fixture(params=THREADS)
+def n_threads(request):
+    before = numba.get_num_threads()
+    if request.param > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip(f"Numba was started with {numba.config.NUMBA_NUM_THREADS} threads")
+    numba.set_num_threads(request.param)
+    yield request.param
+    numba.set_num_threads(before)
+
+
+def clustered_pixels(n_pixels, seed=0, spread=20):
+    """Pixels around a few colors, as a photo has them, clipped at black and white."""
+    rng = np.random.default_rng(seed)
+    middles = rng.integers(0, 256, (7, 3))
+    pixels = middles[rng.integers(0, 7, n_pixels)] + rng.normal(0, spread, (n_pixels, 3))
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def histogram_of(pixels):
+    colors, counts = naive.histogram(pixels)
+    codes = np.array([naive.morton_code(color) for color in colors], np.uint32)
+    order = np.argsort(codes)
+    return ColorHistogram(codes[order], counts[order])
+
+
+def test_morton_codes_interleave_bits_and_decode_again():
+    colors = np.array([[0, 0, 0], [255, 255, 255], [1, 2, 4], [200, 100, 50]], np.uint8)
+    codes = encode_colors(colors)
+    assert codes.tolist() == [naive.morton_code(color) for color in colors]
+    assert decode_colors(codes).tolist() == colors.tolist()
+    levels = np.arange(256, dtype=np.uint8)
+    for channel in range(3):
+        one_channel = np.zeros((256, 3), np.uint8)
+        one_channel[:, channel] = levels
+        assert np.array_equal(decode_colors(encode_colors(one_channel)), one_channel)
+
+
+@pytest.mark.parametrize("n_pixels", [1, 2, 3, 1009])
+@pytest.mark.parametrize("count", [_count_by_sorting, _count_by_table])
+def test_histogram_counts_every_color(count, n_pixels, n_threads):
+    pixels = clustered_pixels(n_pixels)
+    expected = histogram_of(pixels)
+    result = count(pixels)
+    assert np.array_equal(result.codes, expected.codes)
+    assert np.array_equal(result.counts, expected.counts)
+
+
+@pytest.mark.parametrize("count", [1, 254, 255, 256, 509, 510, 511, 765, 766, 70_001])
+def test_full_counters_carry(count, n_threads):
+    """8-bit counters restart at 255; counts around its multiples must come out whole."""
+    pixels = np.zeros((count + 5, 3), np.uint8)
+    pixels[:count] = 255, 7, 0
+    pixels[count:] = 255, 7, 1
+    result = _count_by_table(pixels)
+    assert result.colors.tolist() == [[255, 7, 0], [255, 7, 1]]
+    assert result.counts.tolist() == [count, 5]
+
+
+@pytest.mark.parametrize("n_pixels", [1, 63, 64, 65, 997])
+def test_remap_looks_up_every_pixel(n_pixels, n_threads):
+    pixels = clustered_pixels(n_pixels, seed=3)
+    histogram = histogram_of(pixels)
+    labels = np.arange(len(histogram), dtype=np.uint64).astype(np.uint8)
+    result = apply_labels(pixels.reshape(1, -1, 3), histogram.codes, labels)
+    expected = labels[np.searchsorted(histogram.codes, encode_colors(pixels))]
+    assert np.array_equal(result, expected.reshape(1, -1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (255, 1), (256, 2), (257, 3), (1009, 4), (521, 7)])
+@pytest.mark.parametrize("n_clusters", [1, 2, 17])
+def test_dense_assign_equals_its_twin(dtype, shape, n_clusters, n_threads):
+    rng = np.random.default_rng(shape[0])
+    points = rng.normal(size=shape).astype(dtype)
+    centers = points[rng.integers(0, len(points), n_clusters)]  # repeats: ties
+    labels, distances = DensePoints(points, np.ones(len(points))).assign(centers)
+    expected = naive.distances(points, centers)
+    assert np.array_equal(labels, expected.argmin(axis=1))
+    assert np.array_equal(distances, expected.min(axis=1))
+
+
+def test_dense_sums_equal_their_twin(n_threads):
+    rng = np.random.default_rng(1)
+    points, weights = rng.normal(size=(4999, 3)), rng.random(4999)
+    centers = points[:11].copy()
+    sums = DensePoints(points, weights).accumulate(centers)
+    expected = naive.accumulate(points, weights, naive.assign(points, centers), 11)
+    np.testing.assert_allclose(sums, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_dense_sums_of_integers_are_exact(n_threads):
+    points = clustered_pixels(5003).astype(np.float32)
+    weights = np.arange(1, 5004, dtype=float)
+    centers = points[:13].copy()
+    sums = DensePoints(points, weights).accumulate(centers)
+    expected = naive.accumulate(points, weights, naive.assign(points, centers), 13)
+    assert np.array_equal(sums, expected)
+
+
+@pytest.mark.parametrize("spread", [0.5, 3, 20, 80])
+@pytest.mark.parametrize("n_clusters", [1, 2, 5, 64, 256])
+def test_cells_equal_brute_force(spread, n_clusters, n_threads):
+    """The filter drops only centers that lose: labels and sums are those of all distances."""
+    pixels = clustered_pixels(3001, seed=n_clusters, spread=spread)
+    histogram = histogram_of(pixels)
+    rng = np.random.default_rng(5)
+    centers = pixels[rng.integers(0, len(pixels), n_clusters)].astype(np.float32)
+    centers[n_clusters // 2 :] += rng.normal(0, 3, centers[n_clusters // 2 :].shape)
+    labels, sums = ColorCells(histogram).assign(centers)
+    points = histogram.colors.astype(np.float32)
+    expected = naive.assign(points, centers)
+    assert np.array_equal(labels, expected)
+    assert np.array_equal(sums, naive.accumulate(points, histogram.counts, expected, n_clusters))
+
+
+def test_cells_give_ties_to_the_lowest_index(n_threads):
+    """Centers around gray points, at equal distances by symmetry, and each one twice."""
+    grid = np.stack(np.meshgrid(*[np.arange(96, 160, 8, np.uint8)] * 3), axis=-1).reshape(-1, 3)
+    histogram = histogram_of(grid)
+    offsets = np.array([[4, 0, 0], [-4, 0, 0], [0, 4, 0], [0, -4, 0], [0, 0, 4], [0, 0, -4]])
+    centers = np.concatenate([offsets + 128, offsets + 128, offsets + 112]).astype(np.float32)
+    labels, _ = ColorCells(histogram).assign(centers)
+    assert np.array_equal(labels, naive.assign(histogram.colors.astype(np.float32), centers))
+    assert not np.isin(labels, np.arange(6, 12)).any()
+
+
+def test_cells_far_outside_the_cube(n_threads):
+    histogram = histogram_of(clustered_pixels(500))
+    centers = np.array([[1e4, -1e4, 0], [1e4, -1e4, 1], [-1e4, 1e4, 0]], np.float32)
+    labels, _ = ColorCells(histogram).assign(centers)
+    assert np.array_equal(labels, naive.assign(histogram.colors.astype(np.float32), centers))
+
+
+def test_cells_measure_boxes_and_totals(n_threads):
+    histogram = histogram_of(clustered_pixels(2000))
+    cells = ColorCells(histogram)
+    colors = histogram.colors.astype(float)
+    ids = histogram.codes >> 9
+    assert np.array_equal(cells.cell_ids, np.unique(ids))
+    for i, cell in enumerate(cells.cell_ids):
+        inside, counts = colors[ids == cell], histogram.counts[ids == cell]
+        expected = [counts.sum(), *counts @ inside, (counts * (inside**2).sum(axis=1)).sum()]
+        assert cells.totals[i].tolist() == expected
+        assert cells._boxes[i].tolist() == [*inside.min(axis=0), *inside.max(axis=0)]
+
+
+@pytest.mark.parametrize("n_clusters", [1, 2, 3, 9, 40])
+def test_wu_equals_brute_force(n_clusters):
+    cells = ColorCells(histogram_of(clustered_pixels(400, seed=2)))
+    positions = decode_colors(cells.cell_ids).astype(int)
+    result = wu_centers(positions, cells.totals, n_clusters)
+    expected = naive.wu_boxes(positions, cells.totals, n_clusters)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+
+
+def test_wu_gives_no_more_boxes_than_cells():
+    pixels = np.array([[0, 0, 0], [100, 0, 0], [0, 100, 0]], np.uint8)
+    cells = ColorCells(histogram_of(pixels))
+    result = wu_centers(decode_colors(cells.cell_ids), cells.totals, 8)
+    assert sorted(result.tolist()) == sorted(pixels.astype(float).tolist())
+
+
+def test_seeding_trials_equal_their_twin(n_threads):
+    rng = np.random.default_rng(4)
+    points, weights = rng.normal(size=(6007, 3)).astype(np.float32), rng.random(6007)
+    closest = np.full(6007, np.inf)
+    kernels.dense.lower_closest(points, points[0], closest)
+    expected = ((points.astype(float) - points[0]) ** 2).sum(axis=1)
+    np.testing.assert_allclose(closest, expected, rtol=1e-14)
+    trials, partials = points[1:4], np.empty((2, 3))
+    kernels.dense.sum_potentials(points, weights, closest, trials, partials)
+    for trial, potential in zip(trials, partials.sum(axis=0), strict=True):
+        with_trial = np.minimum(expected, ((points.astype(float) - trial) ** 2).sum(axis=1))
+        assert potential == pytest.approx((weights * with_trial).sum(), rel=1e-12)
+
+
+def test_spread_tables_are_disjoint():
+    red, green, blue = SPREAD
+    assert red.max() | green.max() | blue.max() == (1 << 24) - 1
+    assert red.max() & green.max() == red.max() & blue.max() == green.max() & blue.max() == 0

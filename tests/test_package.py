@@ -1,0 +1,138 @@
+"""The shape of the package: its surface, its layers, what importing it costs."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastkq
+
+PACKAGE = Path(fastkq.__file__).parent
+
+# Each module may import from those in lower layers (and the kernels of its own file only).
+LAYERS = [
+    {"_version", "types", "validate"},
+    {"kernels", "metrics", "image_io", "png"},
+    {"seeding"},
+    {"histogram", "kmeans"},
+    {"cells"},
+    {"remap"},
+    {"quantize"},
+    {"warmup", "fastkq"},
+    {"cli"},
+    {"__main__"},
+]
+HEAVY = {"numba", "imageio", "PIL", "deflate"}
+OWNERS = {
+    "numba": {"kernels"},
+    "imageio": {"image_io"},
+    "PIL": {"image_io", "types"},  # types: for the type checker only
+    "deflate": {"png"},
+}
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def stem(path):
+    """The module's name below the package; every kernel file is "kernels"."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return "fastkq" if parts == ("__init__",) else parts[0]
+
+
+def imported(path):
+    """The names of modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "fastkq":
+                yield from (f"fastkq.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def level(name):
+    return next(i for i, layer in enumerate(LAYERS) if name in layer)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    own = stem(path)
+    for name in imported(path):
+        if name.split(".")[0] != "fastkq":
+            continue
+        parts = name.split(".")
+        target = "fastkq" if len(parts) == 1 or parts[1] == "__version__" else parts[1]
+        if own == target == "kernels":
+            assert name in {"fastkq.kernels.compile"} or path.name == "__init__.py"
+        else:
+            assert level(target) < level(own), f"{own} imports {target}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_each_library_has_one_owner(path):
+    for name in imported(path):
+        library = name.split(".")[0]
+        assert stem(path) in OWNERS.get(library, {stem(path)}), f"{path} imports {library}"
+
+
+def test_only_public_names_are_public():
+    modules_inside = {module.name for module in pkgutil.iter_modules(fastkq.__path__)}
+    public = {name for name in vars(fastkq) if not name.startswith("_")}
+    assert public - modules_inside <= set(fastkq.__all__)
+    assert fastkq.__all__ == sorted(fastkq.__all__)
+    for name in fastkq.__all__:
+        assert not inspect.ismodule(getattr(fastkq, name)), name
+
+
+@pytest.mark.parametrize("name", [name for name in fastkq.__all__ if name != "__version__"])
+def test_public_names_are_documented(name):
+    text = inspect.getdoc(getattr(fastkq, name))
+    assert text
+    assert text.splitlines()[0].endswith(".")
+
+
+def test_importing_loads_no_heavy_library():
+    code = (
+        "import sys, fastkq, fastkq.cli\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)))\n"
+        "fastkq.kernels.dense\n"
+        "print('numba' in sys.modules)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["[]", "True"]
+
+
+def test_kernels_have_no_other_attributes():
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = importlib.import_module("fastkq.kernels").nothing
+
+
+def test_kernels_compile_where_no_cache_can_be_written():
+    """Numba raises at decoration there; the decorator falls back to no cache."""
+    code = (
+        "import numba.core.caching as caching\n"
+        "caching.CacheImpl._locator_classes = []\n"
+        "import numba, numpy as np, fastkq\n"
+        "try:\n"
+        "    numba.njit(cache=True)(lambda: 0)\n"
+        "except RuntimeError as error:\n"
+        "    print('refused')\n"
+        "print(fastkq.kmeans(np.array([[0.0], [4.0]]), 1).centers)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout.splitlines() == ["refused", "[[2.]]"], run.stderr
+
+
+def test_the_version_is_one():
+    from importlib.metadata import version
+
+    assert version("fastkq") == fastkq.__version__
