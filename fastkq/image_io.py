@@ -157,7 +157,7 @@ def _mode_to_read(mode: str, info: Mapping[str, Any]) -> str | None:
     """Return the Pillow mode to convert a mode to; None for one that is read as it is."""
     if mode.startswith("I"):
         return None
-    if mode in ("LA", "La"):
+    if mode in ("LA", "La") or (mode == "L" and "transparency" in info):
         return "LA"
     if mode in ("RGBA", "RGBa", "PA") or "transparency" in info:
         return "RGBA"

@@ -1,0 +1,206 @@
+"""The command, run as a process of its own."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fastkq
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "fastkq", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def assert_fails(result, code, *words):
+    """Exit code, nothing on stdout, one line on stderr that has the words."""
+    assert result.returncode == code, result.stderr
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("fastkq: ")
+    for word in words:
+        assert word in line
+
+
+@pytest.fixture
+def photo(tmp_path, images):
+    path = tmp_path / "my photo ü.png"
+    with Image.open(images / "kodim03.png") as image:
+        image.crop((100, 100, 260, 220)).save(path)
+    return path
+
+
+def test_it_writes_beside_the_input_and_prints_one_line(photo, tmp_path):
+    result = run("compress", photo, "-k", 16)
+    target = tmp_path / "my photo ü-fastkq.png"
+    assert (result.returncode, result.stderr) == (0, "")
+    pattern = (
+        rf"{re.escape(str(photo))} -> {re.escape(str(target))}: [\d.]+ kB -> [\d.]+ kB "
+        r"\(\d+% saved\), PSNR \d+\.\d dB, 16 colors, \d+\.\d\d s\n"
+    )
+    assert re.fullmatch(pattern, result.stdout), result.stdout
+    expected = fastkq.compress(photo, tmp_path / "expected.png", 16)
+    assert target.read_bytes() == (tmp_path / "expected.png").read_bytes()
+    assert f"PSNR {expected.psnr:.1f} dB" in result.stdout
+    assert f"{expected.target_bytes / 1000:.1f} kB" in result.stdout
+    with Image.open(target) as image:
+        assert image.mode == "P"
+
+
+def test_default_is_256_colors(photo, tmp_path):
+    assert "256 colors" in run("compress", photo, "-o", tmp_path / "out.png").stdout
+
+
+def test_it_does_not_overwrite_unless_forced(photo, tmp_path):
+    target = tmp_path / "out.png"
+    target.write_bytes(b"mine")
+    assert_fails(run("compress", photo, "-o", target), 1, str(target), "exists", "--force")
+    assert target.read_bytes() == b"mine"
+    assert run("compress", photo, "-o", target, "--force").returncode == 0
+    assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_force_does_not_overwrite_the_source(photo):
+    before = photo.read_bytes()
+    assert_fails(run("compress", photo, "-o", photo, "--force"), 1, "the target is the source")
+    assert photo.read_bytes() == before
+
+
+def test_a_larger_result_says_what_helps(tmp_path):
+    source = tmp_path / "small.jpg"
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((300, 300)).save(source, quality=30)
+    result = run("compress", source)
+    assert result.returncode == 0
+    assert re.search(r"\(\d+% larger\)", result.stdout)
+    assert result.stdout.endswith("larger than its source, fewer colors (-k) make it smaller\n")
+    assert len(result.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "words"),
+    [
+        ("missing.jpg", lambda path: None, ["missing.jpg: no such file"]),
+        ("folder", lambda path: path.mkdir(), ["folder: is a directory", "is allowed"]),
+        (
+            "text.jpg",
+            lambda path: path.write_text("x" * 99),
+            ["no image of a known format", "JPEG"],
+        ),
+        ("empty.png", lambda path: path.touch(), ["empty.png: is empty"]),
+    ],
+)
+def test_a_bad_input_is_one_line_and_exit_code_1(tmp_path, name, make, words):
+    make(tmp_path / name)
+    before = sorted(os.listdir(tmp_path))
+    assert_fails(run("compress", tmp_path / name), 1, *words)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize("target", ["missing/out.png", "out.jpg"])
+def test_a_bad_target_is_one_line_and_exit_code_1(photo, tmp_path, target):
+    assert_fails(run("compress", photo, "-o", tmp_path / target), 1, target)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "COMMAND"),
+        (["unknown"], "invalid choice: 'unknown'"),
+        (["compress"], "source"),
+        (["compress", "a.png", "-k", "0"], "'0' is not an integer from 1 to 256"),
+        (["compress", "a.png", "-k", "257"], "'257' is not an integer from 1 to 256"),
+        (["compress", "a.png", "-k", "many"], "'many' is not an integer from 1 to 256"),
+        (["compress", "a.png", "b.png"], "unrecognized arguments: b.png"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments, words):
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert words in result.stderr
+
+
+def test_version():
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"fastkq {fastkq.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--help"], ["compress", "warmup", "Exit codes: 0 done, 1 an input failed"]),
+        (["compress", "--help"], ["--colors", "--output", "--force", "-fastkq.png"]),
+        (["warmup", "--help"], ["Compile all kernels"]),
+    ],
+)
+def test_help(arguments, words):
+    result = run(*arguments)
+    assert result.returncode == 0
+    for word in words:
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_and_version_load_no_heavy_library(argument):
+    code = (
+        "import sys\n"
+        "from fastkq.cli import main\n"
+        "try:\n"
+        f"    main([{argument!r}])\n"
+        "except SystemExit:\n"
+        "    print({'numba', 'imageio', 'PIL', 'deflate'} & set(sys.modules))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.endswith("set()\n")
+
+
+def test_warmup_tells_a_terminal_that_it_compiles_and_then_does_not(tmp_path, photo):
+    """With an empty cache a terminal user is told why nothing happens; with a full one, or without
+    a terminal, there is nothing to tell.
+    """
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def on_terminal(*arguments):
+        ours, theirs = pty.openpty()
+        result = subprocess.run(
+            [sys.executable, "-m", "fastkq", *map(str, arguments)],
+            env=environment,
+            stderr=theirs,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        os.write(theirs, b"end")
+        told = os.read(ours, 1000).decode()
+        os.close(ours)
+        os.close(theirs)
+        return result.stdout, told
+
+    stdout, told = on_terminal("warmup")
+    assert re.fullmatch(r"kernels ready in \d+\.\d s\n", stdout)
+    assert told.startswith("fastkq: compiling kernels, once on this machine")
+    assert told.count("\n") == 1
+    # The warm-up has compiled all that compressing needs.
+    assert on_terminal("compress", photo)[1] == "end"
+    assert on_terminal("warmup")[1] == "end"
+
+
+def test_nothing_is_told_without_a_terminal(tmp_path, photo):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    result = run("compress", photo, "-k", 2, env=environment)
+    assert (result.returncode, result.stderr) == (0, "")
