@@ -140,7 +140,7 @@ class DensePoints:
     def variance(self) -> float:
         """The mean variance of a channel."""
         one_cluster = np.zeros(len(self.points), np.int32)
-        weight, *sums = self._sum_clusters(one_cluster, 1)[0]
+        weight, *sums = self.sum_clusters(one_cluster, 1)[0]
         mean = np.array(sums) / weight
         spread = 0.0
         for start in range(0, len(self.points), VARIANCE_BLOCK):
@@ -158,7 +158,7 @@ class DensePoints:
     def accumulate(self, centers: Array) -> Array:
         """Return the cluster sums (K, 1 + C) of one assignment to centers."""
         labels, _ = self.assign(centers)
-        return self._sum_clusters(labels, len(centers))
+        return self.sum_clusters(labels, len(centers))
 
     def farthest(self, centers: Array, n_points: int) -> Array:
         """Return the points (n_points, C) that are farthest from their nearest center."""
@@ -166,7 +166,8 @@ class DensePoints:
         distances[self.weights == 0] = -1
         return farthest_points(self.points, distances, n_points)
 
-    def _sum_clusters(self, labels: NDArray[np.int32], n_clusters: int) -> Array:
+    def sum_clusters(self, labels: NDArray[np.int32], n_clusters: int) -> Array:
+        """Return the cluster sums (K, 1 + C) of labels (N,)."""
         partials = np.empty((self._n_chunks, n_clusters, 1 + self.points.shape[1]))
         kernels.dense.accumulate(self.points, self.weights, labels, partials)
         return np.asarray(partials.sum(axis=0))

@@ -75,7 +75,7 @@ def test_opaque_alpha_is_dropped(mode):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_alpha_is_an_error(mode):
     image = Image.fromarray(RGB).convert(mode)
-    image.putalpha(Image.fromarray(np.where(GRAY == GRAY.max(), 254, 255).astype(np.uint8)))
+    image.putalpha(Image.fromarray(np.where(GRAY.max() == GRAY, 254, 255).astype(np.uint8)))
     for source in (encode(image, "PNG"), image):
         with pytest.raises(ValueError, match="transparent pixels; only opaque"):
             read_image(source)
