@@ -215,30 +215,32 @@ def test_bad_targets(photo, tmp_path, name, kind, message):
     assert contents(tmp_path) == before
 
 
-def test_a_write_that_fails_leaves_the_old_file(photo, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (
+            OSError(28, "No space left on device"),
+            OSError,
+            "target.png: cannot be written: No space",
+        ),
+        (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+    ],
+)
+def test_a_write_that_fails_leaves_the_old_file(
+    photo, tmp_path, monkeypatch, error, expected, message
+):
     target = tmp_path / "target.png"
     target.write_bytes(b"old")
     before = contents(tmp_path)
+    replace = os.replace
 
-    def fail(*_):
-        raise OSError(28, "No space left on device")
+    def fail(source, destination):
+        if os.fspath(destination) == os.fspath(target):
+            raise error
+        replace(source, destination)  # Numba's cache
 
     monkeypatch.setattr(image_io.os, "replace", fail)
-    with pytest.raises(OSError, match=r"target.png: cannot be written: No space left"):
-        fastkq.compress(photo, target)
-    assert contents(tmp_path) == before
-
-
-def test_an_interrupted_write_leaves_the_old_file(photo, tmp_path, monkeypatch):
-    target = tmp_path / "target.png"
-    target.write_bytes(b"old")
-    before = contents(tmp_path)
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(image_io.os, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(expected, match=message):
         fastkq.compress(photo, target)
     assert contents(tmp_path) == before
 
