@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,10 +12,13 @@ from fastkq.histogram import ColorHistogram
 from fastkq.kmeans import farthest_points
 from fastkq.types import Array, UInt8Array
 
-CELL_BITS = 9  # of a Morton code: cells of 8x8x8 colors
-PARENT_BITS = 15  # boxes of 32x32x32 colors, 64 cells
-MAX_CHUNKS = 64  # partial sums; fixed by the data, not by the threads
+# Boxes of colors, by the low bits of a Morton code: cells of 8x8x8, then 16x16x16 and 32x32x32.
+CELL_BITS = 9
+PARENT_BITS = 12
+ROOT_BITS = 15
+MAX_CHUNKS = 32  # partial sums; fixed by the data, not by the threads
 COLORS_PER_CHUNK = 2048
+CHUNK_STRIDE = 4
 
 
 def _starts_of_runs(values: Array) -> NDArray[np.int64]:
@@ -22,11 +27,64 @@ def _starts_of_runs(values: Array) -> NDArray[np.int64]:
     return np.concatenate([[0], changes, [len(values)]]).astype(np.int64)
 
 
+class _Boxes:
+    """Boxes of one size around the boxes below them, and the centers that can win in each."""
+
+    def __init__(self, boxes: Array, ids: Array) -> None:
+        """Take the boxes below and, ascending, the id of the box that each belongs to."""
+        starts = _starts_of_runs(ids)
+        first = starts[:-1]
+        self.ids = ids[first]
+        self.parent_of = np.repeat(np.arange(len(first), dtype=np.int32), np.diff(starts))
+        self.boxes = np.concatenate(
+            [
+                np.minimum.reduceat(boxes[:, :3], first),
+                np.maximum.reduceat(boxes[:, 3:], first),
+            ],
+            axis=1,
+        )
+
+    def filter(self, above: _Candidates, parent_of: NDArray[np.int32]) -> _Candidates:
+        """Choose each box's candidates from those of its parent box."""
+        result = _Candidates.empty(len(self.boxes), above.names.shape[1])
+        scratch = np.empty_like(result.names, np.float32)
+        kernels.cells.filter_boxes(self.boxes, parent_of, *above, scratch, *result)
+        return result
+
+
+class _Candidates(NamedTuple):
+    """Lists of centers, one a box, each padded to whole LANES."""
+
+    centers: Array  # (B, 3, W) float32
+    names: NDArray[np.int32]  # (B, W)
+    sizes: NDArray[np.int64]  # (B,)
+
+    @classmethod
+    def empty(cls, n_boxes: int, width: int) -> _Candidates:
+        return cls(
+            np.empty((n_boxes, 3, width), np.float32),
+            np.empty((n_boxes, width), np.int32),
+            np.empty(n_boxes, np.int64),
+        )
+
+    @classmethod
+    def of_all(cls, centers: Array) -> _Candidates:
+        """Return the one list that has every center."""
+        n_centers, lanes = len(centers), kernels.cells.LANES
+        result = cls.empty(1, -(-n_centers // lanes) * lanes)
+        result.centers.fill(kernels.cells.FAR)
+        result.centers[0, :, :n_centers] = centers.T
+        result.names[0] = np.arange(result.names.shape[1])
+        result.sizes[0] = n_centers
+        return result
+
+
 class ColorCells:
     """The colors of a histogram, their cells, and what one Lloyd step needs to know of each cell.
 
     It gives the labels and sums that `DensePoints` over all the pixels gives, at the price of a few
-    distances a distinct color: see `kernels.cells`.
+    distances a distinct color: see `kernels.cells`. It keeps the labels of its last assignment,
+    since the sums of the next differ only by what changes; so it serves one thread at a time.
 
     Attributes
     ----------
@@ -37,35 +95,37 @@ class ColorCells:
     """
 
     def __init__(self, histogram: ColorHistogram) -> None:
-        codes = histogram.codes
-        self.colors = np.ascontiguousarray(histogram.colors.T, np.float32)
+        n_colors, lanes = len(histogram), kernels.cells.LANES
+        self._padded = np.zeros((3, n_colors + lanes), np.float32)
+        self.colors = self._padded[:, :n_colors]
+        kernels.histogram.decode_colors(histogram.codes, self._padded)
         self.weights = histogram.counts.astype(np.float64)
-        self._starts = _starts_of_runs(codes >> np.uint32(CELL_BITS))
-        self._max_size = int(np.diff(self._starts).max())
-        n_cells = len(self._starts) - 1
-        self.cell_ids = codes[self._starts[:-1]] >> np.uint32(CELL_BITS)
+
+        ids = histogram.codes >> np.uint32(CELL_BITS)
+        self._starts = _starts_of_runs(ids)
+        self.cell_ids = ids[self._starts[:-1]]
+        n_cells = len(self.cell_ids)
         self._boxes = np.empty((n_cells, 6), np.float32)
         self.totals = np.empty((n_cells, 5))
         kernels.cells.measure_cells(
-            self.colors, self.weights, self._starts, self._boxes, self.totals
+            self._padded, self.weights, self._starts, self._boxes, self.totals
         )
-
-        parent_starts = _starts_of_runs(self.cell_ids >> np.uint32(PARENT_BITS - CELL_BITS))
-        first = parent_starts[:-1]
-        self._parents = np.repeat(np.arange(len(first), dtype=np.int32), np.diff(parent_starts))
-        self._parent_boxes = np.concatenate(
-            [
-                np.minimum.reduceat(self._boxes[:, :3], first),
-                np.maximum.reduceat(self._boxes[:, 3:], first),
-            ],
-            axis=1,
+        self._parents = _Boxes(self._boxes, self.cell_ids >> np.uint32(PARENT_BITS - CELL_BITS))
+        self._roots = _Boxes(
+            self._parents.boxes, self._parents.ids >> np.uint32(ROOT_BITS - PARENT_BITS)
         )
 
         # Chunks of cells with about equally many colors each.
-        n_colors = len(codes)
         n_chunks = max(1, min(MAX_CHUNKS, n_colors // COLORS_PER_CHUNK))
         bounds = np.arange(n_chunks + 1) * n_colors // n_chunks
-        self._chunks = np.searchsorted(self._starts, bounds).astype(np.int64)
+        bounds = np.searchsorted(self._starts, bounds)
+        # Neighbours cost alike, and a thread takes a run of chunks: spread them over all colors.
+        order = np.argsort(np.arange(n_chunks) % CHUNK_STRIDE, kind="stable")
+        self._chunks = np.stack([bounds[:-1], bounds[1:]], axis=1)[order].astype(np.int64)
+
+        self._owners = np.empty(n_cells, np.int32)
+        self._labels = np.empty(n_colors + lanes, np.uint8)
+        self._sums = np.empty((0, 4))
 
     @property
     def squared_norm(self) -> float:
@@ -79,8 +139,8 @@ class ColorCells:
         mean = np.array(sums) / weight
         return float((self.squared_norm / weight - np.sum(mean**2)) / len(mean))
 
-    def assign(self, centers: Array) -> tuple[UInt8Array, Array]:
-        """Run one assignment.
+    def accumulate(self, centers: Array) -> Array:
+        """Assign the colors to their nearest centers.
 
         Parameters
         ----------
@@ -88,48 +148,38 @@ class ColorCells:
 
         Returns
         -------
-        labels : (U,) uint8
-            The nearest center of each color, ties to the lowest index.
-        sums : (K, 4) float64
+        (K, 4) float64
             Of each cluster, the sum of the counts and of count * color.
         """
-        columns = np.ascontiguousarray(centers.T, np.float32)
-        n_centers, n_parents = len(centers), len(self._parent_boxes)
-        candidates = np.empty((n_parents, 3, n_centers), np.float32)
-        names = np.empty((n_parents, n_centers), np.int32)
-        n_candidates = np.empty(n_parents, np.int64)
-        scratch = np.empty((n_parents, n_centers), np.float32)
-        kernels.cells.filter_parents(
-            self._parent_boxes,
-            columns,
-            np.arange(n_centers, dtype=np.int32),
-            scratch,
-            candidates,
-            names,
-            n_candidates,
-        )
-        labels = np.empty(len(self.weights), np.uint8)
-        partials = np.empty((len(self._chunks) - 1, n_centers, 4))
+        if len(centers) != len(self._sums):
+            self._owners.fill(kernels.cells.UNASSIGNED)
+            self._sums = np.zeros((len(centers), 4))
+        all_centers = _Candidates.of_all(centers)
+        roots = self._roots.filter(all_centers, np.zeros(len(self._roots.boxes), np.int32))
+        parents = self._parents.filter(roots, self._roots.parent_of)
+        partials = np.empty((len(self._chunks), len(centers), 4))
         kernels.cells.assign_and_accumulate(
-            self.colors,
+            self._padded,
             self.weights,
             self._starts,
-            self._max_size,
             self._boxes,
             self.totals,
-            self._parents,
+            self._parents.parent_of,
             self._chunks,
-            candidates,
-            names,
-            n_candidates,
-            labels,
+            *parents,
+            self._owners,
+            self._labels,
             partials,
         )
-        return labels, partials.sum(axis=0)
+        self._sums += partials.sum(axis=0)  # integers: exact
+        return self._sums.copy()
 
-    def accumulate(self, centers: Array) -> Array:
-        """Return the cluster sums (K, 4) of one assignment to centers."""
-        return self.assign(centers)[1]
+    def assign(self, centers: Array) -> tuple[UInt8Array, Array]:
+        """Return the nearest centers (U,), ties to the lowest index, and the sums (K, 4)."""
+        sums = self.accumulate(centers)
+        labels = np.empty(len(self.weights), np.uint8)
+        kernels.cells.fill_labels(self._starts, self._owners, self._labels, labels)
+        return labels, sums
 
     def farthest(self, centers: Array, n_points: int) -> Array:
         """Return the colors (n_points, 3) that are farthest from their nearest center."""

@@ -162,6 +162,5 @@ def _count_by_table(pixels: UInt8Array) -> ColorHistogram:
     counts = np.empty(starts[-1], np.int64)
     kernel.gather_colors(tables, words, starts, codes, counts)
     for slab in range(n_slabs):
-        full = np.searchsorted(codes, carries[slab, : n_carries[slab]])
-        counts += kernel.COUNTER_MAX * np.bincount(full, minlength=len(codes))
+        kernel.add_carries(codes, starts, carries[slab], n_carries[slab], counts)
     return ColorHistogram(codes, counts)

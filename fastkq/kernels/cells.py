@@ -1,14 +1,18 @@
 """Kernels of exact Lloyd over weighted colors that are grouped by cell.
 
-Method: the filtering algorithm of Kanungo et al. (2002, doi:10.1109/TPAMI.2002.1017616) on a grid
-of two levels. Of all centers, a group of colors needs only the candidates that can win somewhere in
-the group's bounding box. The candidates of each cell are filtered from those of its parent box. A
-cell with one candidate adds its precomputed total; the colors of other cells are compared with the
-candidates only.
+Method: the filtering algorithm of Kanungo et al. (2002, doi:10.1109/TPAMI.2002.1017616) on a grid.
+Of all centers, a box of colors needs only the candidates that can win somewhere in it; the
+candidates of a box are filtered from those of its parent box. The colors of a cell are compared
+with the cell's candidates only, and the cluster sums change only by the colors that change sides:
+after a few iterations nearly none.
 
-The result is that of comparing every color with every center: a center is dropped only where it
-loses by more than rounding could hide, and distances are computed by the expression of the dense
-kernels, so that even ties fall alike.
+The result is that of comparing every color with every center and adding up afresh: a center is
+dropped only where it loses by more than rounding could hide, distances are computed by the
+expression of the dense kernels, so that even ties fall alike, and sums of integers are exact.
+
+Inner loops run over exactly LANES elements, padded where need be: a fixed count compiles to vectors
+without a remainder, and lists of candidates and cells are short (a step over 616,000 colors and 256
+centers took twice as long with loops over their true lengths).
 """
 
 import numpy as np
@@ -16,59 +20,20 @@ from numba import prange
 
 from fastkq.kernels.compile import kernel
 
+LANES = 16
+# Where the padding of a list of centers lies: never nearest, and its square is a finite float32.
+FAR = np.float32(1e18)
 # A dropped center must lose by this share of the distances involved. float32 distances err by less
 # than 3e-7 of their value, and two are compared, each up to 2 (d + diagonal) of the box: 1.2e-6.
 SLACK = np.float32(4e-6)
-
-
-@kernel()
-def filter_candidates(
-    box,  # (6,) float32, IN: low and high corner
-    centers,  # (3, >= n) float32, IN: the centers to choose from
-    names,  # (>= n,) int32, IN: their indices
-    n,  # how many
-    scratch,  # (>= n,) float32, OUT
-    kept,  # (3, >= n) float32, OUT: the candidates
-    kept_names,  # (>= n,) int32, OUT
-):
-    """Keep the centers that can be nearest somewhere in a box; return how many."""
-    low0, low1, low2 = box[0], box[1], box[2]
-    high0, high1, high2 = box[3], box[4], box[5]
-    half = np.float32(0.5)
-    mid0, mid1, mid2 = (low0 + high0) * half, (low1 + high1) * half, (low2 + high2) * half
-    diagonal = (high0 - low0) ** 2 + (high1 - low1) ** 2 + (high2 - low2) ** 2
-    for j in range(n):
-        scratch[j] = (
-            (centers[0, j] - mid0) ** 2 + (centers[1, j] - mid1) ** 2 + (centers[2, j] - mid2) ** 2
-        )
-    best = 0
-    for j in range(1, n):
-        if scratch[j] < scratch[best]:
-            best = j
-    best0, best1, best2 = centers[0, best], centers[1, best], centers[2, best]
-    for j in range(n):
-        c0, c1, c2 = centers[0, j], centers[1, j], centers[2, j]
-        # The corner of the box that favours j most over the best.
-        v0 = high0 if c0 > best0 else low0
-        v1 = high1 if c1 > best1 else low1
-        v2 = high2 if c2 > best2 else low2
-        own = (c0 - v0) ** 2 + (c1 - v1) ** 2 + (c2 - v2) ** 2
-        rival = (best0 - v0) ** 2 + (best1 - v1) ** 2 + (best2 - v2) ** 2
-        scratch[j] = own - rival - SLACK * (own + diagonal)
-    n_kept = 0
-    for j in range(n):
-        if scratch[j] <= 0:
-            kept[0, n_kept] = centers[0, j]
-            kept[1, n_kept] = centers[1, j]
-            kept[2, n_kept] = centers[2, j]
-            kept_names[n_kept] = names[j]
-            n_kept += 1
-    return n_kept
+# What a cell's `owner` can be, besides the label of all its colors.
+MIXED = -1
+UNASSIGNED = -2
 
 
 @kernel(parallel=True)
 def measure_cells(
-    colors,  # (3, U) float32, IN: grouped by cell
+    colors,  # (3, >= U) float32, IN: grouped by cell
     weights,  # (U,) float64, IN
     starts,  # (n_cells + 1,) int64, IN: where each cell's colors start
     boxes,  # (n_cells, 6) float32, OUT: low and high corner of each cell's colors
@@ -92,110 +57,236 @@ def measure_cells(
                 totals[cell, 4] += weight * (np.float64(value) * value)
 
 
-@kernel(parallel=True)
-def filter_parents(
-    boxes,  # (P, 6) float32, IN
-    centers,  # (3, K) float32, IN
-    center_names,  # (K,) int32, IN: 0 to K - 1
-    scratch,  # (P, K) float32, OUT
-    candidates,  # (P, 3, K) float32, OUT
-    names,  # (P, K) int32, OUT
-    n_candidates,  # (P,) int64, OUT
+@kernel()
+def filter_candidates(
+    box,  # (6,) float32, IN: low and high corner
+    centers,  # (3, W) float32, IN: the centers to choose from, padded with FAR to whole LANES
+    names,  # (W,) int32, IN: their indices
+    n,  # how many, without the padding
+    scratch,  # (W,) float32, OUT
+    kept,  # (3, W) float32, OUT: the candidates, padded with FAR to whole LANES
+    kept_names,  # (W,) int32, OUT
 ):
-    """List the candidates of every parent box, in ascending order."""
-    for parent in prange(boxes.shape[0]):
-        n_candidates[parent] = filter_candidates(
-            boxes[parent],
-            centers,
-            center_names,
-            centers.shape[1],
-            scratch[parent],
-            candidates[parent],
+    """Keep the centers that can be nearest somewhere in a box; return how many."""
+    low0, low1, low2 = box[0], box[1], box[2]
+    high0, high1, high2 = box[3], box[4], box[5]
+    half = np.float32(0.5)
+    mid0, mid1, mid2 = (low0 + high0) * half, (low1 + high1) * half, (low2 + high2) * half
+    diagonal = (high0 - low0) ** 2 + (high1 - low1) ** 2 + (high2 - low2) ** 2
+    for block in range(0, n, LANES):
+        for j in range(block, block + LANES):
+            d0, d1, d2 = centers[0, j] - mid0, centers[1, j] - mid1, centers[2, j] - mid2
+            scratch[j] = d0 * d0 + d1 * d1 + d2 * d2
+    best = 0
+    for j in range(1, n):
+        if scratch[j] < scratch[best]:
+            best = j
+    best0, best1, best2 = centers[0, best], centers[1, best], centers[2, best]
+    for block in range(0, n, LANES):
+        for j in range(block, block + LANES):
+            c0, c1, c2 = centers[0, j], centers[1, j], centers[2, j]
+            # The corner of the box that favours j most over the best.
+            v0 = high0 if c0 > best0 else low0
+            v1 = high1 if c1 > best1 else low1
+            v2 = high2 if c2 > best2 else low2
+            own = (c0 - v0) ** 2 + (c1 - v1) ** 2 + (c2 - v2) ** 2
+            rival = (best0 - v0) ** 2 + (best1 - v1) ** 2 + (best2 - v2) ** 2
+            scratch[j] = own - rival - SLACK * (own + diagonal)
+    n_kept = 0
+    for j in range(n):
+        if scratch[j] <= 0:
+            kept[0, n_kept] = centers[0, j]
+            kept[1, n_kept] = centers[1, j]
+            kept[2, n_kept] = centers[2, j]
+            kept_names[n_kept] = names[j]
+            n_kept += 1
+    padded = (n_kept + LANES - 1) // LANES * LANES
+    for j in range(n_kept, padded):
+        kept[0, j] = kept[1, j] = kept[2, j] = FAR
+    return n_kept
+
+
+@kernel(parallel=True)
+def filter_boxes(
+    boxes,  # (B, 6) float32, IN
+    parents,  # (B,) int32, IN: which list each box chooses from
+    centers,  # (P, 3, W) float32, IN: the lists, each padded with FAR to whole LANES
+    names,  # (P, W) int32, IN
+    sizes,  # (P,) int64, IN
+    scratch,  # (B, W) float32, OUT
+    kept,  # (B, 3, W) float32, OUT: the candidates of each box, in ascending order
+    kept_names,  # (B, W) int32, OUT
+    kept_sizes,  # (B,) int64, OUT
+):
+    """List the candidates of every box."""
+    for box in prange(boxes.shape[0]):
+        parent = parents[box]
+        kept_sizes[box] = filter_candidates(
+            boxes[box],
+            centers[parent],
             names[parent],
+            sizes[parent],
+            scratch[box],
+            kept[box],
+            kept_names[box],
         )
 
 
 @kernel()
-def compare_colors(
-    colors,  # (3, >= stop) float32, IN
-    start,  # the cell's colors ...
-    stop,
+def find_nearest(
+    colors,  # (3, >= first + LANES) float32, IN
+    first,  # of LANES colors
     candidates,  # (3, >= n) float32, IN
     names,  # (>= n,) int32, IN: ascending
     n,  # how many candidates
-    best,  # (>= stop - start,) float32, OUT: scratch
-    nearest,  # (>= stop - start,) int32, OUT: the nearest candidate's name, ties to the lowest
+    best,  # (LANES,) float32, OUT: scratch
+    nearest,  # (LANES,) int32, OUT: the nearest candidate's name, ties to the lowest
 ):
-    """Compare the colors of a cell with its candidates."""
-    size = stop - start
-    for i in range(size):
-        best[i] = np.inf
-        nearest[i] = 0
-    # Candidates outside, colors inside, selects and no branches: 8 or 16 colors at once.
+    """Compare LANES colors with the candidates."""
+    for lane in range(LANES):
+        best[lane] = np.inf
+        nearest[lane] = 0
     for j in range(n):
         c0, c1, c2 = candidates[0, j], candidates[1, j], candidates[2, j]
         name = names[j]
-        for i in range(size):
-            d0 = colors[0, start + i] - c0
-            d1 = colors[1, start + i] - c1
-            d2 = colors[2, start + i] - c2
+        for lane in range(LANES):
+            d0 = colors[0, first + lane] - c0
+            d1 = colors[1, first + lane] - c1
+            d2 = colors[2, first + lane] - c2
             distance = d0 * d0 + d1 * d1 + d2 * d2
-            closer = distance < best[i]
-            best[i] = distance if closer else best[i]
-            nearest[i] = name if closer else nearest[i]
+            closer = distance < best[lane]
+            best[lane] = distance if closer else best[lane]
+            nearest[lane] = name if closer else nearest[lane]
+
+
+@kernel()
+def add_color(
+    sums,  # (K, 4) float64, INOUT
+    label,
+    colors,  # (3, >= U) float32, IN
+    i,
+    weight,  # negative: take away
+):
+    """Add a color to the sums of its cluster."""
+    sums[label, 0] += weight
+    sums[label, 1] += weight * colors[0, i]
+    sums[label, 2] += weight * colors[1, i]
+    sums[label, 3] += weight * colors[2, i]
+
+
+@kernel()
+def add_cell(
+    sums,  # (K, 4) float64, INOUT
+    label,
+    totals,  # (n_cells, 5) float64, IN
+    cell,
+    sign,  # 1 or -1
+):
+    """Add the total of a cell to the sums of a cluster, or take it away."""
+    for moment in range(4):
+        sums[label, moment] += sign * totals[cell, moment]
+
+
+@kernel()
+def unite_cell(
+    colors,  # (3, >= U) float32, IN
+    weights,  # (U,) float64, IN
+    start,  # the cell's colors ...
+    stop,
+    totals,  # (n_cells, 5) float64, IN
+    cell,
+    label,  # of all its colors from now on
+    owners,  # (n_cells,) int32, INOUT
+    labels,  # (>= U,) uint8, IN
+    sums,  # (K, 4) float64, INOUT
+):
+    """Give all colors of a cell to one cluster; their labels are not written."""
+    owner = owners[cell]
+    if owner == label:
+        return
+    if owner >= 0:
+        add_cell(sums, owner, totals, cell, -1)
+    elif owner == MIXED:
+        for i in range(start, stop):
+            add_color(sums, labels[i], colors, i, -weights[i])
+    add_cell(sums, label, totals, cell, 1)
+    owners[cell] = label
 
 
 @kernel(parallel=True)
 def assign_and_accumulate(
-    colors,  # (3, U) float32, IN: grouped by cell
+    colors,  # (3, >= U + LANES) float32, IN: grouped by cell
     weights,  # (U,) float64, IN
     starts,  # (n_cells + 1,) int64, IN: where each cell's colors start
-    max_size,  # of a cell
     boxes,  # (n_cells, 6) float32, IN: low and high corner of each cell's colors
     totals,  # (n_cells, 5) float64, IN: each cell's sums of weight, weight * color, ...
     parents,  # (n_cells,) int32, IN: each cell's parent box
-    chunks,  # (n_chunks + 1,) int64, IN: where each chunk's cells start
-    parent_candidates,  # (P, 3, K) float32, IN
-    parent_names,  # (P, K) int32, IN
-    n_parent_candidates,  # (P,) int64, IN
-    labels,  # (U,) uint8, OUT: the nearest center, ties to the lowest index
-    partials,  # (n_chunks, K, 4) float64, OUT: each chunk's sums of weight and of weight * color
+    chunks,  # (n_chunks, 2) int64, IN: each chunk's first cell and the one after its last
+    parent_candidates,  # (P, 3, W) float32, IN: padded with FAR to whole LANES
+    parent_names,  # (P, W) int32, IN
+    parent_sizes,  # (P,) int64, IN
+    owners,  # (n_cells,) int32, INOUT: the label of all the cell's colors, MIXED or UNASSIGNED
+    labels,  # (>= U + LANES,) uint8, INOUT: nearest centers of the colors of MIXED cells
+    partials,  # (n_chunks, K, 4) float64, OUT: change of the sums of weight and weight * color
 ):
-    """Label each color with its nearest center and add it to its chunk's partial sums."""
-    n_centers = partials.shape[1]
+    """Label each color with its nearest center; sum what that changes, chunk by chunk."""
+    width = parent_names.shape[1]
     for chunk in prange(partials.shape[0]):
         sums = partials[chunk]
         sums[:] = 0.0
-        scratch = np.empty(n_centers, np.float32)
-        candidates = np.empty((3, n_centers), np.float32)
-        names = np.empty(n_centers, np.int32)
-        best = np.empty(max_size, np.float32)
-        nearest = np.empty(max_size, np.int32)
-        for cell in range(chunks[chunk], chunks[chunk + 1]):
+        scratch = np.empty(width, np.float32)
+        candidates = np.empty((3, width), np.float32)
+        names = np.empty(width, np.int32)
+        best = np.empty(LANES, np.float32)
+        nearest = np.empty(LANES, np.int32)
+        for cell in range(chunks[chunk, 0], chunks[chunk, 1]):
             start, stop = starts[cell], starts[cell + 1]
             parent = parents[cell]
             n = filter_candidates(
                 boxes[cell],
                 parent_candidates[parent],
                 parent_names[parent],
-                n_parent_candidates[parent],
+                parent_sizes[parent],
                 scratch,
                 candidates,
                 names,
             )
             if n == 1:
-                label = names[0]
-                for i in range(start, stop):
-                    labels[i] = label
-                for moment in range(4):
-                    sums[label, moment] += totals[cell, moment]
+                unite_cell(
+                    colors, weights, start, stop, totals, cell, names[0], owners, labels, sums
+                )
                 continue
-            compare_colors(colors, start, stop, candidates, names, n, best, nearest)
-            for i in range(start, stop):
-                label = nearest[i - start]
-                labels[i] = label
-                weight = weights[i]
-                sums[label, 0] += weight
-                sums[label, 1] += weight * colors[0, i]
-                sums[label, 2] += weight * colors[1, i]
-                sums[label, 3] += weight * colors[2, i]
+            if owners[cell] == UNASSIGNED:
+                unite_cell(
+                    colors, weights, start, stop, totals, cell, names[0], owners, labels, sums
+                )
+            if owners[cell] != MIXED:
+                for i in range(start, stop):
+                    labels[i] = owners[cell]
+                owners[cell] = MIXED
+            for first in range(start, stop, LANES):
+                find_nearest(colors, first, candidates, names, n, best, nearest)
+                changed = 0
+                for lane in range(LANES):
+                    changed |= nearest[lane] ^ labels[first + lane]
+                if changed == 0:
+                    continue
+                for i in range(first, min(first + LANES, stop)):
+                    label = nearest[i - first]
+                    if label != labels[i]:
+                        add_color(sums, labels[i], colors, i, -weights[i])
+                        add_color(sums, label, colors, i, weights[i])
+                        labels[i] = label
+
+
+@kernel(parallel=True)
+def fill_labels(
+    starts,  # (n_cells + 1,) int64, IN
+    owners,  # (n_cells,) int32, IN
+    labels,  # (>= U,) uint8, IN: those of MIXED cells
+    result,  # (U,) uint8, OUT: all of them
+):
+    """Write out the labels of all colors."""
+    for cell in prange(owners.shape[0]):
+        for i in range(starts[cell], starts[cell + 1]):
+            result[i] = labels[i] if owners[cell] == MIXED else owners[cell]

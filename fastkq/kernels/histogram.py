@@ -106,3 +106,40 @@ def gather_colors(
                     codes[i] = cell * CELL_SIZE + low
                     counts[i] = counters[low]
                     i += 1
+
+
+@kernel()
+def add_carries(
+    codes,  # (U,) uint32, IN: ascending
+    starts,  # (N_CELLS + 1,) int64, IN: where each cell's codes start
+    carries,  # (n,) uint32, IN
+    n,  # how many carries
+    counts,  # (U,) int64, INOUT
+):
+    """Add COUNTER_MAX pixels for each carry to its color."""
+    for i in range(n):
+        code = carries[i]
+        cell = code >> CELL_BITS
+        low, high = starts[cell], starts[cell + 1]
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if codes[middle] <= code:
+                low = middle
+            else:
+                high = middle
+        counts[low] += COUNTER_MAX
+
+
+@kernel(parallel=True)
+def decode_colors(
+    codes,  # (U,) uint32, IN
+    colors,  # (3, >= U) float32, OUT
+):
+    """Turn Morton codes into the channels of their colors."""
+    n_colors = codes.shape[0]
+    for channel in prange(3):
+        for i in range(n_colors):
+            bits = (codes[i] >> np.uint32(2 - channel)) & np.uint32(0o11111111)
+            bits = (bits | bits >> np.uint32(2)) & np.uint32(0o03030303)
+            bits = (bits | bits >> np.uint32(4)) & np.uint32(0o00170017)
+            colors[channel, i] = (bits | bits >> np.uint32(8)) & np.uint32(0o377)
