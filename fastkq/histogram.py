@@ -154,13 +154,12 @@ def _count_by_table(pixels: UInt8Array) -> ColorHistogram:
     n_carries = np.zeros(n_slabs, np.int64)
     kernel.count_colors(pixels, SPREAD, tables, carries, n_carries)
 
-    words = tables.view(np.uint64)
     starts = np.zeros(kernel.N_CELLS + 1, np.int64)
-    kernel.count_distinct(tables, words, starts[1:])
+    kernel.count_distinct(tables, tables.view(np.uint64), starts[1:])
     np.cumsum(starts, out=starts)
     codes = np.empty(starts[-1], np.uint32)
     counts = np.empty(starts[-1], np.int64)
-    kernel.gather_colors(tables, words, starts, codes, counts)
+    kernel.gather_colors(tables, starts, codes, counts)
     for slab in range(n_slabs):
         kernel.add_carries(codes, starts, carries[slab], n_carries[slab], counts)
     return ColorHistogram(codes, counts)

@@ -3,8 +3,8 @@
 Method: one pass over the pixels increments 8-bit counters in a table indexed by the color's Morton
 code (the bits of the channels interleaved), one table a slab of pixels; then the tables are added
 up, cell by cell. Morton order keeps similar colors in one cache line (64 bytes are a cube of 4x4x4
-colors), and 8-bit counters keep the touched part of the table near the core: 46 ms for 24 MP on 2
-threads, where a counting sort of the pixels by cell took 92 ms.
+colors), and 8-bit counters keep the touched part of the table near the core: 35 to 45 ms for 24 MP
+on 2 threads, where a counting sort of the pixels by cell took 92 ms.
 """
 
 import numpy as np
@@ -18,6 +18,7 @@ N_CODES = 1 << 24
 N_CELLS = N_CODES >> CELL_BITS
 N_BLOCKS = 64  # of cells, for the threads
 COUNTER_MAX = 255
+STRIP = 4096  # pixels whose codes are computed before they are counted
 
 
 @kernel(parallel=True)
@@ -32,44 +33,45 @@ def count_colors(
     n_pixels = pixels.shape[0]
     n_slabs = tables.shape[0]
     for slab in prange(n_slabs):
-        table = tables[slab]
+        start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
+        table, full = tables[slab], carries[slab]
         red, green, blue = spread[0], spread[1], spread[2]
+        codes = np.empty(STRIP, np.uint32)
         n_full = 0
-        for i in range(n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs):
-            code = red[pixels[i, 0]] | green[pixels[i, 1]] | blue[pixels[i, 2]]
-            count = table[code]
-            if count == COUNTER_MAX:
-                carries[slab, n_full] = code
-                n_full += 1
-                count = 0  # becomes 1 below: a counter at zero means "no such color"
-            table[code] = count + 1
+        while start < stop:
+            # Neighbours are often equal, and increments of one counter wait for each other: count
+            # in four places in turn; the last few pixels in one.
+            n_places = 4 if stop - start >= 4 else 1
+            length = min(STRIP, stop - start) // n_places
+            strip = pixels[start : start + n_places * length]
+            for i in range(strip.shape[0]):
+                codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
+            places = codes[: n_places * length].reshape(n_places, length)
+            for i in range(length):
+                for place in range(n_places):
+                    code = places[place, i]
+                    count = table[code]
+                    if count == COUNTER_MAX:
+                        full[n_full] = code
+                        n_full += 1
+                        count = 0  # becomes 1 below: a counter at zero means "no such color"
+                    table[code] = count + 1
+            start += n_places * length
         n_carries[slab] = n_full
 
 
 @kernel()
-def add_counters(
-    tables,  # (n_slabs, N_CODES) uint8, IN
-    words,  # (n_slabs, N_CODES / 8) uint64, IN: the same memory, for a fast look at empty cells
+def is_empty(
+    words,  # (n_slabs, N_CODES / 8) uint64, IN
     cell,
-    counters,  # (CELL_SIZE,) uint32, OUT
 ):
-    """Add up the counters of a cell; return how many colors it has."""
+    """Tell whether a cell has no colors, eight counters at a time."""
     n_words = CELL_SIZE // 8
     occupied = np.uint64(0)
     for slab in range(words.shape[0]):
         for word in range(cell * n_words, (cell + 1) * n_words):
             occupied |= words[slab, word]
-    if occupied == 0:
-        return 0
-    first = cell * CELL_SIZE
-    counters[:] = 0
-    for slab in range(tables.shape[0]):
-        for low in range(CELL_SIZE):
-            counters[low] += tables[slab, first + low]
-    n_colors = 0
-    for low in range(CELL_SIZE):
-        n_colors += counters[low] != 0
-    return n_colors
+    return occupied == 0
 
 
 @kernel(parallel=True)
@@ -80,15 +82,26 @@ def count_distinct(
 ):
     """Count the distinct colors of each cell."""
     for block in prange(N_BLOCKS):
-        counters = np.empty(CELL_SIZE, np.uint32)
+        seen = np.empty(CELL_SIZE, np.uint8)
         for cell in range(N_CELLS * block // N_BLOCKS, N_CELLS * (block + 1) // N_BLOCKS):
-            n_distinct[cell] = add_counters(tables, words, cell, counters)
+            n_distinct[cell] = 0
+            if is_empty(words, cell):
+                continue
+            first = cell * CELL_SIZE
+            for low in range(CELL_SIZE):
+                seen[low] = tables[0, first + low]
+            for slab in range(1, tables.shape[0]):
+                for low in range(CELL_SIZE):
+                    seen[low] |= tables[slab, first + low]
+            n_colors = 0
+            for low in range(CELL_SIZE):
+                n_colors += seen[low] != 0
+            n_distinct[cell] = n_colors
 
 
 @kernel(parallel=True)
 def gather_colors(
     tables,  # (n_slabs, N_CODES) uint8, IN
-    words,  # (n_slabs, N_CODES / 8) uint64, IN: the same memory
     starts,  # (N_CELLS + 1,) int64, IN: where each cell's colors start
     codes,  # (U,) uint32, OUT: ascending
     counts,  # (U,) int64, OUT: without the carries
@@ -96,16 +109,25 @@ def gather_colors(
     """List the distinct colors and the sums of their counters."""
     for block in prange(N_BLOCKS):
         counters = np.empty(CELL_SIZE, np.uint32)
+        lows = np.empty(CELL_SIZE + 1, np.uint32)
         for cell in range(N_CELLS * block // N_BLOCKS, N_CELLS * (block + 1) // N_BLOCKS):
-            i = starts[cell]
-            if i == starts[cell + 1]:
+            start, stop = starts[cell], starts[cell + 1]
+            if start == stop:
                 continue
-            add_counters(tables, words, cell, counters)
+            first = cell * CELL_SIZE
             for low in range(CELL_SIZE):
-                if counters[low] != 0:
-                    codes[i] = cell * CELL_SIZE + low
-                    counts[i] = counters[low]
-                    i += 1
+                counters[low] = tables[0, first + low]
+            for slab in range(1, tables.shape[0]):
+                for low in range(CELL_SIZE):
+                    counters[low] += tables[slab, first + low]
+            # Without a branch: which counters are zero cannot be predicted.
+            n_colors = 0
+            for low in range(CELL_SIZE):
+                lows[n_colors] = low
+                n_colors += counters[low] != 0
+            for i in range(stop - start):
+                codes[start + i] = first + lows[i]
+                counts[start + i] = counters[lows[i]]
 
 
 @kernel()
