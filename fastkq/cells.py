@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,56 +25,12 @@ def _starts_of_runs(values: Array) -> NDArray[np.int64]:
     return np.concatenate([[0], changes, [len(values)]]).astype(np.int64)
 
 
-class _Boxes:
-    """Boxes of one size around the boxes below them, and the centers that can win in each."""
-
-    def __init__(self, boxes: Array, ids: Array) -> None:
-        """Take the boxes below and, ascending, the id of the box that each belongs to."""
-        starts = _starts_of_runs(ids)
-        first = starts[:-1]
-        self.ids = ids[first]
-        self.parent_of = np.repeat(np.arange(len(first), dtype=np.int32), np.diff(starts))
-        self.boxes = np.concatenate(
-            [
-                np.minimum.reduceat(boxes[:, :3], first),
-                np.maximum.reduceat(boxes[:, 3:], first),
-            ],
-            axis=1,
-        )
-
-    def filter(self, above: _Candidates, parent_of: NDArray[np.int32]) -> _Candidates:
-        """Choose each box's candidates from those of its parent box."""
-        result = _Candidates.empty(len(self.boxes), above.names.shape[1])
-        scratch = np.empty_like(result.names, np.float32)
-        kernels.cells.filter_boxes(self.boxes, parent_of, *above, scratch, *result)
-        return result
-
-
-class _Candidates(NamedTuple):
-    """Lists of centers, one a box, each padded to whole LANES."""
-
-    centers: Array  # (B, 3, W) float32
-    names: NDArray[np.int32]  # (B, W)
-    sizes: NDArray[np.int64]  # (B,)
-
-    @classmethod
-    def empty(cls, n_boxes: int, width: int) -> _Candidates:
-        return cls(
-            np.empty((n_boxes, 3, width), np.float32),
-            np.empty((n_boxes, width), np.int32),
-            np.empty(n_boxes, np.int64),
-        )
-
-    @classmethod
-    def of_all(cls, centers: Array) -> _Candidates:
-        """Return the one list that has every center."""
-        n_centers, lanes = len(centers), kernels.cells.LANES
-        result = cls.empty(1, -(-n_centers // lanes) * lanes)
-        result.centers.fill(kernels.cells.FAR)
-        result.centers[0, :, :n_centers] = centers.T
-        result.names[0] = np.arange(result.names.shape[1])
-        result.sizes[0] = n_centers
-        return result
+def _enclose(boxes: Array, starts: NDArray[np.int64]) -> Array:
+    """Return the bounding box of each run of boxes (n, 6): low and high corner."""
+    first = starts[:-1]
+    low = np.minimum.reduceat(boxes[:, :3], first)
+    high = np.maximum.reduceat(boxes[:, 3:], first)
+    return np.concatenate([low, high], axis=1)
 
 
 class ColorCells:
@@ -110,15 +64,19 @@ class ColorCells:
         kernels.cells.measure_cells(
             self._padded, self.weights, self._starts, self._boxes, self.totals
         )
-        self._parents = _Boxes(self._boxes, self.cell_ids >> np.uint32(PARENT_BITS - CELL_BITS))
-        self._roots = _Boxes(
-            self._parents.boxes, self._parents.ids >> np.uint32(ROOT_BITS - PARENT_BITS)
-        )
+        parent_ids = self.cell_ids >> np.uint32(PARENT_BITS - CELL_BITS)
+        self._parent_starts = _starts_of_runs(parent_ids)
+        self._parent_boxes = _enclose(self._boxes, self._parent_starts)
+        root_ids = parent_ids[self._parent_starts[:-1]] >> np.uint32(ROOT_BITS - PARENT_BITS)
+        root_starts = _starts_of_runs(root_ids)
+        self._root_boxes = _enclose(self._parent_boxes, root_starts)
+        n_roots = len(self._root_boxes)
+        self._roots = np.repeat(np.arange(n_roots, dtype=np.int32), np.diff(root_starts))
 
-        # Chunks of cells with about equally many colors each.
+        # Chunks of parents with about equally many colors each.
         n_chunks = max(1, min(MAX_CHUNKS, n_colors // COLORS_PER_CHUNK))
-        bounds = np.arange(n_chunks + 1) * n_colors // n_chunks
-        bounds = np.searchsorted(self._starts, bounds)
+        first_colors = self._starts[self._parent_starts]
+        bounds = np.searchsorted(first_colors, np.arange(n_chunks + 1) * n_colors // n_chunks)
         # Neighbours cost alike, and a thread takes a run of chunks: spread them over all colors.
         order = np.argsort(np.arange(n_chunks) % CHUNK_STRIDE, kind="stable")
         self._chunks = np.stack([bounds[:-1], bounds[1:]], axis=1)[order].astype(np.int64)
@@ -154,19 +112,23 @@ class ColorCells:
         if len(centers) != len(self._sums):
             self._owners.fill(kernels.cells.UNASSIGNED)
             self._sums = np.zeros((len(centers), 4))
-        all_centers = _Candidates.of_all(centers)
-        roots = self._roots.filter(all_centers, np.zeros(len(self._roots.boxes), np.int32))
-        parents = self._parents.filter(roots, self._roots.parent_of)
-        partials = np.empty((len(self._chunks), len(centers), 4))
+        n_centers, lanes = len(centers), kernels.cells.LANES
+        padded = np.full((3, -(-n_centers // lanes) * lanes), kernels.cells.FAR)
+        padded[:, :n_centers] = centers.T
+        partials = np.empty((len(self._chunks), n_centers, 4))
         kernels.cells.assign_and_accumulate(
             self._padded,
             self.weights,
             self._starts,
             self._boxes,
             self.totals,
-            self._parents.parent_of,
+            self._parent_starts,
+            self._parent_boxes,
+            self._roots,
+            self._root_boxes,
             self._chunks,
-            *parents,
+            padded,
+            np.arange(padded.shape[1], dtype=np.int32),
             self._owners,
             self._labels,
             partials,

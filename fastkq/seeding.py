@@ -1,8 +1,8 @@
 """Where K-means starts: random points, greedy k-means++, Wu's variance cut.
 
-Each returns up to K centers; fewer where it finds fewer distinct points. Measured on Kodak 01-12
-(bench/quality of seeds): with Lloyd to convergence, Wu's cut ends with the least error and costs
-least; k-means++ ends 1 % above it, random pixels 6 to 17 %.
+Each returns up to K centers; fewer where it finds fewer distinct points. `bench/kodak.py` measures
+where K-means ends from each, and after how long: Wu's cut costs least and ends best or within 1 %,
+k-means++ ends as well, random pixels 7 to 15 % worse.
 """
 
 from __future__ import annotations
@@ -84,8 +84,7 @@ def wu_centers(cells: Array, totals: Array, n_clusters: int) -> Array:
     moments = np.zeros((size, size, size, totals.shape[1]))
     red, green, blue = cells.T.astype(np.intp) + 1
     moments[red, green, blue] = totals
-    for axis in range(3):
-        np.cumsum(moments, axis=axis, out=moments)
+    kernels.wu.cumulate_moments(moments)
     centers = np.empty((n_clusters, 3))
     n_boxes = kernels.wu.cut_boxes(moments, centers)
     return centers[:n_boxes].astype(np.float32)

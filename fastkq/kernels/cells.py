@@ -57,7 +57,7 @@ def measure_cells(
                 totals[cell, 4] += weight * (np.float64(value) * value)
 
 
-@kernel()
+@kernel(inline=True)
 def filter_candidates(
     box,  # (6,) float32, IN: low and high corner
     centers,  # (3, W) float32, IN: the centers to choose from, padded with FAR to whole LANES
@@ -106,33 +106,7 @@ def filter_candidates(
     return n_kept
 
 
-@kernel(parallel=True)
-def filter_boxes(
-    boxes,  # (B, 6) float32, IN
-    parents,  # (B,) int32, IN: which list each box chooses from
-    centers,  # (P, 3, W) float32, IN: the lists, each padded with FAR to whole LANES
-    names,  # (P, W) int32, IN
-    sizes,  # (P,) int64, IN
-    scratch,  # (B, W) float32, OUT
-    kept,  # (B, 3, W) float32, OUT: the candidates of each box, in ascending order
-    kept_names,  # (B, W) int32, OUT
-    kept_sizes,  # (B,) int64, OUT
-):
-    """List the candidates of every box."""
-    for box in prange(boxes.shape[0]):
-        parent = parents[box]
-        kept_sizes[box] = filter_candidates(
-            boxes[box],
-            centers[parent],
-            names[parent],
-            sizes[parent],
-            scratch[box],
-            kept[box],
-            kept_names[box],
-        )
-
-
-@kernel()
+@kernel(inline=True)
 def find_nearest(
     colors,  # (3, >= first + LANES) float32, IN
     first,  # of LANES colors
@@ -159,7 +133,7 @@ def find_nearest(
             nearest[lane] = name if closer else nearest[lane]
 
 
-@kernel()
+@kernel(inline=True)
 def add_color(
     sums,  # (K, 4) float64, INOUT
     label,
@@ -174,7 +148,7 @@ def add_color(
     sums[label, 3] += weight * colors[2, i]
 
 
-@kernel()
+@kernel(inline=True)
 def add_cell(
     sums,  # (K, 4) float64, INOUT
     label,
@@ -187,7 +161,7 @@ def add_cell(
         sums[label, moment] += sign * totals[cell, moment]
 
 
-@kernel()
+@kernel(inline=True)
 def unite_cell(
     colors,  # (3, >= U) float32, IN
     weights,  # (U,) float64, IN
@@ -213,6 +187,47 @@ def unite_cell(
     owners[cell] = label
 
 
+@kernel(inline=True)
+def assign_cell(
+    colors,  # (3, >= U + LANES) float32, IN
+    weights,  # (U,) float64, IN
+    start,  # the cell's colors ...
+    stop,
+    totals,  # (n_cells, 5) float64, IN
+    cell,
+    candidates,  # (3, W) float32, IN
+    names,  # (W,) int32, IN
+    n,  # how many candidates
+    best,  # (LANES,) float32, OUT: scratch
+    nearest,  # (LANES,) int32, OUT: scratch
+    owners,  # (n_cells,) int32, INOUT
+    labels,  # (>= U + LANES,) uint8, INOUT
+    sums,  # (K, 4) float64, INOUT
+):
+    """Label the colors of a cell; change the sums by those that change sides."""
+    if n == 1 or owners[cell] == UNASSIGNED:
+        unite_cell(colors, weights, start, stop, totals, cell, names[0], owners, labels, sums)
+    if n == 1:
+        return
+    if owners[cell] != MIXED:
+        for i in range(start, stop):
+            labels[i] = owners[cell]
+        owners[cell] = MIXED
+    for first in range(start, stop, LANES):
+        find_nearest(colors, first, candidates, names, n, best, nearest)
+        changed = 0
+        for lane in range(LANES):
+            changed |= nearest[lane] ^ labels[first + lane]
+        if changed == 0:
+            continue
+        for i in range(first, min(first + LANES, stop)):
+            label = nearest[i - first]
+            if label != labels[i]:
+                add_color(sums, labels[i], colors, i, -weights[i])
+                add_color(sums, label, colors, i, weights[i])
+                labels[i] = label
+
+
 @kernel(parallel=True)
 def assign_and_accumulate(
     colors,  # (3, >= U + LANES) float32, IN: grouped by cell
@@ -220,63 +235,63 @@ def assign_and_accumulate(
     starts,  # (n_cells + 1,) int64, IN: where each cell's colors start
     boxes,  # (n_cells, 6) float32, IN: low and high corner of each cell's colors
     totals,  # (n_cells, 5) float64, IN: each cell's sums of weight, weight * color, ...
-    parents,  # (n_cells,) int32, IN: each cell's parent box
-    chunks,  # (n_chunks, 2) int64, IN: each chunk's first cell and the one after its last
-    parent_candidates,  # (P, 3, W) float32, IN: padded with FAR to whole LANES
-    parent_names,  # (P, W) int32, IN
-    parent_sizes,  # (P,) int64, IN
+    parent_starts,  # (P + 1,) int64, IN: where each parent box's cells start
+    parent_boxes,  # (P, 6) float32, IN
+    roots,  # (P,) int32, IN: each parent's root box, ascending
+    root_boxes,  # (R, 6) float32, IN
+    chunks,  # (n_chunks, 2) int64, IN: each chunk's first parent and the one after its last
+    centers,  # (3, W) float32, IN: padded with FAR to whole LANES
+    center_names,  # (W,) int32, IN: 0, 1, 2, ...
     owners,  # (n_cells,) int32, INOUT: the label of all the cell's colors, MIXED or UNASSIGNED
     labels,  # (>= U + LANES,) uint8, INOUT: nearest centers of the colors of MIXED cells
     partials,  # (n_chunks, K, 4) float64, OUT: change of the sums of weight and weight * color
 ):
     """Label each color with its nearest center; sum what that changes, chunk by chunk."""
-    width = parent_names.shape[1]
-    for chunk in prange(partials.shape[0]):
+    n_chunks, n_centers = partials.shape[0], partials.shape[1]
+    width = center_names.shape[0]
+    for chunk in prange(n_chunks):
         sums = partials[chunk]
         sums[:] = 0.0
         scratch = np.empty(width, np.float32)
-        candidates = np.empty((3, width), np.float32)
-        names = np.empty(width, np.int32)
         best = np.empty(LANES, np.float32)
         nearest = np.empty(LANES, np.int32)
-        for cell in range(chunks[chunk, 0], chunks[chunk, 1]):
-            start, stop = starts[cell], starts[cell + 1]
-            parent = parents[cell]
-            n = filter_candidates(
-                boxes[cell],
-                parent_candidates[parent],
-                parent_names[parent],
-                parent_sizes[parent],
-                scratch,
-                candidates,
-                names,
+        of_root = np.empty((3, width), np.float32)
+        of_parent = np.empty((3, width), np.float32)
+        of_cell = np.empty((3, width), np.float32)
+        root_names = np.empty(width, np.int32)
+        parent_names = np.empty(width, np.int32)
+        cell_names = np.empty(width, np.int32)
+        root = -1
+        n_root = 0
+        for parent in range(chunks[chunk, 0], chunks[chunk, 1]):
+            if roots[parent] != root:
+                root = roots[parent]
+                n_root = filter_candidates(
+                    root_boxes[root], centers, center_names, n_centers, scratch, of_root, root_names
+                )
+            n_parent = filter_candidates(
+                parent_boxes[parent], of_root, root_names, n_root, scratch, of_parent, parent_names
             )
-            if n == 1:
-                unite_cell(
-                    colors, weights, start, stop, totals, cell, names[0], owners, labels, sums
+            for cell in range(parent_starts[parent], parent_starts[parent + 1]):
+                n = filter_candidates(
+                    boxes[cell], of_parent, parent_names, n_parent, scratch, of_cell, cell_names
                 )
-                continue
-            if owners[cell] == UNASSIGNED:
-                unite_cell(
-                    colors, weights, start, stop, totals, cell, names[0], owners, labels, sums
+                assign_cell(
+                    colors,
+                    weights,
+                    starts[cell],
+                    starts[cell + 1],
+                    totals,
+                    cell,
+                    of_cell,
+                    cell_names,
+                    n,
+                    best,
+                    nearest,
+                    owners,
+                    labels,
+                    sums,
                 )
-            if owners[cell] != MIXED:
-                for i in range(start, stop):
-                    labels[i] = owners[cell]
-                owners[cell] = MIXED
-            for first in range(start, stop, LANES):
-                find_nearest(colors, first, candidates, names, n, best, nearest)
-                changed = 0
-                for lane in range(LANES):
-                    changed |= nearest[lane] ^ labels[first + lane]
-                if changed == 0:
-                    continue
-                for i in range(first, min(first + LANES, stop)):
-                    label = nearest[i - first]
-                    if label != labels[i]:
-                        add_color(sums, labels[i], colors, i, -weights[i])
-                        add_color(sums, label, colors, i, weights[i])
-                        labels[i] = label
 
 
 @kernel(parallel=True)

@@ -12,7 +12,9 @@ from numba.core import event
 _log = logging.getLogger("fastkq")
 
 
-def kernel(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def kernel(
+    *, parallel: bool = False, inline: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the decorator that every kernel wears.
 
     Kernels release the GIL and never use `fastmath`: labels must be the same on every path and
@@ -21,7 +23,9 @@ def kernel(*, parallel: bool = False) -> Callable[[Callable[..., Any]], Callable
     instead of failing at import, as Numba alone would.
     """
     compile_cached, compile_uncached = (
-        numba.njit(parallel=parallel, nogil=True, error_model="numpy", cache=cache)
+        numba.njit(
+            parallel=parallel, forceinline=inline, nogil=True, error_model="numpy", cache=cache
+        )
         for cache in (True, False)
     )
 

@@ -26,6 +26,7 @@ def count_colors(
     pixels,  # (N, 3) uint8, IN
     spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
     tables,  # (n_slabs, N_CODES) uint8, INOUT: zero before; counters after
+    occupied,  # (n_slabs, N_CELLS) uint8, INOUT: zero before; one for each cell with colors after
     carries,  # (n_slabs, >= N_slab / COUNTER_MAX) uint32, OUT: a code for each full counter
     n_carries,  # (n_slabs,) int64, OUT
 ):
@@ -34,7 +35,7 @@ def count_colors(
     n_slabs = tables.shape[0]
     for slab in prange(n_slabs):
         start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
-        table, full = tables[slab], carries[slab]
+        table, cells, full = tables[slab], occupied[slab], carries[slab]
         red, green, blue = spread[0], spread[1], spread[2]
         codes = np.empty(STRIP, np.uint32)
         n_full = 0
@@ -56,84 +57,84 @@ def count_colors(
                         n_full += 1
                         count = 0  # becomes 1 below: a counter at zero means "no such color"
                     table[code] = count + 1
+                    cells[code >> CELL_BITS] = 1
             start += n_places * length
         n_carries[slab] = n_full
-
-
-@kernel()
-def is_empty(
-    words,  # (n_slabs, N_CODES / 8) uint64, IN
-    cell,
-):
-    """Tell whether a cell has no colors, eight counters at a time."""
-    n_words = CELL_SIZE // 8
-    occupied = np.uint64(0)
-    for slab in range(words.shape[0]):
-        for word in range(cell * n_words, (cell + 1) * n_words):
-            occupied |= words[slab, word]
-    return occupied == 0
 
 
 @kernel(parallel=True)
 def count_distinct(
     tables,  # (n_slabs, N_CODES) uint8, IN
-    words,  # (n_slabs, N_CODES / 8) uint64, IN: the same memory
-    n_distinct,  # (N_CELLS,) int64, OUT
+    cells,  # (n_cells,) int64, IN: those with colors
+    n_distinct,  # (n_cells,) int64, OUT
 ):
     """Count the distinct colors of each cell."""
+    n_slabs = tables.shape[0]
+    n_cells = cells.shape[0]
     for block in prange(N_BLOCKS):
         seen = np.empty(CELL_SIZE, np.uint8)
-        for cell in range(N_CELLS * block // N_BLOCKS, N_CELLS * (block + 1) // N_BLOCKS):
-            n_distinct[cell] = 0
-            if is_empty(words, cell):
-                continue
-            first = cell * CELL_SIZE
+        for i in range(n_cells * block // N_BLOCKS, n_cells * (block + 1) // N_BLOCKS):
+            first = cells[i] * CELL_SIZE
+            # Through slices: an index that might be negative would keep a loop from vectors.
+            counters = tables[0, first : first + CELL_SIZE]
             for low in range(CELL_SIZE):
-                seen[low] = tables[0, first + low]
-            for slab in range(1, tables.shape[0]):
+                seen[low] = counters[low] != 0
+            for slab in range(1, n_slabs):
+                counters = tables[slab, first : first + CELL_SIZE]
                 for low in range(CELL_SIZE):
-                    seen[low] |= tables[slab, first + low]
-            n_colors = 0
+                    seen[low] |= counters[low] != 0
+            n_colors = np.uint16(0)
             for low in range(CELL_SIZE):
-                n_colors += seen[low] != 0
-            n_distinct[cell] = n_colors
+                n_colors += np.uint16(seen[low])
+            n_distinct[i] = n_colors
 
 
 @kernel(parallel=True)
 def gather_colors(
-    tables,  # (n_slabs, N_CODES) uint8, IN
-    starts,  # (N_CELLS + 1,) int64, IN: where each cell's colors start
+    tables,  # (n_slabs, N_CODES) uint8, INOUT: zero after, for the next image
+    words,  # (n_slabs, N_CODES / 8) uint64, INOUT: the same memory
+    cells,  # (n_cells,) int64, IN: those with colors
+    starts,  # (n_cells + 1,) int64, IN: where each cell's colors start
     codes,  # (U,) uint32, OUT: ascending
     counts,  # (U,) int64, OUT: without the carries
 ):
     """List the distinct colors and the sums of their counters."""
+    n_slabs = tables.shape[0]
+    n_cells = cells.shape[0]
+    n_words = CELL_SIZE // 8
     for block in prange(N_BLOCKS):
-        counters = np.empty(CELL_SIZE, np.uint32)
-        lows = np.empty(CELL_SIZE + 1, np.uint32)
-        for cell in range(N_CELLS * block // N_BLOCKS, N_CELLS * (block + 1) // N_BLOCKS):
-            start, stop = starts[cell], starts[cell + 1]
-            if start == stop:
-                continue
-            first = cell * CELL_SIZE
+        sums = np.empty(CELL_SIZE, np.uint32)
+        any_color = np.empty(n_words, np.uint64)
+        for cell in range(n_cells * block // N_BLOCKS, n_cells * (block + 1) // N_BLOCKS):
+            first = cells[cell] * CELL_SIZE
             for low in range(CELL_SIZE):
-                counters[low] = tables[0, first + low]
-            for slab in range(1, tables.shape[0]):
+                sums[low] = 0
+            for word in range(n_words):
+                any_color[word] = 0
+            for slab in range(n_slabs):
+                counters = tables[slab, first : first + CELL_SIZE]
                 for low in range(CELL_SIZE):
-                    counters[low] += tables[slab, first + low]
-            # Without a branch: which counters are zero cannot be predicted.
-            n_colors = 0
-            for low in range(CELL_SIZE):
-                lows[n_colors] = low
-                n_colors += counters[low] != 0
-            for i in range(stop - start):
-                codes[start + i] = first + lows[i]
-                counts[start + i] = counters[lows[i]]
+                    sums[low] += counters[low]
+                eights = words[slab, first // 8 : first // 8 + n_words]
+                for word in range(n_words):
+                    any_color[word] |= eights[word]
+                    eights[word] = 0
+            i = starts[cell]
+            for word in range(n_words):
+                if any_color[word] == 0:  # eight at a time: most cells have few of their colors
+                    continue
+                for low in range(8 * word, 8 * word + 8):
+                    if sums[low] != 0:
+                        codes[i] = first + low
+                        counts[i] = sums[low]
+                        i += 1
 
 
 @kernel()
 def add_carries(
     codes,  # (U,) uint32, IN: ascending
-    starts,  # (N_CELLS + 1,) int64, IN: where each cell's codes start
+    ranks,  # (N_CELLS,) int64, IN: each occupied cell's place among those
+    starts,  # (n_cells + 1,) int64, IN: where each occupied cell's codes start
     carries,  # (n,) uint32, IN
     n,  # how many carries
     counts,  # (U,) int64, INOUT
@@ -141,8 +142,8 @@ def add_carries(
     """Add COUNTER_MAX pixels for each carry to its color."""
     for i in range(n):
         code = carries[i]
-        cell = code >> CELL_BITS
-        low, high = starts[cell], starts[cell + 1]
+        rank = ranks[code >> CELL_BITS]
+        low, high = starts[rank], starts[rank + 1]
         while high - low > 1:
             middle = (low + high) >> 1
             if codes[middle] <= code:

@@ -11,6 +11,28 @@ from fastkq.kernels.compile import kernel
 
 
 @kernel()
+def cumulate_moments(
+    moments,  # (S, S, S, 5) float64, INOUT: of cells before, of all cells up to each after
+):
+    """Add up the moments along the three axes, in one pass (three by NumPy take 2 ms)."""
+    size = moments.shape[0]
+    area = np.empty((size, 5))
+    line = np.empty(5)
+    for r in range(1, size):
+        for b in range(size):
+            for m in range(5):
+                area[b, m] = 0.0
+        for g in range(1, size):
+            for m in range(5):
+                line[m] = 0.0
+            for b in range(1, size):
+                for m in range(5):
+                    line[m] += moments[r, g, b, m]
+                    area[b, m] += line[m]
+                    moments[r, g, b, m] = moments[r - 1, g, b, m] + area[b, m]
+
+
+@kernel()
 def box_moments(
     moments,  # (S, S, S, 5) float64, IN: cumulative; the first plane of each axis is zero
     box,  # (6,) int64, IN: low corner (exclusive), high corner (inclusive), in cells
