@@ -18,7 +18,7 @@ from fastkq.kmeans import (
     complete_centers,
     lloyd,
 )
-from fastkq.metrics import inertia_from_sums, psnr_from_mse
+from fastkq.metrics import MAX_LEVEL, inertia_from_sums, psnr_from_mse
 from fastkq.remap import MAX_COLORS, apply_labels
 from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 from fastkq.validate import check_integer, check_number
@@ -296,6 +296,11 @@ def _fit(
             raise ValueError(f"init is {init!r}; one of {INITS} or an array of centers is allowed")
     else:
         init = check_init(init, n_colors, 3).astype(np.float32)
+        if init.min() < 0 or init.max() > MAX_LEVEL:
+            raise ValueError(
+                f"init has values from {init.min():g} to {init.max():g}; colors from 0 to "
+                f"{MAX_LEVEL} are allowed"
+            )
     if len(histogram) <= n_colors:
         return _Fit(histogram.colors, np.arange(len(histogram), dtype=np.uint8), 0.0, 0)
 
@@ -333,7 +338,7 @@ def _round_centers(cells: ColorCells, centers: Array) -> tuple[UInt8Array, UInt8
     Centers that round to the same color, or that have no pixel after rounding, give way to the
     colors that the others serve worst. It ends: an entry on a color of the image stays used.
     """
-    palette = np.rint(np.clip(centers, 0, 255)).astype(np.uint8)
+    palette = np.rint(centers).astype(np.uint8)
     while True:
         labels, sums = cells.assign(palette)
         unused = sums[:, 0] == 0

@@ -137,6 +137,12 @@ def test_a_text_file_object_is_an_error(tmp_path):
         ({"init": [[1, 2, 3]]}, ValueError, r"init has shape \(1, 3\).* must be \(2, 3\)"),
         ({"init": [[1, 2, 3], [4, 5, np.nan]]}, ValueError, "init has NaN or infinite"),
         ({"init": [["a"] * 3] * 2}, TypeError, "init has dtype"),
+        (
+            {"init": [[0, 0, 0], [0, 0, 256]]},
+            ValueError,
+            "values from 0 to 256; colors from 0 to 255",
+        ),
+        ({"init": [[0, 0, -1e30], [0, 0, 0]]}, ValueError, "values from -1e.30 to 0; colors"),
     ],
 )
 def test_bad_options(photo, tmp_path, options, kind, message):

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fastkq
-from fastkq.histogram import SORT_LIMIT, ColorHistogram, _count_by_sorting, _count_by_table
+from fastkq.histogram import (
+    SORT_LIMIT,
+    ColorHistogram,
+    _count_by_sorting,
+    _count_by_table,
+    _spare_tables,
+)
 
 rgb_images = hnp.arrays(
     np.uint8,
@@ -84,6 +90,18 @@ def test_sorting_and_table_agree_around_the_limit(n_pixels):
     for histogram in (by_table, whole):
         assert np.array_equal(histogram.codes, by_sorting.codes)
         assert np.array_equal(histogram.counts, by_sorting.counts)
+
+
+def test_tables_go_back_empty():
+    """The next image counts into the tables of the last one."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (1, SORT_LIMIT, 3), dtype=np.uint8)
+    first = fastkq.color_histogram(image)
+    assert len(_spare_tables) == 1
+    assert not _spare_tables[0].any()
+    again = fastkq.color_histogram(image)
+    assert as_dict(again) == as_dict(first)
+    assert len(_spare_tables) == 1
 
 
 def test_it_pickles():
