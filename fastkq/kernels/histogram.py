@@ -158,7 +158,7 @@ def decode_colors(
     codes,  # (U,) uint32, IN
     colors,  # (3, >= U) float32, OUT
 ):
-    """Turn Morton codes into the channels of their colors."""
+    """Turn Morton codes into channels, as `fastkq.histogram.decode_colors` in 20 times the time."""
     n_colors = codes.shape[0]
     for channel in prange(3):
         for i in range(n_colors):
