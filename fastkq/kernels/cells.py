@@ -10,9 +10,9 @@ The result is that of comparing every color with every center and adding up afre
 dropped only where it loses by more than rounding could hide, distances are computed by the
 expression of the dense kernels, so that even ties fall alike, and sums of integers are exact.
 
-Inner loops run over exactly LANES elements, padded where need be: a fixed count compiles to vectors
-without a remainder, and lists of candidates and cells are short (a step over 616,000 colors and 256
-centers took twice as long with loops over their true lengths).
+Inner loops run over whole LANES, padded where need be: such a count compiles to vectors without a
+remainder, and lists of candidates and cells are short (a step over 616,000 colors and 256 centers
+took twice as long with loops over their true lengths).
 """
 
 import numpy as np
@@ -21,6 +21,12 @@ from numba import prange
 from fastkq.kernels.compile import kernel
 
 LANES = 16
+# Indices that cannot be negative: a signed one that the compiler cannot bound turns loads into
+# gathers, for Python's a[-1] (a step took 2.9 ms instead of 1.1).
+N_LANES = np.uint64(LANES)
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+GROUP = np.uint64(4)  # candidates that a color is compared with at a time, in registers
+INDEX_BITS = np.int32(255)
 # Where the padding of a list of centers lies: never nearest, and its square is a finite float32.
 FAR = np.float32(1e18)
 # A dropped center must lose by this share of the distances involved. float32 distances err by less
@@ -59,78 +65,100 @@ def measure_cells(
 
 @kernel(inline=True)
 def filter_candidates(
-    box,  # (6,) float32, IN: low and high corner
+    boxes,  # (B, 6) float32, IN: low and high corners
+    box,  # which; a row of its own would be counted as a reference, and that costs as much as a box
     centers,  # (3, W) float32, IN: the centers to choose from, padded with FAR to whole LANES
     names,  # (W,) int32, IN: their indices
-    n,  # how many, without the padding
-    scratch,  # (W,) float32, OUT
-    kept,  # (3, W) float32, OUT: the candidates, padded with FAR to whole LANES
-    kept_names,  # (W,) int32, OUT
+    n,  # uint64: how many, without the padding
+    scores,  # (W,) float32, OUT: scratch
+    score_bits,  # (W,) int32: the same memory
+    kept,  # (3, >= W + LANES) float32, OUT: the candidates, padded with FAR to whole LANES
+    kept_names,  # (>= W + LANES,) int32, OUT
 ):
-    """Keep the centers that can be nearest somewhere in a box; return how many."""
-    low0, low1, low2 = box[0], box[1], box[2]
-    high0, high1, high2 = box[3], box[4], box[5]
+    """Keep the centers that can be nearest somewhere in a box; return how many (uint64)."""
+    low0, low1, low2 = boxes[box, 0], boxes[box, 1], boxes[box, 2]
+    high0, high1, high2 = boxes[box, 3], boxes[box, 4], boxes[box, 5]
     half = np.float32(0.5)
     mid0, mid1, mid2 = (low0 + high0) * half, (low1 + high1) * half, (low2 + high2) * half
     diagonal = (high0 - low0) ** 2 + (high1 - low1) ** 2 + (high2 - low2) ** 2
-    for block in range(0, n, LANES):
-        for j in range(block, block + LANES):
-            d0, d1, d2 = centers[0, j] - mid0, centers[1, j] - mid1, centers[2, j] - mid2
-            scratch[j] = d0 * d0 + d1 * d1 + d2 * d2
-    best = 0
-    for j in range(1, n):
-        if scratch[j] < scratch[best]:
-            best = j
+    n_padded = (n + (N_LANES - ONE)) & ~(N_LANES - ONE)
+    for j in range(n_padded):
+        d0, d1, d2 = centers[0, j] - mid0, centers[1, j] - mid1, centers[2, j] - mid2
+        scores[j] = d0 * d0 + d1 * d1 + d2 * d2
+    # The nearest to the middle, nearly: positive floats are ordered as their bits are, and with the
+    # index in the low bits the search is one minimum. Any center may play this part.
+    key = np.int32(0x7FFFFFFF)
+    for j in range(n_padded):
+        key = min(key, np.int32((score_bits[j] & ~INDEX_BITS) | np.int32(j)))
+    best = np.uint64(key & INDEX_BITS)
     best0, best1, best2 = centers[0, best], centers[1, best], centers[2, best]
-    for block in range(0, n, LANES):
-        for j in range(block, block + LANES):
-            c0, c1, c2 = centers[0, j], centers[1, j], centers[2, j]
-            # The corner of the box that favours j most over the best.
-            v0 = high0 if c0 > best0 else low0
-            v1 = high1 if c1 > best1 else low1
-            v2 = high2 if c2 > best2 else low2
-            own = (c0 - v0) ** 2 + (c1 - v1) ** 2 + (c2 - v2) ** 2
-            rival = (best0 - v0) ** 2 + (best1 - v1) ** 2 + (best2 - v2) ** 2
-            scratch[j] = own - rival - SLACK * (own + diagonal)
-    n_kept = 0
-    for j in range(n):
-        if scratch[j] <= 0:
-            kept[0, n_kept] = centers[0, j]
-            kept[1, n_kept] = centers[1, j]
-            kept[2, n_kept] = centers[2, j]
-            kept_names[n_kept] = names[j]
-            n_kept += 1
-    padded = (n_kept + LANES - 1) // LANES * LANES
-    for j in range(n_kept, padded):
-        kept[0, j] = kept[1, j] = kept[2, j] = FAR
+    for j in range(n_padded):
+        c0, c1, c2 = centers[0, j], centers[1, j], centers[2, j]
+        # The corner of the box that favours j most over the best.
+        v0 = high0 if c0 > best0 else low0
+        v1 = high1 if c1 > best1 else low1
+        v2 = high2 if c2 > best2 else low2
+        own = (c0 - v0) ** 2 + (c1 - v1) ** 2 + (c2 - v2) ** 2
+        rival = (best0 - v0) ** 2 + (best1 - v1) ** 2 + (best2 - v2) ** 2
+        scores[j] = own - rival - SLACK * (own + diagonal)
+    n_kept = np.uint64(0)
+    for j in range(n):  # without a branch, which would be mispredicted
+        kept[0, n_kept] = centers[0, j]
+        kept[1, n_kept] = centers[1, j]
+        kept[2, n_kept] = centers[2, j]
+        kept_names[n_kept] = names[j]
+        n_kept += np.uint64(scores[j] <= 0)
+    for lane in range(N_LANES):
+        kept[0, n_kept + lane] = FAR
+        kept[1, n_kept + lane] = FAR
+        kept[2, n_kept + lane] = FAR
     return n_kept
 
 
 @kernel(inline=True)
 def find_nearest(
     colors,  # (3, >= first + LANES) float32, IN
-    first,  # of LANES colors
-    candidates,  # (3, >= n) float32, IN
-    names,  # (>= n,) int32, IN: ascending
-    n,  # how many candidates
-    best,  # (LANES,) float32, OUT: scratch
+    first,  # uint64: of LANES colors ...
+    size,  # int32: ... of which so many count
+    candidates,  # (3, W) float32, IN: padded with FAR to whole GROUPs
+    names,  # (W,) int32, IN: ascending
+    n,  # uint64: how many candidates
+    labels,  # (>= first + LANES,) uint8, IN
+    least,  # (LANES,) float32, OUT: scratch
     nearest,  # (LANES,) int32, OUT: the nearest candidate's name, ties to the lowest
 ):
-    """Compare LANES colors with the candidates."""
-    for lane in range(LANES):
-        best[lane] = np.inf
-        nearest[lane] = 0
-    for j in range(n):
-        c0, c1, c2 = candidates[0, j], candidates[1, j], candidates[2, j]
-        name = names[j]
-        for lane in range(LANES):
-            d0 = colors[0, first + lane] - c0
-            d1 = colors[1, first + lane] - c1
-            d2 = colors[2, first + lane] - c2
-            distance = d0 * d0 + d1 * d1 + d2 * d2
-            closer = distance < best[lane]
-            best[lane] = distance if closer else best[lane]
-            nearest[lane] = name if closer else nearest[lane]
+    """Compare LANES colors with the candidates; return the bits of those that change sides."""
+    changed = np.int32(0)
+    for a in range(np.uint64(0), n, GROUP):
+        b, c, d = a + ONE, a + TWO, a + THREE
+        a0, a1, a2, a_name = candidates[0, a], candidates[1, a], candidates[2, a], names[a]
+        b0, b1, b2, b_name = candidates[0, b], candidates[1, b], candidates[2, b], names[b]
+        c0, c1, c2, c_name = candidates[0, c], candidates[1, c], candidates[2, c], names[c]
+        d0, d1, d2, d_name = candidates[0, d], candidates[1, d], candidates[2, d], names[d]
+        changed = np.int32(0)
+        for lane in range(N_LANES):
+            i = first + lane
+            x0, x1, x2 = colors[0, i], colors[1, i], colors[2, i]
+            distance = np.float32(np.inf) if a == 0 else least[lane]
+            name = nearest[lane]
+            other = (x0 - a0) ** 2 + (x1 - a1) ** 2 + (x2 - a2) ** 2
+            name = a_name if other < distance else name
+            distance = other if other < distance else distance
+            other = (x0 - b0) ** 2 + (x1 - b1) ** 2 + (x2 - b2) ** 2
+            name = b_name if other < distance else name
+            distance = other if other < distance else distance
+            other = (x0 - c0) ** 2 + (x1 - c1) ** 2 + (x2 - c2) ** 2
+            name = c_name if other < distance else name
+            distance = other if other < distance else distance
+            other = (x0 - d0) ** 2 + (x1 - d1) ** 2 + (x2 - d2) ** 2
+            name = d_name if other < distance else name
+            distance = other if other < distance else distance
+            least[lane] = distance
+            nearest[lane] = name
+            changes = (name != np.int32(labels[i])) & (np.int32(lane) < size)
+            bit = np.int32(np.int32(1) << np.int32(lane))
+            changed = np.int32(changed | (bit if changes else np.int32(0)))
+    return changed
 
 
 @kernel(inline=True)
@@ -161,7 +189,26 @@ def add_cell(
         sums[label, moment] += sign * totals[cell, moment]
 
 
-@kernel(inline=True)
+@kernel()
+def move_colors(
+    colors,  # (3, >= first + LANES) float32, IN
+    weights,  # (U,) float64, IN
+    first,  # uint64: of LANES colors
+    changed,  # int32: the bits of those that change sides
+    nearest,  # (LANES,) int32, IN: where they go
+    labels,  # (>= U,) uint8, INOUT
+    sums,  # (K, 4) float64, INOUT
+):
+    """Move colors from their clusters to others."""
+    for lane in range(N_LANES):
+        if (changed >> np.int32(lane)) & 1:
+            i, label = first + lane, np.uint64(nearest[lane])
+            add_color(sums, np.uint64(labels[i]), colors, i, -weights[i])
+            add_color(sums, label, colors, i, weights[i])
+            labels[i] = label
+
+
+@kernel()
 def unite_cell(
     colors,  # (3, >= U) float32, IN
     weights,  # (U,) float64, IN
@@ -176,8 +223,6 @@ def unite_cell(
 ):
     """Give all colors of a cell to one cluster; their labels are not written."""
     owner = owners[cell]
-    if owner == label:
-        return
     if owner >= 0:
         add_cell(sums, owner, totals, cell, -1)
     elif owner == MIXED:
@@ -185,6 +230,20 @@ def unite_cell(
             add_color(sums, labels[i], colors, i, -weights[i])
     add_cell(sums, label, totals, cell, 1)
     owners[cell] = label
+
+
+@kernel()
+def split_cell(
+    start,  # the cell's colors ...
+    stop,
+    cell,
+    owners,  # (n_cells,) int32, INOUT
+    labels,  # (>= U,) uint8, OUT
+):
+    """Write the label of a cell to its colors, which may change sides one by one from now on."""
+    for i in range(start, stop):
+        labels[i] = owners[cell]
+    owners[cell] = MIXED
 
 
 @kernel(inline=True)
@@ -195,37 +254,29 @@ def assign_cell(
     stop,
     totals,  # (n_cells, 5) float64, IN
     cell,
-    candidates,  # (3, W) float32, IN
+    candidates,  # (3, W) float32, IN: padded with FAR to whole GROUPs
     names,  # (W,) int32, IN
-    n,  # how many candidates
-    best,  # (LANES,) float32, OUT: scratch
+    n,  # uint64: how many candidates
+    least,  # (LANES,) float32, OUT: scratch
     nearest,  # (LANES,) int32, OUT: scratch
     owners,  # (n_cells,) int32, INOUT
     labels,  # (>= U + LANES,) uint8, INOUT
     sums,  # (K, 4) float64, INOUT
 ):
     """Label the colors of a cell; change the sums by those that change sides."""
-    if n == 1 or owners[cell] == UNASSIGNED:
+    owner = owners[cell]
+    # Functions that are not inlined do what most cells need not: the loops here stay small.
+    if owner == UNASSIGNED or (n == 1 and owner != names[0]):
         unite_cell(colors, weights, start, stop, totals, cell, names[0], owners, labels, sums)
     if n == 1:
         return
-    if owners[cell] != MIXED:
-        for i in range(start, stop):
-            labels[i] = owners[cell]
-        owners[cell] = MIXED
-    for first in range(start, stop, LANES):
-        find_nearest(colors, first, candidates, names, n, best, nearest)
-        changed = 0
-        for lane in range(LANES):
-            changed |= nearest[lane] ^ labels[first + lane]
-        if changed == 0:
-            continue
-        for i in range(first, min(first + LANES, stop)):
-            label = nearest[i - first]
-            if label != labels[i]:
-                add_color(sums, labels[i], colors, i, -weights[i])
-                add_color(sums, label, colors, i, weights[i])
-                labels[i] = label
+    if owner != MIXED:
+        split_cell(start, stop, cell, owners, labels)
+    for first in range(np.uint64(start), np.uint64(stop), N_LANES):
+        size = np.int32(np.uint64(stop) - first)
+        changed = find_nearest(colors, first, size, candidates, names, n, labels, least, nearest)
+        if changed != 0:
+            move_colors(colors, weights, first, changed, nearest, labels, sums)
 
 
 @kernel(parallel=True)
@@ -247,34 +298,60 @@ def assign_and_accumulate(
     partials,  # (n_chunks, K, 4) float64, OUT: change of the sums of weight and weight * color
 ):
     """Label each color with its nearest center; sum what that changes, chunk by chunk."""
-    n_chunks, n_centers = partials.shape[0], partials.shape[1]
-    width = center_names.shape[0]
+    n_chunks = partials.shape[0]
+    n_centers = np.uint64(partials.shape[1])
+    width = center_names.shape[0] + LANES
     for chunk in prange(n_chunks):
         sums = partials[chunk]
         sums[:] = 0.0
-        scratch = np.empty(width, np.float32)
-        best = np.empty(LANES, np.float32)
-        nearest = np.empty(LANES, np.int32)
+        scores = np.empty(width, np.float32)
+        score_bits = scores.view(np.int32)
+        least = np.empty(LANES, np.float32)
+        nearest = np.zeros(LANES, np.int32)
         of_root = np.empty((3, width), np.float32)
         of_parent = np.empty((3, width), np.float32)
         of_cell = np.empty((3, width), np.float32)
-        root_names = np.empty(width, np.int32)
-        parent_names = np.empty(width, np.int32)
-        cell_names = np.empty(width, np.int32)
+        root_names = np.zeros(width, np.int32)
+        parent_names = np.zeros(width, np.int32)
+        cell_names = np.zeros(width, np.int32)
         root = -1
-        n_root = 0
+        n_root = np.uint64(0)
         for parent in range(chunks[chunk, 0], chunks[chunk, 1]):
             if roots[parent] != root:
                 root = roots[parent]
                 n_root = filter_candidates(
-                    root_boxes[root], centers, center_names, n_centers, scratch, of_root, root_names
+                    root_boxes,
+                    root,
+                    centers,
+                    center_names,
+                    n_centers,
+                    scores,
+                    score_bits,
+                    of_root,
+                    root_names,
                 )
             n_parent = filter_candidates(
-                parent_boxes[parent], of_root, root_names, n_root, scratch, of_parent, parent_names
+                parent_boxes,
+                parent,
+                of_root,
+                root_names,
+                n_root,
+                scores,
+                score_bits,
+                of_parent,
+                parent_names,
             )
             for cell in range(parent_starts[parent], parent_starts[parent + 1]):
                 n = filter_candidates(
-                    boxes[cell], of_parent, parent_names, n_parent, scratch, of_cell, cell_names
+                    boxes,
+                    cell,
+                    of_parent,
+                    parent_names,
+                    n_parent,
+                    scores,
+                    score_bits,
+                    of_cell,
+                    cell_names,
                 )
                 assign_cell(
                     colors,
@@ -286,7 +363,7 @@ def assign_and_accumulate(
                     of_cell,
                     cell_names,
                     n,
-                    best,
+                    least,
                     nearest,
                     owners,
                     labels,
