@@ -163,8 +163,7 @@ def _count_by_table(pixels: UInt8Array) -> ColorHistogram:
     codes = np.empty(starts[-1], np.uint32)
     counts = np.empty(starts[-1], np.int64)
     kernel.gather_colors(tables, tables.view(np.uint64), cells, starts, codes, counts)
-    for slab in range(n_slabs):
-        kernel.add_carries(codes, ranks, starts, carries[slab], n_carries[slab], counts)
+    kernel.add_carries(codes, ranks, starts, carries, n_carries, counts)
     _spare_tables.append(tables)
     return ColorHistogram(codes, counts)
 

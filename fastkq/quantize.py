@@ -28,6 +28,8 @@ from fastkq.validate import check_integer, check_number
 INITS = ("wu", "k-means++", "random")
 # 10 to 25 iterations on a photo: at most 0.7 % more error than at 1e-3, in two thirds of the time.
 TOL = 3e-3
+# Half the iterations of plain Lloyd (1) for the same error.
+RELAXATION = 1.8
 # Time in which most bad files are found out: their error need not wait for the kernels.
 BAD_FILE_SECONDS = 0.02
 
@@ -333,7 +335,7 @@ def _fit(
 
     cells = ColorCells(histogram)
     centers = seed_centers(cells, n_colors, init, random_state) if isinstance(init, str) else init
-    centers, n_iter = lloyd(cells, centers, max_iter=max_iter, tol=tol)
+    centers, n_iter = lloyd(cells, centers, max_iter=max_iter, tol=tol, relaxation=RELAXATION)
     palette, labels, sums = _round_centers(cells, centers)
     return _Fit(palette, labels, inertia_from_sums(sums, cells.squared_norm, palette), n_iter)
 

@@ -17,11 +17,12 @@ def check_integer(value: object, name: str, low: int, high: int | None = None) -
     return integer
 
 
-def check_number(value: object, name: str, low: float) -> float:
+def check_number(value: object, name: str, low: float, high: float | None = None) -> float:
     """Return a finite real option that is in its range."""
+    allowed = f"a number from {low} to {high}" if high is not None else f"a number >= {low}"
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}; a number >= {low} is allowed")
+        raise TypeError(f"{name} is {value!r}; {allowed} is allowed")
     number = float(value)
-    if not (math.isfinite(number) and number >= low):
-        raise ValueError(f"{name} is {value}; a number >= {low} is allowed")
+    if not (math.isfinite(number) and low <= number <= (math.inf if high is None else high)):
+        raise ValueError(f"{name} is {value}; {allowed} is allowed")
     return number

@@ -38,19 +38,18 @@ def accumulate(points, weights, labels, n_clusters):
     return sums
 
 
-def lloyd(points, weights, centers, max_iter, tol):
+def lloyd(points, weights, centers, max_iter, tol, relaxation):
     """K-means without empty clusters; centers keep their dtype."""
     mean = np.average(points.astype(float), axis=0, weights=weights)
     variance = np.average((points.astype(float) - mean) ** 2, axis=0, weights=weights).mean()
-    n_iter, shift = 0, np.inf
-    while n_iter < max_iter and shift > tol * variance:
+    for n_iter in range(1, max_iter + 1):
         sums = accumulate(points, weights, assign(points, centers), len(centers))
         assert sums[:, 0].min() > 0, "a twin for clusters that stay occupied"
-        updated = (sums[:, 1:] / sums[:, :1]).astype(centers.dtype)
-        shift = ((updated.astype(float) - centers) ** 2).sum()
-        centers = updated
-        n_iter += 1
-    return centers, n_iter
+        means = (sums[:, 1:] / sums[:, :1]).astype(centers.dtype)
+        if ((means.astype(float) - centers) ** 2).sum() <= tol * variance:
+            break
+        centers = centers + relaxation * (means - centers)
+    return means, n_iter
 
 
 def wu_boxes(cells, totals, n_clusters):

@@ -186,6 +186,8 @@ def test_bad_palettes(palette, kind, message):
         ({"n_clusters": 4}, ValueError, "n_clusters is 4; an integer from 1 to 3"),
         ({"n_clusters": 0}, ValueError, "n_clusters is 0; an integer from 1 to 3"),
         ({"max_iter": 0}, ValueError, "max_iter is 0; an integer >= 1"),
+        ({"relaxation": 2}, ValueError, "relaxation is 2; a number from 1 to 1.9 is allowed"),
+        ({"relaxation": 0.5}, ValueError, "relaxation is 0.5; a number from 1 to 1.9 is allowed"),
         ({"init": "wu"}, ValueError, "init is 'wu'; use 'k-means\\+\\+', 'random' or an array"),
         ({"init": [[1.0]]}, ValueError, r"init has shape \(1, 1\).* must be \(2, 1\)"),
         ({"sample_weight": [1, 1]}, ValueError, r"shape \(2,\); for 3 points .* \(3,\)"),

@@ -76,14 +76,15 @@ def test_farthest_points_break_ties_by_coordinates():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("n_channels", [1, 3, 5])
-def test_it_is_the_textbook_loop(dtype, n_channels):
+@pytest.mark.parametrize(("n_channels", "relaxation"), [(1, 1.0), (3, 1.0), (5, 1.0), (3, 1.8)])
+def test_it_is_the_textbook_loop(dtype, n_channels, relaxation):
     rng = np.random.default_rng(n_channels)
     points = rng.normal(size=(701, n_channels)).astype(dtype)
     weights = rng.random(701) + 0.1
     start = points[:6].copy()
-    result = fastkq.kmeans(points, 6, sample_weight=weights, init=start, max_iter=20, tol=1e-3)
-    centers, n_iter = naive.lloyd(points, weights, start, 20, 1e-3)
+    options = {"max_iter": 20, "tol": 1e-3, "relaxation": relaxation}
+    result = fastkq.kmeans(points, 6, sample_weight=weights, init=start, **options)
+    centers, n_iter = naive.lloyd(points, weights, start, **options)
     assert result.n_iter == n_iter
     assert result.centers.dtype == dtype
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
@@ -91,14 +92,43 @@ def test_it_is_the_textbook_loop(dtype, n_channels):
     assert np.array_equal(result.labels, naive.assign(points, result.centers))
 
 
-def test_inertia_never_rises():
+@pytest.mark.parametrize("relaxation", [1, 1.8])
+def test_inertia_never_rises(relaxation):
     rng = np.random.default_rng(8)
     points = rng.normal(size=(2000, 3))
     inertias = [
-        fastkq.kmeans(points, 12, init="random", max_iter=n, tol=0).inertia for n in range(1, 15)
+        fastkq.kmeans(points, 12, init="random", max_iter=n, tol=0, relaxation=relaxation).inertia
+        for n in range(1, 15)
     ]
     assert all(after <= before for before, after in itertools.pairwise(inertias))
     assert inertias[-1] < inertias[0]
+
+
+def test_relaxed_updates_end_where_no_center_moves():
+    points = np.random.default_rng(3).normal(size=(500, 2))
+    relaxed = fastkq.kmeans(points, 5, tol=0, relaxation=1.9)
+    again = fastkq.kmeans(points, 5, init=relaxed.centers, tol=0)
+    assert relaxed.n_iter < 300
+    assert again.n_iter == 1
+    assert np.array_equal(again.centers, relaxed.centers)
+
+
+def test_relaxed_updates_halve_the_iterations(images):
+    histogram = fastkq.color_histogram(images / "kodim03.png")
+    points, weights = histogram.colors[::7].astype(np.float32), histogram.counts[::7]
+
+    def inertia(relaxation, max_iter):
+        return fastkq.kmeans(
+            points,
+            32,
+            sample_weight=weights,
+            init=points[:: len(points) // 32][:32],
+            max_iter=max_iter,
+            tol=0,
+            relaxation=relaxation,
+        ).inertia
+
+    assert inertia(1.8, 10) < inertia(1, 20) < inertia(1, 10)
 
 
 def test_a_weight_is_a_repetition():

@@ -11,6 +11,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.kmeans import DensePoints
+from fastkq.quantize import RELAXATION
 
 INITS = ("wu", "k-means++", "random")
 PICTURES = ("kodim03.png", "photo-sunset.png", "windows95.png")
@@ -41,7 +42,9 @@ def assert_equals_dense(image, n_colors, max_iter, tol):
     pixels = image.reshape(-1, 3).astype(np.float32)
     start = pixels[np.random.default_rng(n_colors).integers(0, len(pixels), n_colors)]
     result = fastkq.quantize(image, n_colors, init=start, max_iter=max_iter, tol=tol)
-    dense = fastkq.kmeans(pixels, n_colors, init=start, max_iter=max_iter, tol=tol)
+    dense = fastkq.kmeans(
+        pixels, n_colors, init=start, max_iter=max_iter, tol=tol, relaxation=RELAXATION
+    )
     palette = np.rint(dense.centers)
     labels, distances = DensePoints(pixels, np.ones(len(pixels))).assign(palette)
     assert np.array_equal(result.palette, palette)

@@ -189,7 +189,7 @@ def add_cell(
         sums[label, moment] += sign * totals[cell, moment]
 
 
-@kernel()
+@kernel(inline=True)
 def move_colors(
     colors,  # (3, >= first + LANES) float32, IN
     weights,  # (U,) float64, IN

@@ -21,10 +21,18 @@ def kernel(
     any number of threads, so no compiler may reorder a sum. Compiled code is cached on disk where
     a directory for it can be written; a read-only install without a home compiles in every process
     instead of failing at import, as Numba alone would.
+
+    Functions that work on a few elements are inlined by Numba (`inline`), which counts no reference
+    to their arrays. LLVM inlines as well, but leaves the counting: atomic increments, that two
+    threads wait for (a Lloyd step over 256 colors took 0.55 ms instead of 0.35).
     """
     compile_cached, compile_uncached = (
         numba.njit(
-            parallel=parallel, forceinline=inline, nogil=True, error_model="numpy", cache=cache
+            parallel=parallel,
+            inline="always" if inline else "never",
+            nogil=True,
+            error_model="numpy",
+            cache=cache,
         )
         for cache in (True, False)
     )

@@ -17,8 +17,33 @@ CELL_SIZE = 1 << CELL_BITS
 N_CODES = 1 << 24
 N_CELLS = N_CODES >> CELL_BITS
 N_BLOCKS = 64  # of cells, for the threads
+N_PARTS = 8  # of the carries
+PARTS = np.uint32(N_PARTS)
 COUNTER_MAX = 255
+ONE = np.uint8(1)
+CELL_SHIFT = np.uint32(CELL_BITS)
 STRIP = 4096  # pixels whose codes are computed before they are counted
+
+
+@kernel(inline=True)
+def count_color(
+    code,  # uint32
+    table,  # (N_CODES,) uint8, INOUT
+    cells,  # (N_CELLS,) uint8, INOUT
+    full,  # (n,) uint32, OUT
+    n_full,
+):
+    """Increment the counter of a color; return how many have been full."""
+    count = np.uint8(table[code] + ONE)
+    if count <= ONE:  # one in 40 pixels of a photo: all else about a color is done here
+        if count == 0:
+            full[n_full] = code
+            n_full += 1
+            count = ONE  # a counter at zero means "no such color"
+        else:
+            cells[code >> CELL_SHIFT] = 1
+    table[code] = count
+    return n_full
 
 
 @kernel(parallel=True)
@@ -39,26 +64,21 @@ def count_colors(
         red, green, blue = spread[0], spread[1], spread[2]
         codes = np.empty(STRIP, np.uint32)
         n_full = 0
-        while start < stop:
-            # Neighbours are often equal, and increments of one counter wait for each other: count
-            # in four places in turn; the last few pixels in one.
-            n_places = 4 if stop - start >= 4 else 1
-            length = min(STRIP, stop - start) // n_places
-            strip = pixels[start : start + n_places * length]
+        for first in range(start, stop, STRIP):
+            strip = pixels[first : min(first + STRIP, stop)]
             for i in range(strip.shape[0]):
                 codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
-            places = codes[: n_places * length].reshape(n_places, length)
-            for i in range(length):
-                for place in range(n_places):
-                    code = places[place, i]
-                    count = table[code]
-                    if count == COUNTER_MAX:
-                        full[n_full] = code
-                        n_full += 1
-                        count = 0  # becomes 1 below: a counter at zero means "no such color"
-                    table[code] = count + 1
-                    cells[code >> CELL_BITS] = 1
-            start += n_places * length
+            # Neighbours are often equal, and increments of one counter wait for each other: count
+            # in four places in turn.
+            quarter = strip.shape[0] // 4
+            second, third, fourth = codes[quarter:], codes[2 * quarter :], codes[3 * quarter :]
+            for i in range(quarter):
+                n_full = count_color(codes[i], table, cells, full, n_full)
+                n_full = count_color(second[i], table, cells, full, n_full)
+                n_full = count_color(third[i], table, cells, full, n_full)
+                n_full = count_color(fourth[i], table, cells, full, n_full)
+            for i in range(4 * quarter, strip.shape[0]):
+                n_full = count_color(codes[i], table, cells, full, n_full)
         n_carries[slab] = n_full
 
 
@@ -105,6 +125,7 @@ def gather_colors(
     for block in prange(N_BLOCKS):
         sums = np.empty(CELL_SIZE, np.uint32)
         any_color = np.empty(n_words, np.uint64)
+        used = np.empty(CELL_SIZE + 1, np.uint32)
         for cell in range(n_cells * block // N_BLOCKS, n_cells * (block + 1) // N_BLOCKS):
             first = cells[cell] * CELL_SIZE
             for low in range(CELL_SIZE):
@@ -119,38 +140,47 @@ def gather_colors(
                 for word in range(n_words):
                     any_color[word] |= eights[word]
                     eights[word] = 0
-            i = starts[cell]
+            n_used = np.uint64(0)
             for word in range(n_words):
                 if any_color[word] == 0:  # eight at a time: most cells have few of their colors
                     continue
-                for low in range(8 * word, 8 * word + 8):
-                    if sums[low] != 0:
-                        codes[i] = first + low
-                        counts[i] = sums[low]
-                        i += 1
+                for low in range(8 * word, 8 * word + 8):  # no branch: it would be mispredicted
+                    used[n_used] = low
+                    n_used += np.uint64(sums[low] != 0)
+            own_codes = codes[starts[cell] : starts[cell + 1]]
+            own_counts = counts[starts[cell] : starts[cell + 1]]
+            for i in range(own_codes.shape[0]):
+                own_codes[i] = first + used[i]
+                own_counts[i] = sums[used[i]]
 
 
-@kernel()
+@kernel(parallel=True)
 def add_carries(
     codes,  # (U,) uint32, IN: ascending
     ranks,  # (N_CELLS,) int64, IN: each occupied cell's place among those
     starts,  # (n_cells + 1,) int64, IN: where each occupied cell's codes start
-    carries,  # (n,) uint32, IN
-    n,  # how many carries
+    carries,  # (n_slabs, n) uint32, IN
+    n_carries,  # (n_slabs,) int64, IN
     counts,  # (U,) int64, INOUT
 ):
     """Add COUNTER_MAX pixels for each carry to its color."""
-    for i in range(n):
-        code = carries[i]
-        rank = ranks[code >> CELL_BITS]
-        low, high = starts[rank], starts[rank + 1]
-        while high - low > 1:
-            middle = (low + high) >> 1
-            if codes[middle] <= code:
-                low = middle
-            else:
-                high = middle
-        counts[low] += COUNTER_MAX
+    for part in prange(N_PARTS):
+        for slab in range(carries.shape[0]):
+            own = carries[slab, : n_carries[slab]]
+            for i in range(own.shape[0]):
+                code = own[i]
+                cell = code >> CELL_SHIFT
+                # Neighbours among the cells go to different parts: carries come in clusters.
+                if cell % PARTS != part:
+                    continue
+                rank = np.uint64(ranks[cell])
+                low, high = np.uint64(starts[rank]), np.uint64(starts[rank + np.uint64(1)])
+                while high - low > 1:
+                    middle = (low + high) >> np.uint64(1)
+                    above = codes[middle] > code
+                    high = middle if above else high
+                    low = low if above else middle
+                counts[low] += COUNTER_MAX
 
 
 @kernel(parallel=True)
