@@ -45,8 +45,8 @@ def test_color_cells(measure, image):
     n_pixels = image[..., 0].size
     histogram = fastkq.color_histogram(image)
     cells = measure(lambda: ColorCells(histogram), n_pixels)
-    assert cells.totals[:, 0].sum() == n_pixels
-    assert np.array_equal(cells.totals[:, 1:4].sum(axis=0), image.sum(axis=(0, 1)))
+    assert cells.grid_totals[:, 0].sum() == n_pixels
+    assert np.array_equal(cells.grid_totals[:, 1:4].sum(axis=0), image.sum(axis=(0, 1)))
 
 
 @pytest.mark.benchmark(group="seed")

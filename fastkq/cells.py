@@ -1,4 +1,4 @@
-"""Exact Lloyd steps over the colors of a histogram, a cell of 8x8x8 colors at a time."""
+"""Exact Lloyd steps over the colors of a histogram, a cell of 16x16x16 colors at a time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from fastkq.histogram import ColorHistogram
 from fastkq.kmeans import farthest_points
 from fastkq.types import Array, UInt8Array
 
-# Boxes of colors, by the low bits of a Morton code: cells of 8x8x8, then 16x16x16 and 32x32x32.
-CELL_BITS = 9
-PARENT_BITS = 12
-ROOT_BITS = 15
+# Cubes of colors, by the low bits of a Morton code: 8x8x8 for the grid that seeds are chosen on;
+# 16x16x16, 32x32x32 and 64x64x64 for the boxes that candidates are filtered for.
+GRID_BITS = 9
+CELL_BITS = 12
+PARENT_BITS = 15
+ROOT_BITS = 18
 MAX_CHUNKS = 32  # partial sums; fixed by the data, not by the threads
 COLORS_PER_CHUNK = 2048
 CHUNK_STRIDE = 4
@@ -44,8 +46,8 @@ class ColorCells:
     ----------
     colors : (3, U) float32
     weights : (U,) float64, the pixel counts
-    cell_ids : (n_cells,) uint32, the Morton codes of the occupied cells
-    totals : (n_cells, 5) float64, sums of weight, weight * color, weight * squared norm
+    grid_ids : (n_cubes,) uint32, the Morton codes of the occupied cubes of the grid
+    grid_totals : (n_cubes, 5) float64, sums of weight, weight * color, weight * squared norm
     """
 
     def __init__(self, histogram: ColorHistogram) -> None:
@@ -55,16 +57,22 @@ class ColorCells:
         kernels.histogram.decode_colors(histogram.codes, self._padded)
         self.weights = histogram.counts.astype(np.float64)
 
-        ids = histogram.codes >> np.uint32(CELL_BITS)
-        self._starts = _starts_of_runs(ids)
-        self.cell_ids = ids[self._starts[:-1]]
-        n_cells = len(self.cell_ids)
-        self._boxes = np.empty((n_cells, 6), np.float32)
-        self.totals = np.empty((n_cells, 5))
+        ids = histogram.codes >> np.uint32(GRID_BITS)
+        grid_starts = _starts_of_runs(ids)
+        self.grid_ids = ids[grid_starts[:-1]]
+        self.grid_totals = np.empty((len(self.grid_ids), 5))
+        grid_boxes = np.empty((len(self.grid_ids), 6), np.float32)
         kernels.cells.measure_cells(
-            self._padded, self.weights, self._starts, self._boxes, self.totals
+            self._padded, self.weights, grid_starts, grid_boxes, self.grid_totals
         )
-        parent_ids = self.cell_ids >> np.uint32(PARENT_BITS - CELL_BITS)
+
+        cell_ids = self.grid_ids >> np.uint32(CELL_BITS - GRID_BITS)
+        firsts = _starts_of_runs(cell_ids)
+        cell_ids = cell_ids[firsts[:-1]]
+        self._starts = grid_starts[firsts]
+        self._boxes = _enclose(grid_boxes, firsts)
+        self._totals = np.add.reduceat(self.grid_totals, firsts[:-1])
+        parent_ids = cell_ids >> np.uint32(PARENT_BITS - CELL_BITS)
         self._parent_starts = _starts_of_runs(parent_ids)
         self._parent_boxes = _enclose(self._boxes, self._parent_starts)
         root_ids = parent_ids[self._parent_starts[:-1]] >> np.uint32(ROOT_BITS - PARENT_BITS)
@@ -81,19 +89,19 @@ class ColorCells:
         order = np.argsort(np.arange(n_chunks) % CHUNK_STRIDE, kind="stable")
         self._chunks = np.stack([bounds[:-1], bounds[1:]], axis=1)[order].astype(np.int64)
 
-        self._owners = np.empty(n_cells, np.int32)
+        self._owners = np.empty(len(cell_ids), np.int32)
         self._labels = np.empty(n_colors + lanes, np.uint8)
         self._sums = np.empty((0, 4))
 
     @property
     def squared_norm(self) -> float:
         """The sum of count * squared norm over all colors."""
-        return float(self.totals[:, 4].sum())
+        return float(self.grid_totals[:, 4].sum())
 
     @property
     def variance(self) -> float:
         """The mean variance of a channel."""
-        weight, *sums = self.totals[:, :4].sum(axis=0)
+        weight, *sums = self.grid_totals[:, :4].sum(axis=0)
         mean = np.array(sums) / weight
         return float((self.squared_norm / weight - np.sum(mean**2)) / len(mean))
 
@@ -121,7 +129,7 @@ class ColorCells:
             self.weights,
             self._starts,
             self._boxes,
-            self.totals,
+            self._totals,
             self._parent_starts,
             self._parent_boxes,
             self._roots,

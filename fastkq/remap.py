@@ -76,7 +76,7 @@ def apply_labels(array: UInt8Array, codes: NDArray[np.uint32], labels: UInt8Arra
     """
     # 16 MB, of which only the pages that hold a color of the image are ever touched.
     table = np.empty(1 << 24, np.uint8)
-    table[codes] = labels
+    kernels.remap.fill_table(codes, labels, table)
     if array.ndim == 2:
         gray_codes = SPREAD.sum(axis=0, dtype=np.uint32)
         return np.take(table[gray_codes], array)

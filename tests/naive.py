@@ -42,14 +42,16 @@ def lloyd(points, weights, centers, max_iter, tol, relaxation):
     """K-means without empty clusters; centers keep their dtype."""
     mean = np.average(points.astype(float), axis=0, weights=weights)
     variance = np.average((points.astype(float) - mean) ** 2, axis=0, weights=weights).mean()
-    for n_iter in range(1, max_iter + 1):
+    n_iter = 0
+    while True:
+        n_iter += 1
         sums = accumulate(points, weights, assign(points, centers), len(centers))
         assert sums[:, 0].min() > 0, "a twin for clusters that stay occupied"
         means = (sums[:, 1:] / sums[:, :1]).astype(centers.dtype)
-        if ((means.astype(float) - centers) ** 2).sum() <= tol * variance:
-            break
+        shift = ((means.astype(float) - centers) ** 2).sum()
+        if n_iter == max_iter or shift <= tol * variance:
+            return means, n_iter
         centers = centers + relaxation * (means - centers)
-    return means, n_iter
 
 
 def wu_boxes(cells, totals, n_clusters):

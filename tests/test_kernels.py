@@ -164,28 +164,38 @@ def test_cells_measure_boxes_and_totals(n_threads):
     histogram = histogram_of(clustered_pixels(2000))
     cells = ColorCells(histogram)
     colors = histogram.colors.astype(float)
+
+    def measure(ids, cube):
+        inside, counts = colors[ids == cube], histogram.counts[ids == cube]
+        totals = [counts.sum(), *counts @ inside, (counts * (inside**2).sum(axis=1)).sum()]
+        return totals, [*inside.min(axis=0), *inside.max(axis=0)]
+
     ids = histogram.codes >> 9
-    assert np.array_equal(cells.cell_ids, np.unique(ids))
-    for i, cell in enumerate(cells.cell_ids):
-        inside, counts = colors[ids == cell], histogram.counts[ids == cell]
-        expected = [counts.sum(), *counts @ inside, (counts * (inside**2).sum(axis=1)).sum()]
-        assert cells.totals[i].tolist() == expected
-        assert cells._boxes[i].tolist() == [*inside.min(axis=0), *inside.max(axis=0)]
+    assert np.array_equal(cells.grid_ids, np.unique(ids))
+    for i, cube in enumerate(np.unique(ids)):
+        assert cells.grid_totals[i].tolist() == measure(ids, cube)[0]
+    ids = histogram.codes >> 12
+    for i, cube in enumerate(np.unique(ids)):
+        assert (cells._totals[i].tolist(), cells._boxes[i].tolist()) == measure(ids, cube)
+    for boxes, bits in ((cells._parent_boxes, 15), (cells._root_boxes, 18)):
+        ids = histogram.codes >> bits
+        for i, cube in enumerate(np.unique(ids)):
+            assert boxes[i].tolist() == measure(ids, cube)[1]
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2, 3, 9, 40])
 def test_wu_equals_brute_force(n_clusters):
     cells = ColorCells(histogram_of(clustered_pixels(400, seed=2)))
-    positions = decode_colors(cells.cell_ids).astype(int)
-    result = wu_centers(positions, cells.totals, n_clusters)
-    expected = naive.wu_boxes(positions, cells.totals, n_clusters)
+    positions = decode_colors(cells.grid_ids).astype(int)
+    result = wu_centers(positions, cells.grid_totals, n_clusters)
+    expected = naive.wu_boxes(positions, cells.grid_totals, n_clusters)
     np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
 def test_wu_gives_no_more_boxes_than_cells():
     pixels = np.array([[0, 0, 0], [100, 0, 0], [0, 100, 0]], np.uint8)
     cells = ColorCells(histogram_of(pixels))
-    result = wu_centers(decode_colors(cells.cell_ids), cells.totals, 8)
+    result = wu_centers(decode_colors(cells.grid_ids), cells.grid_totals, 8)
     assert sorted(result.tolist()) == sorted(pixels.astype(float).tolist())
 
 

@@ -47,20 +47,24 @@ def measure_cells(
 ):
     """Find the bounding box and the moments of every cell."""
     for cell in prange(starts.shape[0] - 1):
-        for channel in range(3):
-            boxes[cell, channel] = np.inf
-            boxes[cell, 3 + channel] = -np.inf
-        for moment in range(5):
-            totals[cell, moment] = 0.0
-        for i in range(starts[cell], starts[cell + 1]):
-            weight = weights[i]
-            totals[cell, 0] += weight
-            for channel in range(3):
-                value = colors[channel, i]
-                boxes[cell, channel] = min(boxes[cell, channel], value)
-                boxes[cell, 3 + channel] = max(boxes[cell, 3 + channel], value)
-                totals[cell, 1 + channel] += weight * value
-                totals[cell, 4] += weight * (np.float64(value) * value)
+        own = colors[:, starts[cell] : starts[cell + 1]]
+        own_weights = weights[starts[cell] : starts[cell + 1]]
+        low0 = low1 = low2 = np.float32(np.inf)
+        high0 = high1 = high2 = np.float32(-np.inf)
+        weight_sum = sum0 = sum1 = sum2 = squares = 0.0
+        for i in range(own_weights.shape[0]):
+            weight, x0, x1, x2 = own_weights[i], own[0, i], own[1, i], own[2, i]
+            low0, low1, low2 = min(low0, x0), min(low1, x1), min(low2, x2)
+            high0, high1, high2 = max(high0, x0), max(high1, x1), max(high2, x2)
+            weight_sum += weight
+            sum0 += weight * x0
+            sum1 += weight * x1
+            sum2 += weight * x2
+            squares += weight * (x0 * x0 + x1 * x1 + x2 * x2)
+        boxes[cell, 0], boxes[cell, 1], boxes[cell, 2] = low0, low1, low2
+        boxes[cell, 3], boxes[cell, 4], boxes[cell, 5] = high0, high1, high2
+        totals[cell, 0], totals[cell, 1], totals[cell, 2] = weight_sum, sum0, sum1
+        totals[cell, 3], totals[cell, 4] = sum2, squares
 
 
 @kernel(inline=True)

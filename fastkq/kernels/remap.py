@@ -1,4 +1,4 @@
-"""The kernel that replaces 8-bit RGB pixels by labels through a table of all colors."""
+"""Kernels that replace 8-bit RGB pixels by labels through a table of all colors."""
 
 import numpy as np
 from numba import prange
@@ -9,6 +9,17 @@ N_BLOCKS = 64  # of pixels, for the threads
 # Pixels whose codes are computed before they are looked up: 20 ms for 24 MP on 2 threads; code and
 # look-up in one loop took 36 ms.
 STRIP = 1024
+
+
+@kernel(parallel=True)
+def fill_table(
+    codes,  # (U,) uint32, IN: Morton codes
+    labels,  # (U,) uint8, IN
+    table,  # (2^24,) uint8, INOUT
+):
+    """Write the labels of colors into a table."""
+    for i in prange(codes.shape[0]):
+        table[codes[i]] = labels[i]
 
 
 @kernel(parallel=True)
