@@ -202,7 +202,7 @@ def _to_indexed(image: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> I
 
 MAKERS: dict[str, Callable[[], Contender]] = {
     "fastkq": make_fastkq,
-    "fastkq, tol=0.01": lambda: make_fastkq(tol=1e-2),
+    'fastkq, effort="fast"': lambda: make_fastkq(effort="fast"),
     "Pillow FASTOCTREE": lambda: make_pillow("FASTOCTREE"),
     "Pillow MEDIANCUT": lambda: make_pillow("MEDIANCUT"),
     "Pillow MAXCOVERAGE": lambda: make_pillow("MAXCOVERAGE"),

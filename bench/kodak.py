@@ -20,7 +20,7 @@ import fastkq
 from fastkq.cells import ColorCells
 from fastkq.kmeans import DEFAULT_MAX_ITER, lloyd
 from fastkq.metrics import inertia_from_sums
-from fastkq.quantize import INITS, TOL, seed_centers
+from fastkq.quantize import INITS, RELAXATION, TOL, seed_centers
 from fastkq.warmup import warm_up
 
 KODAK = PHOTOS / "kodak"
@@ -47,7 +47,9 @@ def float_mse(image: np.ndarray, n_colors: int, init: str) -> float:
     histogram = fastkq.color_histogram(image)
     cells = ColorCells(histogram)
     start = seed_centers(cells, n_colors, init, 0)
-    centers, _ = lloyd(cells, start, max_iter=DEFAULT_MAX_ITER, tol=TOL)
+    centers, _ = lloyd(
+        cells, start, max_iter=DEFAULT_MAX_ITER, tol=TOL["balanced"], relaxation=RELAXATION
+    )
     sums = cells.accumulate(centers)
     return inertia_from_sums(sums, cells.squared_norm, centers) / histogram.n_pixels
 

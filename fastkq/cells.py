@@ -35,6 +35,18 @@ def _enclose(boxes: Array, starts: NDArray[np.int64]) -> Array:
     return np.concatenate([low, high], axis=1)
 
 
+def pad_centers(centers: Array) -> tuple[Array, NDArray[np.int32]]:
+    """Return centers (K, 3) as the kernels take them: (3, W) float32 and names (W,).
+
+    W is a whole number of vectors; the padding lies where no color is near.
+    """
+    lanes = kernels.cells.LANES
+    width = -(-len(centers) // lanes) * lanes
+    padded = np.full((3, width), kernels.cells.FAR)
+    padded[:, : len(centers)] = centers.T
+    return padded, np.arange(width, dtype=np.int32)
+
+
 class ColorCells:
     """The colors of a histogram, their cells, and what one Lloyd step needs to know of each cell.
 
@@ -120,10 +132,8 @@ class ColorCells:
         if len(centers) != len(self._sums):
             self._owners.fill(kernels.cells.UNASSIGNED)
             self._sums = np.zeros((len(centers), 4))
-        n_centers, lanes = len(centers), kernels.cells.LANES
-        padded = np.full((3, -(-n_centers // lanes) * lanes), kernels.cells.FAR)
-        padded[:, :n_centers] = centers.T
-        partials = np.empty((len(self._chunks), n_centers, 4))
+        padded, names = pad_centers(centers)
+        partials = np.empty((len(self._chunks), len(centers), 4))
         kernels.cells.assign_and_accumulate(
             self._padded,
             self.weights,
@@ -136,7 +146,7 @@ class ColorCells:
             self._root_boxes,
             self._chunks,
             padded,
-            np.arange(padded.shape[1], dtype=np.int32),
+            names,
             self._owners,
             self._labels,
             partials,
@@ -154,5 +164,9 @@ class ColorCells:
     def farthest(self, centers: Array, n_points: int) -> Array:
         """Return the colors (n_points, 3) that are farthest from their nearest center."""
         labels, _ = self.assign(centers)
+        return farthest_points(self.colors.T, self.distances(centers, labels), n_points)
+
+    def distances(self, centers: Array, labels: UInt8Array) -> Array:
+        """Return the squared distances (U,) of the colors to the centers with these labels."""
         red, green, blue = self.colors - centers.astype(np.float32).T[:, labels]
-        return farthest_points(self.colors.T, red * red + green * green + blue * blue, n_points)
+        return np.asarray(red * red + green * green + blue * blue)

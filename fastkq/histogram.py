@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastkq import image_io, kernels
 from fastkq.types import ImageSource, UInt8Array
 
+CODE_BITS = 24
 # Below this many pixels, sorting their codes is faster than a pass over a table of 2^24 counters.
 SORT_LIMIT = 1 << 16
 # Tables of 16 MB, each filled by one thread; more would cost memory and time to add up.

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastkq import image_io, kernels
-from fastkq.cells import ColorCells
-from fastkq.histogram import SPREAD, histogram_of_array
-from fastkq.types import ImageSource, UInt8Array
+from fastkq.cells import CELL_BITS, PARENT_BITS, ROOT_BITS, ColorCells, pad_centers
+from fastkq.histogram import CODE_BITS, SPREAD, decode_colors, histogram_of_array
+from fastkq.types import Array, ImageSource, UInt8Array
 
 MAX_COLORS = 256
+CUBE_BITS = 3  # cubes of 2x2x2 colors
+CUBE_MIDDLE = 0.5
 
 
 def remap(image: ImageSource, palette: ArrayLike) -> UInt8Array:
@@ -75,12 +77,72 @@ def apply_labels(array: UInt8Array, codes: NDArray[np.uint32], labels: UInt8Arra
     (H, W) uint8
     """
     # 16 MB, of which only the pages that hold a color of the image are ever touched.
-    table = np.empty(1 << 24, np.uint8)
+    table = np.empty(1 << CODE_BITS, np.uint8)
     kernels.remap.fill_table(codes, labels, table)
     if array.ndim == 2:
         gray_codes = SPREAD.sum(axis=0, dtype=np.uint32)
         return np.take(table[gray_codes], array)
+    return _look_up(array, SPREAD, table)
+
+
+def apply_cubes(array: UInt8Array, table: UInt8Array) -> UInt8Array:
+    """Replace each pixel by the label of the cube of 2x2x2 colors that its color lies in.
+
+    Parameters
+    ----------
+    array : (H, W, 3) uint8
+    table : (2^21,) uint8
+        From `label_cubes`.
+
+    Returns
+    -------
+    (H, W) uint8
+    """
+    return _look_up(array, SPREAD >> np.uint32(CUBE_BITS), table)
+
+
+def _look_up(array: UInt8Array, spread: NDArray[np.uint32], table: UInt8Array) -> UInt8Array:
     pixels = array.reshape(-1, 3)
     result = np.empty(len(pixels), np.uint8)
-    kernels.remap.remap_pixels(pixels, SPREAD, table, result)
+    kernels.remap.remap_pixels(pixels, spread, table, result)
     return result.reshape(array.shape[:2])
+
+
+def label_cubes(palette: UInt8Array) -> UInt8Array:
+    """Return the entry nearest to the middle of every cube of 2x2x2 colors.
+
+    The table of 2 MB stays near the core and needs no list of an image's colors. Near the border
+    between two entries, a color may get the farther of them.
+
+    Parameters
+    ----------
+    palette : (K, 3) uint8
+
+    Returns
+    -------
+    (2^21,) uint8
+        By the cube's Morton code.
+    """
+    centers, names = pad_centers(palette)
+    cubes = np.arange(1 << (CELL_BITS - CUBE_BITS), dtype=np.uint32) << np.uint32(CUBE_BITS)
+    offsets = np.ascontiguousarray(decode_colors(cubes).T, np.float32) + np.float32(CUBE_MIDDLE)
+    table = np.empty(1 << (CODE_BITS - CUBE_BITS), np.uint8)
+    kernels.cells.label_cubes(
+        centers,
+        names,
+        np.uint64(len(palette)),
+        _boxes_of_cubes(ROOT_BITS),
+        _boxes_of_cubes(PARENT_BITS),
+        _boxes_of_cubes(CELL_BITS),
+        offsets,
+        table,
+    )
+    return table
+
+
+def _boxes_of_cubes(bits: int) -> Array:
+    """Return the low and high corners of the cubes that share all but some low bits of a code."""
+    codes = np.arange(1 << (CODE_BITS - bits), dtype=np.uint32) << np.uint32(bits)
+    low = decode_colors(codes).astype(np.float32)
+    side = 1 << (bits // 3)
+    return np.concatenate([low, low + np.float32(side - 1)], axis=1)

@@ -133,6 +133,7 @@ def test_a_text_file_object_is_an_error(tmp_path):
         ({"tol": -1e-9}, ValueError, "tol is -1e-09; a number >= 0"),
         ({"tol": float("nan")}, ValueError, "tol is nan; a number >= 0"),
         ({"tol": "x"}, TypeError, "tol is 'x'; a number >= 0"),
+        ({"effort": "most"}, ValueError, "effort is 'most'; one of .*fast.*balanced.* is allowed"),
         ({"init": "best"}, ValueError, "init is 'best'; one of .*wu.*k-means.*random.* array"),
         ({"init": [[1, 2, 3]]}, ValueError, r"init has shape \(1, 3\).* must be \(2, 3\)"),
         ({"init": [[1, 2, 3], [4, 5, np.nan]]}, ValueError, "init has NaN or infinite"),

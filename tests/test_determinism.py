@@ -11,6 +11,7 @@ import pytest
 
 import fastkq
 from fastkq.histogram import SORT_LIMIT
+from fastkq.sampling import MIN_PIXELS
 
 # A picture above SORT_LIMIT, so that the histogram is counted by slabs.
 LARGE = """
@@ -53,6 +54,17 @@ def on_threads():
 
     yield run
     numba.set_num_threads(before)
+
+
+def test_a_fast_quantize_on_any_number_of_threads(large_image, on_threads):
+    image = np.tile(large_image, (2, 2, 1))
+    assert image.shape[0] * image.shape[1] >= 2 * MIN_PIXELS
+
+    def quantize():
+        result = fastkq.quantize(image, 64, effort="fast")
+        return digest(result.palette, result.labels), result.inertia, result.n_iter
+
+    assert len(set(on_threads(quantize))) == 1
 
 
 @pytest.mark.parametrize("init", ["wu", "k-means++", "random"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastkq import kernels
-from fastkq.cells import ColorCells
+from fastkq.cells import ColorCells, pad_centers
 from fastkq.histogram import (
     SPREAD,
     ColorHistogram,
@@ -181,6 +181,24 @@ def test_cells_measure_boxes_and_totals(n_threads):
         ids = histogram.codes >> bits
         for i, cube in enumerate(np.unique(ids)):
             assert boxes[i].tolist() == measure(ids, cube)[1]
+
+
+@pytest.mark.parametrize("n_centers", [1, 2, 16, 33])
+def test_label_cubes_equals_its_twin(n_threads, n_centers):
+    rng = np.random.default_rng(n_centers)
+    centers = rng.integers(0, 64, (n_centers, 3)).astype(np.float32)
+    padded, names = pad_centers(centers)
+    # Boxes of side 64, 32 and 16 with the low corner at (0, 0, 0), in Morton order.
+    codes = {bits: np.arange(1 << (18 - bits), dtype=np.uint32) << bits for bits in (18, 15, 12)}
+    boxes = []
+    for bits, own in codes.items():
+        low = decode_colors(own).astype(np.float32)
+        boxes.append(np.hstack([low, low + np.float32((1 << bits // 3) - 1)]))
+    offsets = rng.integers(0, 16, (3, 32)).astype(np.float32)
+    table = np.empty(64 * 32, np.uint8)
+    kernels.cells.label_cubes(padded, names, np.uint64(n_centers), *boxes, offsets, table)
+    points = (boxes[2][:, None, :3] + offsets.T).reshape(-1, 3)
+    assert np.array_equal(table, naive.assign(points, centers))
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2, 3, 9, 40])

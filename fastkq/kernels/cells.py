@@ -32,6 +32,7 @@ FAR = np.float32(1e18)
 # A dropped center must lose by this share of the distances involved. float32 distances err by less
 # than 3e-7 of their value, and two are compared, each up to 2 (d + diagonal) of the box: 1.2e-6.
 SLACK = np.float32(4e-6)
+ROOT_STRIDE = 37
 # What a cell's `owner` can be, besides the label of all its colors.
 MIXED = -1
 UNASSIGNED = -2
@@ -386,3 +387,91 @@ def fill_labels(
     for cell in prange(owners.shape[0]):
         for i in range(starts[cell], starts[cell + 1]):
             result[i] = labels[i] if owners[cell] == MIXED else owners[cell]
+
+
+@kernel(parallel=True)
+def label_cubes(
+    centers,  # (3, W) float32, IN: padded with FAR to whole LANES
+    center_names,  # (W,) int32, IN: 0, 1, 2, ...
+    n_centers,  # uint64: without the padding
+    root_boxes,  # (R, 6) float32, IN: low and high corners ...
+    parent_boxes,  # (8 R, 6) float32, IN: ... of the eight boxes in each root ...
+    cell_boxes,  # (64 R, 6) float32, IN: ... of the eight boxes in each of these
+    offsets,  # (3, n) float32, IN: points in every cell, from its low corner; whole LANES
+    table,  # (64 R * n,) uint8, OUT
+):
+    """Label points that lie alike in every cell of the color cube with their nearest center."""
+    n_roots = root_boxes.shape[0]
+    n_points = offsets.shape[1]
+    width = center_names.shape[0] + LANES
+    for turn in prange(n_roots):
+        root = turn * ROOT_STRIDE % n_roots  # neighbours cost alike: spread them over the threads
+        scores = np.empty(width, np.float32)
+        score_bits = scores.view(np.int32)
+        least = np.empty(LANES, np.float32)
+        nearest = np.zeros(LANES, np.int32)
+        of_root = np.empty((3, width), np.float32)
+        of_parent = np.empty((3, width), np.float32)
+        of_cell = np.empty((3, width), np.float32)
+        root_names = np.zeros(width, np.int32)
+        parent_names = np.zeros(width, np.int32)
+        cell_names = np.zeros(width, np.int32)
+        points = np.empty((3, n_points), np.float32)
+        unlabeled = np.zeros(n_points, np.uint8)
+        n_root = filter_candidates(
+            root_boxes,
+            root,
+            centers,
+            center_names,
+            n_centers,
+            scores,
+            score_bits,
+            of_root,
+            root_names,
+        )
+        for parent in range(8 * root, 8 * root + 8):
+            n_parent = filter_candidates(
+                parent_boxes,
+                parent,
+                of_root,
+                root_names,
+                n_root,
+                scores,
+                score_bits,
+                of_parent,
+                parent_names,
+            )
+            for cell in range(8 * parent, 8 * parent + 8):
+                n = filter_candidates(
+                    cell_boxes,
+                    cell,
+                    of_parent,
+                    parent_names,
+                    n_parent,
+                    scores,
+                    score_bits,
+                    of_cell,
+                    cell_names,
+                )
+                labels = table[cell * n_points : (cell + 1) * n_points]
+                if n == 1:
+                    for i in range(n_points):
+                        labels[i] = cell_names[0]
+                    continue
+                for channel in range(3):
+                    for i in range(n_points):
+                        points[channel, i] = cell_boxes[cell, channel] + offsets[channel, i]
+                for first in range(np.uint64(0), np.uint64(n_points), N_LANES):
+                    find_nearest(
+                        points,
+                        first,
+                        np.int32(LANES),
+                        of_cell,
+                        cell_names,
+                        n,
+                        unlabeled,
+                        least,
+                        nearest,
+                    )
+                    for lane in range(N_LANES):
+                        labels[first + lane] = nearest[lane]

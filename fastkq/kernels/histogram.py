@@ -34,7 +34,7 @@ def count_color(
     n_full,
 ):
     """Increment the counter of a color; return how many have been full."""
-    count = np.uint8(table[code] + ONE)
+    count = np.uint8((np.uint32(table[code]) + 1) & COUNTER_MAX)
     if count <= ONE:  # one in 40 pixels of a photo: all else about a color is done here
         if count == 0:
             full[n_full] = code
