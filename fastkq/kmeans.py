@@ -171,7 +171,9 @@ class DensePoints:
         """Return the labels of the nearest centers (N,) and the squared distances (N,)."""
         labels = np.empty(len(self.points), np.int32)
         distances = np.empty(len(self.points), self.points.dtype)
-        kernels.dense.assign(self.points, centers, labels, distances)
+        beyond = -len(centers) % kernels.dense.GROUP
+        padded = np.pad(centers, ((0, beyond), (0, 0)), constant_values=np.inf)
+        kernels.dense.assign(self.points, padded, labels, distances)
         return labels, distances
 
     def accumulate(self, centers: Array) -> Array:

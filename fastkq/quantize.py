@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -318,6 +317,8 @@ def _read_while_kernels_load(image: ImageSource) -> image_io.InputImage:
     """
     if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
         return image_io.read_image(image)
+    from concurrent.futures import ThreadPoolExecutor, wait
+
     with ThreadPoolExecutor(max_workers=1) as pool:
         reading = pool.submit(image_io.read_image, image)
         wait([reading], timeout=BAD_FILE_SECONDS)

@@ -13,12 +13,76 @@ from fastkq.kernels.compile import kernel
 # Points compared at a time, as columns: the compiler then compares 8 or 16 of them at once. 23 ms
 # for 406k points x 256 centers on 2 threads; a loop over one point at a time took 229 ms.
 BLOCK = 256
+GROUP = 4  # centers that a point of three channels is compared with at a time, in registers
+
+
+@kernel(inline=True)
+def square(x):
+    """Return x * x: what ** does to a NumPy scalar may differ in the last bit."""
+    return x * x
+
+
+@kernel(inline=True)
+def compare_with_center(
+    columns,  # (C, BLOCK) float32 or float64, IN
+    centers,  # (>= K, C) like columns, IN
+    k,  # which
+    distance,  # (BLOCK,) like columns, OUT: scratch
+    best,  # (BLOCK,) like columns, INOUT
+    nearest,  # (BLOCK,) int32, INOUT
+):
+    """Compare points with a center."""
+    for i in range(BLOCK):
+        distance[i] = 0
+    for channel in range(columns.shape[0]):
+        c = centers[k, channel]
+        for i in range(BLOCK):
+            d = columns[channel, i] - c
+            distance[i] += d * d
+    for i in range(BLOCK):
+        closer = distance[i] < best[i]
+        best[i] = distance[i] if closer else best[i]
+        nearest[i] = k if closer else nearest[i]
+
+
+@kernel(inline=True)
+def compare_with_group(
+    columns,  # (3, BLOCK) float32 or float64, IN
+    centers,  # (>= k + GROUP, 3) like columns, IN
+    k,  # the first of GROUP
+    best,  # (BLOCK,) like columns, INOUT
+    nearest,  # (BLOCK,) int32, INOUT
+):
+    """Compare points of three channels with four centers: the same sums in half the time."""
+    a0, a1, a2 = centers[k, 0], centers[k, 1], centers[k, 2]
+    b0, b1, b2 = centers[k + 1, 0], centers[k + 1, 1], centers[k + 1, 2]
+    c0, c1, c2 = centers[k + 2, 0], centers[k + 2, 1], centers[k + 2, 2]
+    d0, d1, d2 = centers[k + 3, 0], centers[k + 3, 1], centers[k + 3, 2]
+    a_name, b_name = np.int32(k), np.int32(k + 1)
+    c_name, d_name = np.int32(k + 2), np.int32(k + 3)
+    for i in range(BLOCK):
+        x0, x1, x2 = columns[0, i], columns[1, i], columns[2, i]
+        least, name = best[i], nearest[i]
+        other = square(x0 - a0) + square(x1 - a1) + square(x2 - a2)
+        name = a_name if other < least else name
+        least = other if other < least else least
+        other = square(x0 - b0) + square(x1 - b1) + square(x2 - b2)
+        name = b_name if other < least else name
+        least = other if other < least else least
+        other = square(x0 - c0) + square(x1 - c1) + square(x2 - c2)
+        name = c_name if other < least else name
+        least = other if other < least else least
+        other = square(x0 - d0) + square(x1 - d1) + square(x2 - d2)
+        name = d_name if other < least else name
+        least = other if other < least else least
+        best[i] = least
+        nearest[i] = name
 
 
 @kernel(parallel=True)
 def assign(
     points,  # (N, C) float32 or float64, IN
-    centers,  # (K, C) like points, IN
+    centers,  # (K rounded up to whole GROUPs, C) like points, IN: infinite beyond K
     labels,  # (N,) int32, OUT: index of the nearest center, ties to the lowest index
     distances,  # (N,) like points, OUT: squared distance to it
 ):
@@ -27,28 +91,19 @@ def assign(
     for block in prange((n_points + BLOCK - 1) // BLOCK):
         start = block * BLOCK
         size = min(BLOCK, n_points - start)
-        columns = np.empty((n_channels, BLOCK), points.dtype)
+        columns = np.zeros((n_channels, BLOCK), points.dtype)
         for channel in range(n_channels):
             for i in range(size):
                 columns[channel, i] = points[start + i, channel]
         distance = np.empty(BLOCK, points.dtype)
-        best = np.empty(BLOCK, points.dtype)
-        nearest = np.empty(BLOCK, np.int32)
-        for i in range(size):
-            best[i] = np.inf
-            nearest[i] = 0
-        for k in range(centers.shape[0]):
-            for i in range(size):
-                distance[i] = 0
-            for channel in range(n_channels):
-                c = centers[k, channel]
-                for i in range(size):
-                    d = columns[channel, i] - c
-                    distance[i] += d * d
-            for i in range(size):
-                closer = distance[i] < best[i]
-                best[i] = distance[i] if closer else best[i]
-                nearest[i] = k if closer else nearest[i]
+        best = np.full(BLOCK, np.inf, points.dtype)
+        nearest = np.zeros(BLOCK, np.int32)
+        for k in range(0, centers.shape[0], GROUP):
+            if n_channels == 3:
+                compare_with_group(columns, centers, k, best, nearest)
+            else:
+                for one in range(k, k + GROUP):
+                    compare_with_center(columns, centers, one, distance, best, nearest)
         for i in range(size):
             labels[start + i] = nearest[i]
             distances[start + i] = best[i]
