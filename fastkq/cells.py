@@ -161,6 +161,24 @@ class ColorCells:
         kernels.cells.fill_labels(self._starts, self._owners, self._labels, labels)
         return labels, sums
 
+    def moments(self, centers: Array) -> Array:
+        """Assign; return the clusters' sums of weight, colors and products of channels.
+
+        Parameters
+        ----------
+        centers : (K, 3) up to 256
+
+        Returns
+        -------
+        (K, 10) float64
+            Sums of count, count * color, and count times the products of channels 00 11 22 01 02
+            12.
+        """
+        labels, _ = self.assign(centers)
+        partials = np.empty((len(self._chunks), len(centers), 10))
+        kernels.cells.sum_moments(self.colors, self.weights, labels, partials)
+        return np.asarray(partials.sum(axis=0))
+
     def farthest(self, centers: Array, n_points: int) -> Array:
         """Return the colors (n_points, 3) that are farthest from their nearest center."""
         labels, _ = self.assign(centers)

@@ -7,13 +7,16 @@ import time
 import numpy as np
 
 from fastkq.kmeans import kmeans
-from fastkq.quantize import load_kernels
+from fastkq.quantize import load_kernels, quantize
+from fastkq.remap import label_cubes
 
 
 def warm_up() -> float:
     """Run every kernel once on small data; return the seconds it took."""
     start = time.perf_counter()
     load_kernels()
+    label_cubes(np.zeros((1, 3), np.uint8))
+    quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
         kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
     return time.perf_counter() - start

@@ -21,6 +21,7 @@ LAYERS = [
     {"seeding"},
     {"histogram", "kmeans"},
     {"cells"},
+    {"escape"},
     {"remap"},
     {"quantize"},
     {"warmup", "fastkq"},
@@ -130,6 +131,23 @@ def test_kernels_compile_where_no_cache_can_be_written():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.stdout.splitlines() == ["refused", "[[2.]]"], run.stderr
+
+
+def test_warming_up_compiles_every_kernel():
+    files = [path.stem for path in sorted((PACKAGE / "kernels").glob("[a-z]*.py"))]
+    code = (
+        "import importlib\n"
+        "from fastkq.warmup import warm_up\n"
+        "warm_up()\n"
+        f"for name in {files}:\n"
+        "    for key, value in vars(importlib.import_module(f'fastkq.kernels.{name}')).items():\n"
+        "        if hasattr(value, 'signatures') and value.targetoptions['parallel']:\n"
+        "            print(name, key, len(value.signatures))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    compiled = {tuple(line.split()[:2]): int(line.split()[2]) for line in run.stdout.splitlines()}
+    assert ("cells", "label_cubes") in compiled
+    assert [kernel for kernel, count in compiled.items() if count == 0] == []
 
 
 def test_the_version_is_one():

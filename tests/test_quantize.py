@@ -11,7 +11,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.kmeans import DensePoints
-from fastkq.quantize import RELAXATION
+from fastkq.quantize import RELAXATION, TOL_PER_COLOR
 
 INITS = ("wu", "k-means++", "random")
 PICTURES = ("kodim03.png", "photo-sunset.png", "windows95.png")
@@ -60,7 +60,8 @@ def test_it_equals_dense_kmeans_over_all_pixels(images, name, n_colors):
 
 
 def test_it_equals_dense_kmeans_up_to_the_default_stop(images):
-    assert_equals_dense(read(images / "kodim03.png")[::3, ::3], 16, max_iter=300, tol=3e-3)
+    tol = 16 * TOL_PER_COLOR
+    assert_equals_dense(read(images / "kodim03.png")[::3, ::3], 16, max_iter=300, tol=tol)
 
 
 @pytest.mark.parametrize("name", ["graphics/terminal.png", "photo2mp/futuristic.jpg"])

@@ -390,6 +390,34 @@ def fill_labels(
 
 
 @kernel(parallel=True)
+def sum_moments(
+    colors,  # (3, >= U) float32, IN
+    weights,  # (U,) float64, IN
+    labels,  # (U,) uint8, IN
+    partials,  # (n_chunks, K, 10) float64, OUT: sums of weight, weight * color, and the products
+):  # weight * color[a] * color[b] for ab = 00 11 22 01 02 12
+    """Sum the moments of clusters up to the second, chunk by chunk."""
+    n_colors = labels.shape[0]
+    n_chunks = partials.shape[0]
+    for chunk in prange(n_chunks):
+        sums = partials[chunk]
+        sums[:] = 0.0
+        for i in range(n_colors * chunk // n_chunks, n_colors * (chunk + 1) // n_chunks):
+            label, weight = labels[i], weights[i]
+            x0, x1, x2 = colors[0, i], colors[1, i], colors[2, i]
+            sums[label, 0] += weight
+            sums[label, 1] += weight * x0
+            sums[label, 2] += weight * x1
+            sums[label, 3] += weight * x2
+            sums[label, 4] += weight * (x0 * x0)
+            sums[label, 5] += weight * (x1 * x1)
+            sums[label, 6] += weight * (x2 * x2)
+            sums[label, 7] += weight * (x0 * x1)
+            sums[label, 8] += weight * (x0 * x2)
+            sums[label, 9] += weight * (x1 * x2)
+
+
+@kernel(parallel=True)
 def label_cubes(
     centers,  # (3, W) float32, IN: padded with FAR to whole LANES
     center_names,  # (W,) int32, IN: 0, 1, 2, ...

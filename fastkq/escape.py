@@ -1,0 +1,152 @@
+"""Leave the local minima of K-means: take centers from where they are missed least.
+
+Lloyd moves centers only to their neighbours, so it keeps two centers in one cluster of colors and
+one in two. Each round here merges the pairs of clusters whose union costs least (Ward 1963,
+doi:10.1080/01621459.1963.10500845), splits as many clusters with the largest errors along their
+longest axes, and runs Lloyd; what is not better is dropped, and the next round is bolder or more
+timid: after breathing K-means (Fritzke 2020, arXiv:2006.15666), which adds before it removes and
+so needs more centers than were asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastkq.cells import ColorCells
+from fastkq.kmeans import lloyd
+from fastkq.types import Array
+
+FIRST_SHARE = 4  # the first round moves a quarter of the centers
+MAX_ROUNDS = 100
+MAX_FAILURES = 16  # single centers that are tried in vain, one after the other, before it ends
+LEAST_GAIN = 1e-6  # of the inertia; less is not worth a round
+# Lloyd within a round, which only has to show whether it pays; and at the end. Shares of `tol`.
+ROUND_MAX_ITER, ROUND_TOL = 10, 0.3
+LAST_TOL = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """What an assignment to centers tells of the clusters.
+
+    Attributes
+    ----------
+    weights : (K,) float64
+    means : (K, 3) float64; the center itself where a cluster is empty
+    covariances : (K, 3, 3) float64
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+
+    @property
+    def errors(self) -> Array:
+        """The inertia of each cluster around its mean, (K,)."""
+        return np.asarray(self.weights * np.trace(self.covariances, axis1=1, axis2=2))
+
+
+def escape(
+    cells: ColorCells, centers: Array, *, tol: float, relaxation: float, max_iter: int
+) -> tuple[Array, int]:
+    """Improve centers that Lloyd no longer improves.
+
+    Parameters
+    ----------
+    cells
+        The colors.
+    centers : (K, 3) float32
+        Where Lloyd ended.
+    tol, relaxation, max_iter
+        As in `kmeans.lloyd`; `max_iter` is for the last one.
+
+    Returns
+    -------
+    centers : (K, 3) float32
+        With an inertia no larger than that of the given ones.
+    n_iter : int
+        Iterations done.
+    """
+    best = measure_clusters(cells, centers)
+    n_moved, n_iter = max(1, len(centers) // FIRST_SHARE), 0
+    failed: set[int] = set()
+    for _ in range(MAX_ROUNDS):
+        moved = pick_mergers(best, n_moved, failed)
+        start = move_centers(best, moved)
+        ended, n = lloyd(
+            cells, start, max_iter=ROUND_MAX_ITER, tol=ROUND_TOL * tol, relaxation=relaxation
+        )
+        n_iter += n
+        found = measure_clusters(cells, ended)
+        if found.errors.sum() < best.errors.sum() * (1 - LEAST_GAIN):
+            best, failed = found, set()
+        elif n_moved > 1:
+            n_moved //= 2
+        else:
+            failed.update(moved.tolist())
+        if len(failed) >= min(MAX_FAILURES, len(centers) // 2):
+            break
+    means = best.means.astype(np.float32)
+    means, n = lloyd(cells, means, max_iter=max_iter, tol=LAST_TOL * tol, relaxation=relaxation)
+    return means, n_iter + n
+
+
+def measure_clusters(cells: ColorCells, centers: Array) -> Clusters:
+    """Assign the colors to centers; return the moments of the clusters."""
+    moments = cells.moments(centers)
+    weights = moments[:, 0]
+    divisors = np.maximum(weights, 1)[:, None]
+    means = np.where(weights[:, None] > 0, moments[:, 1:4] / divisors, centers)
+    # The order of the moments: 00 11 22 01 02 12.
+    squares = (moments[:, 4:] / divisors)[:, [0, 3, 4, 3, 1, 5, 4, 5, 2]].reshape(-1, 3, 3)
+    covariances = squares - means[:, :, None] * means[:, None, :]
+    covariances[weights == 0] = 0
+    return Clusters(weights, means, covariances)
+
+
+def merger_costs(clusters: Clusters) -> Array:
+    """Return by how much the inertia grows if two clusters become one, (K, K)."""
+    weights, means = clusters.weights, clusters.means
+    distances = np.sum((means[:, None] - means) ** 2, axis=2)
+    totals = np.maximum(weights[:, None] + weights, 1)
+    costs = weights[:, None] * weights / totals * distances
+    np.fill_diagonal(costs, np.inf)
+    return np.asarray(costs)
+
+
+def pick_mergers(clusters: Clusters, n_moved: int, excluded: set[int]) -> NDArray[np.intp]:
+    """Return the clusters that are missed least, at most one of a pair."""
+    costs = merger_costs(clusters)
+    partners, least = costs.argmin(axis=1), costs.min(axis=1)
+    picked: list[int] = []
+    kept = set(excluded)
+    for cluster in np.argsort(least, kind="stable").tolist():
+        if len(picked) == n_moved:
+            break
+        if cluster not in kept:
+            picked.append(cluster)
+            kept.add(int(partners[cluster]))
+    return np.array(picked, np.intp)
+
+
+def move_centers(clusters: Clusters, moved: NDArray[np.intp]) -> Array:
+    """Put the centers of some clusters into those with the largest errors; return all (K, 3).
+
+    A cluster is split at a standard deviation on either side of its mean, along its longest axis.
+    The partners that take the merged clusters' colors are not split.
+    """
+    errors = clusters.errors.copy()
+    errors[moved] = -1
+    errors[merger_costs(clusters)[moved].argmin(axis=1)] = -1
+    split = np.argsort(-errors, kind="stable")[: len(moved)]
+    variances, axes = np.linalg.eigh(clusters.covariances[split])
+    offsets = axes[:, :, -1] * np.sqrt(np.maximum(variances[:, -1:], 0))
+    # The sign of an axis is the library's choice: let it point to the light.
+    offsets *= np.where(offsets.sum(axis=1, keepdims=True) < 0, -1, 1)
+    centers = clusters.means.copy()
+    centers[split] -= offsets
+    centers[moved] = clusters.means[split] + offsets
+    return centers.astype(np.float32)
