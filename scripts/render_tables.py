@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from targets import LARGE, compare
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -39,46 +42,114 @@ def machine_line(report: dict) -> str:
 
 
 def kodak() -> str:
-    """Error and time of each seeding on Kodak, beside the published quantizer."""
+    """Error and time of seeds and efforts on Kodak, beside the published quantizer."""
     report = load("kodak")
     rows = [
         [
-            f"`{row['init']}`",
+            f"{row['init']}, {row['effort']}",
             str(row["K"]),
             f"{row['mse_float']:.2f}",
             f"{row['mse_uint8']:.2f}",
             f"{row['mse_ibkm']:.2f}",
+            f"{row['mse_split_merge']:.2f}",
             f"{row['iterations']:.0f}",
             f"{row['ms']:.0f}",
         ]
         for row in report["rows"]
     ]
-    header = ["init", "K", "MSE, float", "MSE, uint8", "IBKM, float", "iterations", "ms an image"]
+    header = ["init, effort", "K", "MSE, float", "MSE, uint8", "IBKM", "with split-merge"]
+    header += ["iterations", "ms an image"]
     return f"{markdown(header, rows)}\n\n{machine_line(report)}"
 
 
 def peers() -> str:
-    """Time, error and bytes of fastkq and its peers."""
+    """Time, error and bytes of fastkq and its peers on large photos."""
+    return _peers(lambda pixels: pixels >= LARGE)
+
+
+def peers_small() -> str:
+    """Time, error and bytes on small photos, where fixed costs count."""
+    return _peers(lambda pixels: pixels < LARGE)
+
+
+def _peers(wanted: Callable[[int], bool]) -> str:
     report = load("peers")
+    rows = [row for row in report["rows"] if not row.get("absent") and wanted(row["pixels"])]
+    parts = []
+    for image in dict.fromkeys(row["image"] for row in rows):
+        own = [row for row in rows if row["image"] == image]
+        colors = sorted({row["K"] for row in own})
+        header = [f"{image}, {own[0]['pixels'] / 1e6:.1f} MP"]
+        header += [f"K = {k}: {what}" for k in colors for what in ("ms", "MSE", "MB")]
+        lines = []
+        for tool in dict.fromkeys(row["tool"] for row in own):
+            cells = [tool]
+            for k in colors:
+                found = [row for row in own if (row["tool"], row["K"]) == (tool, k)]
+                cells += _peer_cells(found[0]) if found else ["", "", ""]
+            lines.append(cells)
+        parts.append(markdown(header, lines))
+    absent = [row["tool"] for row in report["rows"] if row.get("absent")]
+    note = f" Not there: {', '.join(absent)}." if absent else ""
+    return "\n\n".join([*parts, machine_line(report) + note])
+
+
+def _peer_cells(row: dict) -> list[str]:
+    digits = 1 if row["min_ms"] < 100 else 0
+    return [f"{row['min_ms']:.{digits}f}", f"{row['mse']:.1f}", f"{row['bytes'] / 1e6:.2f}"]
+
+
+def stages() -> str:
+    """Where the time of one image goes, against the time of moving its bytes."""
+    report = load("stages")
     rows = []
     for row in report["rows"]:
-        if row.get("absent"):
-            continue
+        _, is_stage, name = row["what"].partition("stage: ")
+        if is_stage:
+            floor = "" if row["floor_ms"] is None else f"{row['floor_ms']:.1f}"
+            name += f", {row['iterations']} iterations" if "iterations" in row else ""
+            rows.append([name, row["image"], f"{row['min_ms']:.1f}", floor])
+    table = markdown(["stage, K = 256", "image", "ms, least", "ms to move the bytes"], rows)
+    return f"{table}\n\n{machine_line(report)}"
+
+
+def scaling() -> str:
+    """Growth of time and memory with pixels, colors and threads."""
+    report = load("scaling")
+    header = ["MP", "distinct colors", "K", "threads", "iterations", "ms, least", "MP/s"]
+    rows = []
+    for row in report["rows"]:
+        pixels = row["pixels"]
         rows.append(
             [
-                f"{row['tool']}",
-                row["image"],
-                str(row["K"]),
-                f"{row['median_ms']:.0f}",
-                f"{row['mse']:.1f}",
-                f"{row['bytes'] / 1e6:.2f}",
+                f"{pixels / 1e6:.1f}",
+                f"{row['distinct']:,}",
+                f"{row['K']}",
+                f"{row['threads']}",
+                f"{row['iterations']}",
+                f"{row['min_ms']:.1f}",
+                f"{pixels / row['min_ms'] / 1e3:.0f}",
+                f"{row['extra_mb']:.0f}",
             ]
         )
-    header = ["tool", "image", "K", "ms (median)", "MSE", "PNG, MB"]
-    return f"{markdown(header, rows)}\n\n{machine_line(report)}"
+    return f"{markdown([*header, 'extra MB'], rows)}\n\n{machine_line(report)}"
 
 
-TABLES = {"kodak": kodak, "peers": peers}
+def targets() -> str:
+    """Targets, and what was measured."""
+    rows = compare(load("peers")["rows"], load("stages")["rows"], load("scaling")["rows"])
+    lines = [[what, goal, value, "yes" if met else "no"] for what, goal, value, met in rows]
+    return markdown(["what", "target", "measured", "met"], lines)
+
+
+TABLES = {
+    "kodak": kodak,
+    "peers": peers,
+    "peers_small": peers_small,
+    "scaling": scaling,
+    "stages": stages,
+    "targets": targets,
+}
 
 
 def render(text: str) -> str:
