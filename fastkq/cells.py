@@ -27,6 +27,11 @@ def _starts_of_runs(values: Array) -> NDArray[np.int64]:
     return np.concatenate([[0], changes, [len(values)]]).astype(np.int64)
 
 
+def _numbers_of_runs(starts: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return for each value the number of its run."""
+    return np.repeat(np.arange(len(starts) - 1, dtype=np.int32), np.diff(starts))
+
+
 def _enclose(boxes: Array, starts: NDArray[np.int64]) -> Array:
     """Return the bounding box of each run of boxes (n, 6): low and high corner."""
     first = starts[:-1]
@@ -82,21 +87,20 @@ class ColorCells:
         firsts = _starts_of_runs(cell_ids)
         cell_ids = cell_ids[firsts[:-1]]
         self._starts = grid_starts[firsts]
-        self._boxes = _enclose(grid_boxes, firsts)
+        boxes = _enclose(grid_boxes, firsts)
         self._totals = np.add.reduceat(self.grid_totals, firsts[:-1])
         parent_ids = cell_ids >> np.uint32(PARENT_BITS - CELL_BITS)
-        self._parent_starts = _starts_of_runs(parent_ids)
-        self._parent_boxes = _enclose(self._boxes, self._parent_starts)
-        root_ids = parent_ids[self._parent_starts[:-1]] >> np.uint32(ROOT_BITS - PARENT_BITS)
+        parent_starts = _starts_of_runs(parent_ids)
+        parent_boxes = _enclose(boxes, parent_starts)
+        self._parents = _numbers_of_runs(parent_starts)
+        root_ids = parent_ids[parent_starts[:-1]] >> np.uint32(ROOT_BITS - PARENT_BITS)
         root_starts = _starts_of_runs(root_ids)
-        self._root_boxes = _enclose(self._parent_boxes, root_starts)
-        n_roots = len(self._root_boxes)
-        self._roots = np.repeat(np.arange(n_roots, dtype=np.int32), np.diff(root_starts))
+        self._roots = _numbers_of_runs(root_starts)
+        self._boxes = np.concatenate([_enclose(parent_boxes, root_starts), parent_boxes, boxes])
 
-        # Chunks of parents with about equally many colors each.
+        # Chunks of cells with about equally many colors each.
         n_chunks = max(1, min(MAX_CHUNKS, n_colors // COLORS_PER_CHUNK))
-        first_colors = self._starts[self._parent_starts]
-        bounds = np.searchsorted(first_colors, np.arange(n_chunks + 1) * n_colors // n_chunks)
+        bounds = np.searchsorted(self._starts, np.arange(n_chunks + 1) * n_colors // n_chunks)
         # Neighbours cost alike, and a thread takes a run of chunks: spread them over all colors.
         order = np.argsort(np.arange(n_chunks) % CHUNK_STRIDE, kind="stable")
         self._chunks = np.stack([bounds[:-1], bounds[1:]], axis=1)[order].astype(np.int64)
@@ -138,12 +142,10 @@ class ColorCells:
             self._padded,
             self.weights,
             self._starts,
-            self._boxes,
             self._totals,
-            self._parent_starts,
-            self._parent_boxes,
+            self._boxes,
+            self._parents,
             self._roots,
-            self._root_boxes,
             self._chunks,
             padded,
             names,

@@ -131,9 +131,7 @@ def label_cubes(palette: UInt8Array) -> UInt8Array:
         centers,
         names,
         np.uint64(len(palette)),
-        _boxes_of_cubes(ROOT_BITS),
-        _boxes_of_cubes(PARENT_BITS),
-        _boxes_of_cubes(CELL_BITS),
+        np.concatenate([_boxes_of_cubes(bits) for bits in (ROOT_BITS, PARENT_BITS, CELL_BITS)]),
         offsets,
         table,
     )

@@ -175,12 +175,12 @@ def test_cells_measure_boxes_and_totals(n_threads):
     for i, cube in enumerate(np.unique(ids)):
         assert cells.grid_totals[i].tolist() == measure(ids, cube)[0]
     ids = histogram.codes >> 12
-    for i, cube in enumerate(np.unique(ids)):
-        assert (cells._totals[i].tolist(), cells._boxes[i].tolist()) == measure(ids, cube)
-    for boxes, bits in ((cells._parent_boxes, 15), (cells._root_boxes, 18)):
+    assert cells._totals.tolist() == [measure(ids, cube)[0] for cube in np.unique(ids)]
+    boxes = []
+    for bits in (18, 15, 12):  # roots, parents, cells
         ids = histogram.codes >> bits
-        for i, cube in enumerate(np.unique(ids)):
-            assert boxes[i].tolist() == measure(ids, cube)[1]
+        boxes += [measure(ids, cube)[1] for cube in np.unique(ids)]
+    assert cells._boxes.tolist() == boxes
 
 
 @pytest.mark.parametrize("n_centers", [1, 2, 16, 33])
@@ -196,7 +196,9 @@ def test_label_cubes_equals_its_twin(n_threads, n_centers):
         boxes.append(np.hstack([low, low + np.float32((1 << bits // 3) - 1)]))
     offsets = rng.integers(0, 16, (3, 32)).astype(np.float32)
     table = np.empty(64 * 32, np.uint8)
-    kernels.cells.label_cubes(padded, names, np.uint64(n_centers), *boxes, offsets, table)
+    kernels.cells.label_cubes(
+        padded, names, np.uint64(n_centers), np.concatenate(boxes), offsets, table
+    )
     points = (boxes[2][:, None, :3] + offsets.T).reshape(-1, 3)
     assert np.array_equal(table, naive.assign(points, centers))
 

@@ -27,6 +27,9 @@ N_LANES = np.uint64(LANES)
 ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 GROUP = np.uint64(4)  # candidates that a color is compared with at a time, in registers
 INDEX_BITS = np.int32(255)
+# Lists of candidates: all centers, then those of a root box, of a parent box, of a cell.
+N_LEVELS, LEVELS = 4, np.uint64(4)
+ROOT, PARENT, CELL = ONE, TWO, THREE
 # Where the padding of a list of centers lies: never nearest, and its square is a finite float32.
 FAR = np.float32(1e18)
 # A dropped center must lose by this share of the distances involved. float32 distances err by less
@@ -72,15 +75,18 @@ def measure_cells(
 def filter_candidates(
     boxes,  # (B, 6) float32, IN: low and high corners
     box,  # which; a row of its own would be counted as a reference, and that costs as much as a box
-    centers,  # (3, W) float32, IN: the centers to choose from, padded with FAR to whole LANES
-    names,  # (W,) int32, IN: their indices
-    n,  # uint64: how many, without the padding
+    level,  # uint64: of the box, 1 or more
+    n,  # uint64: how many centers the list of the level above has, without its padding
+    lists,  # (>= level + 1, 3, >= W + LANES) float32, INOUT: centers, padded with FAR
+    names,  # (>= level + 1, >= W + LANES) int32, INOUT: their indices
     scores,  # (W,) float32, OUT: scratch
     score_bits,  # (W,) int32: the same memory
-    kept,  # (3, >= W + LANES) float32, OUT: the candidates, padded with FAR to whole LANES
-    kept_names,  # (>= W + LANES,) int32, OUT
 ):
-    """Keep the centers that can be nearest somewhere in a box; return how many (uint64)."""
+    """List the centers of the level above that can be nearest somewhere in a box; return how many.
+
+    The list of the box's own level is what it writes, padded to whole LANES.
+    """
+    above = level - ONE
     low0, low1, low2 = boxes[box, 0], boxes[box, 1], boxes[box, 2]
     high0, high1, high2 = boxes[box, 3], boxes[box, 4], boxes[box, 5]
     half = np.float32(0.5)
@@ -88,7 +94,7 @@ def filter_candidates(
     diagonal = (high0 - low0) ** 2 + (high1 - low1) ** 2 + (high2 - low2) ** 2
     n_padded = (n + (N_LANES - ONE)) & ~(N_LANES - ONE)
     for j in range(n_padded):
-        d0, d1, d2 = centers[0, j] - mid0, centers[1, j] - mid1, centers[2, j] - mid2
+        d0, d1, d2 = lists[above, 0, j] - mid0, lists[above, 1, j] - mid1, lists[above, 2, j] - mid2
         scores[j] = d0 * d0 + d1 * d1 + d2 * d2
     # The nearest to the middle, nearly: positive floats are ordered as their bits are, and with the
     # index in the low bits the search is one minimum. Any center may play this part.
@@ -96,9 +102,9 @@ def filter_candidates(
     for j in range(n_padded):
         key = min(key, np.int32((score_bits[j] & ~INDEX_BITS) | np.int32(j)))
     best = np.uint64(key & INDEX_BITS)
-    best0, best1, best2 = centers[0, best], centers[1, best], centers[2, best]
+    best0, best1, best2 = lists[above, 0, best], lists[above, 1, best], lists[above, 2, best]
     for j in range(n_padded):
-        c0, c1, c2 = centers[0, j], centers[1, j], centers[2, j]
+        c0, c1, c2 = lists[above, 0, j], lists[above, 1, j], lists[above, 2, j]
         # The corner of the box that favours j most over the best.
         v0 = high0 if c0 > best0 else low0
         v1 = high1 if c1 > best1 else low1
@@ -108,15 +114,15 @@ def filter_candidates(
         scores[j] = own - rival - SLACK * (own + diagonal)
     n_kept = np.uint64(0)
     for j in range(n):  # without a branch, which would be mispredicted
-        kept[0, n_kept] = centers[0, j]
-        kept[1, n_kept] = centers[1, j]
-        kept[2, n_kept] = centers[2, j]
-        kept_names[n_kept] = names[j]
+        lists[level, 0, n_kept] = lists[above, 0, j]
+        lists[level, 1, n_kept] = lists[above, 1, j]
+        lists[level, 2, n_kept] = lists[above, 2, j]
+        names[level, n_kept] = names[above, j]
         n_kept += np.uint64(scores[j] <= 0)
     for lane in range(N_LANES):
-        kept[0, n_kept + lane] = FAR
-        kept[1, n_kept + lane] = FAR
-        kept[2, n_kept + lane] = FAR
+        lists[level, 0, n_kept + lane] = FAR
+        lists[level, 1, n_kept + lane] = FAR
+        lists[level, 2, n_kept + lane] = FAR
     return n_kept
 
 
@@ -125,8 +131,8 @@ def find_nearest(
     colors,  # (3, >= first + LANES) float32, IN
     first,  # uint64: of LANES colors ...
     size,  # int32: ... of which so many count
-    candidates,  # (3, W) float32, IN: padded with FAR to whole GROUPs
-    names,  # (W,) int32, IN: ascending
+    lists,  # (N_LEVELS, 3, W) float32, IN: the cell's candidates, padded with FAR to whole GROUPs
+    names,  # (N_LEVELS, W) int32, IN: theirs, ascending
     n,  # uint64: how many candidates
     labels,  # (>= first + LANES,) uint8, IN
     least,  # (LANES,) float32, OUT: scratch
@@ -136,10 +142,16 @@ def find_nearest(
     changed = np.int32(0)
     for a in range(np.uint64(0), n, GROUP):
         b, c, d = a + ONE, a + TWO, a + THREE
-        a0, a1, a2, a_name = candidates[0, a], candidates[1, a], candidates[2, a], names[a]
-        b0, b1, b2, b_name = candidates[0, b], candidates[1, b], candidates[2, b], names[b]
-        c0, c1, c2, c_name = candidates[0, c], candidates[1, c], candidates[2, c], names[c]
-        d0, d1, d2, d_name = candidates[0, d], candidates[1, d], candidates[2, d], names[d]
+        a0, a1, a2 = lists[CELL, 0, a], lists[CELL, 1, a], lists[CELL, 2, a]
+        b0, b1, b2 = lists[CELL, 0, b], lists[CELL, 1, b], lists[CELL, 2, b]
+        c0, c1, c2 = lists[CELL, 0, c], lists[CELL, 1, c], lists[CELL, 2, c]
+        d0, d1, d2 = lists[CELL, 0, d], lists[CELL, 1, d], lists[CELL, 2, d]
+        a_name, b_name, c_name, d_name = (
+            names[CELL, a],
+            names[CELL, b],
+            names[CELL, c],
+            names[CELL, d],
+        )
         changed = np.int32(0)
         for lane in range(N_LANES):
             i = first + lane
@@ -213,6 +225,22 @@ def move_colors(
             labels[i] = label
 
 
+@kernel(inline=True)
+def start_lists(
+    centers,  # (3, W) float32, IN
+    center_names,  # (W,) int32, IN
+    n_centers,  # uint64: without the padding
+    lists,  # (N_LEVELS, 3, > W) float32, OUT
+    names,  # (N_LEVELS, > W) int32, OUT
+    lengths,  # (N_LEVELS,) uint64, OUT
+):
+    """Make all centers the list above the root boxes."""
+    for j in range(center_names.shape[0]):
+        lists[0, 0, j], lists[0, 1, j], lists[0, 2, j] = centers[0, j], centers[1, j], centers[2, j]
+        names[0, j] = center_names[j]
+    lengths[0] = n_centers
+
+
 @kernel()
 def unite_cell(
     colors,  # (3, >= U) float32, IN
@@ -259,8 +287,8 @@ def assign_cell(
     stop,
     totals,  # (n_cells, 5) float64, IN
     cell,
-    candidates,  # (3, W) float32, IN: padded with FAR to whole GROUPs
-    names,  # (W,) int32, IN
+    lists,  # (N_LEVELS, 3, W) float32, IN: the cell's candidates, padded with FAR to whole GROUPs
+    names,  # (N_LEVELS, W) int32, IN
     n,  # uint64: how many candidates
     least,  # (LANES,) float32, OUT: scratch
     nearest,  # (LANES,) int32, OUT: scratch
@@ -269,19 +297,89 @@ def assign_cell(
     sums,  # (K, 4) float64, INOUT
 ):
     """Label the colors of a cell; change the sums by those that change sides."""
-    owner = owners[cell]
+    owner, first_name = owners[cell], names[CELL, 0]
     # Functions that are not inlined do what most cells need not: the loops here stay small.
-    if owner == UNASSIGNED or (n == 1 and owner != names[0]):
-        unite_cell(colors, weights, start, stop, totals, cell, names[0], owners, labels, sums)
+    if owner == UNASSIGNED or (n == 1 and owner != first_name):
+        unite_cell(colors, weights, start, stop, totals, cell, first_name, owners, labels, sums)
     if n == 1:
         return
     if owner != MIXED:
         split_cell(start, stop, cell, owners, labels)
     for first in range(np.uint64(start), np.uint64(stop), N_LANES):
         size = np.int32(np.uint64(stop) - first)
-        changed = find_nearest(colors, first, size, candidates, names, n, labels, least, nearest)
+        changed = find_nearest(colors, first, size, lists, names, n, labels, least, nearest)
         if changed != 0:
             move_colors(colors, weights, first, changed, nearest, labels, sums)
+
+
+@kernel()
+def assign_chunk(
+    colors,
+    weights,
+    starts,
+    totals,
+    boxes,
+    parents,
+    roots,
+    first,  # cell
+    stop,
+    centers,
+    center_names,
+    owners,
+    labels,
+    sums,  # (K, 4) float64, OUT
+):
+    """Do what `assign_and_accumulate` does, for some cells; its arguments are described there.
+
+    A function of its own, since Numba compiles the body of a parallel loop twice.
+    """
+    sums[:] = 0.0
+    width = center_names.shape[0] + LANES
+    first_parent = boxes.shape[0] - parents.shape[0] - roots.shape[0]
+    first_cell = boxes.shape[0] - parents.shape[0]
+    scores = np.empty(width, np.float32)
+    score_bits = scores.view(np.int32)
+    least = np.empty(LANES, np.float32)
+    nearest = np.zeros(LANES, np.int32)
+    lists = np.empty((N_LEVELS, 3, width), np.float32)
+    names = np.zeros((N_LEVELS, width), np.int32)
+    lengths = np.empty(N_LEVELS, np.uint64)
+    start_lists(centers, center_names, np.uint64(sums.shape[0]), lists, names, lengths)
+    parent = root = -1
+    for cell in range(first, stop):
+        level = CELL
+        if parents[cell] != parent:
+            parent = parents[cell]
+            level = PARENT
+            if roots[parent] != root:
+                root = roots[parent]
+                level = ROOT
+        # One call in a loop, not three: each would be compiled for itself.
+        for lower in range(level, LEVELS):
+            box = first_cell + cell
+            if lower == PARENT:
+                box = first_parent + parent
+            elif lower == ROOT:
+                box = root
+            lengths[lower] = filter_candidates(
+                boxes, box, lower, lengths[lower - ONE], lists, names, scores, score_bits
+            )
+        assign_cell(
+            colors,
+            weights,
+            starts[cell],
+            starts[cell + 1],
+            totals,
+            cell,
+            lists,
+            names,
+            lengths[CELL],
+            least,
+            nearest,
+            owners,
+            labels,
+            sums,
+        )
 
 
 @kernel(parallel=True)
@@ -289,13 +387,11 @@ def assign_and_accumulate(
     colors,  # (3, >= U + LANES) float32, IN: grouped by cell
     weights,  # (U,) float64, IN
     starts,  # (n_cells + 1,) int64, IN: where each cell's colors start
-    boxes,  # (n_cells, 6) float32, IN: low and high corner of each cell's colors
     totals,  # (n_cells, 5) float64, IN: each cell's sums of weight, weight * color, ...
-    parent_starts,  # (P + 1,) int64, IN: where each parent box's cells start
-    parent_boxes,  # (P, 6) float32, IN
-    roots,  # (P,) int32, IN: each parent's root box, ascending
-    root_boxes,  # (R, 6) float32, IN
-    chunks,  # (n_chunks, 2) int64, IN: each chunk's first parent and the one after its last
+    boxes,  # (n_roots + n_parents + n_cells, 6) float32, IN: low and high corners of their colors
+    parents,  # (n_cells,) int32, IN: each cell's parent box, ascending
+    roots,  # (n_parents,) int32, IN: each parent's root box, ascending
+    chunks,  # (n_chunks, 2) int64, IN: each chunk's first cell and the one after its last
     centers,  # (3, W) float32, IN: padded with FAR to whole LANES
     center_names,  # (W,) int32, IN: 0, 1, 2, ...
     owners,  # (n_cells,) int32, INOUT: the label of all the cell's colors, MIXED or UNASSIGNED
@@ -303,80 +399,26 @@ def assign_and_accumulate(
     partials,  # (n_chunks, K, 4) float64, OUT: change of the sums of weight and weight * color
 ):
     """Label each color with its nearest center; sum what that changes, chunk by chunk."""
-    n_chunks = partials.shape[0]
-    n_centers = np.uint64(partials.shape[1])
-    width = center_names.shape[0] + LANES
-    for chunk in prange(n_chunks):
-        sums = partials[chunk]
-        sums[:] = 0.0
-        scores = np.empty(width, np.float32)
-        score_bits = scores.view(np.int32)
-        least = np.empty(LANES, np.float32)
-        nearest = np.zeros(LANES, np.int32)
-        of_root = np.empty((3, width), np.float32)
-        of_parent = np.empty((3, width), np.float32)
-        of_cell = np.empty((3, width), np.float32)
-        root_names = np.zeros(width, np.int32)
-        parent_names = np.zeros(width, np.int32)
-        cell_names = np.zeros(width, np.int32)
-        root = -1
-        n_root = np.uint64(0)
-        for parent in range(chunks[chunk, 0], chunks[chunk, 1]):
-            if roots[parent] != root:
-                root = roots[parent]
-                n_root = filter_candidates(
-                    root_boxes,
-                    root,
-                    centers,
-                    center_names,
-                    n_centers,
-                    scores,
-                    score_bits,
-                    of_root,
-                    root_names,
-                )
-            n_parent = filter_candidates(
-                parent_boxes,
-                parent,
-                of_root,
-                root_names,
-                n_root,
-                scores,
-                score_bits,
-                of_parent,
-                parent_names,
-            )
-            for cell in range(parent_starts[parent], parent_starts[parent + 1]):
-                n = filter_candidates(
-                    boxes,
-                    cell,
-                    of_parent,
-                    parent_names,
-                    n_parent,
-                    scores,
-                    score_bits,
-                    of_cell,
-                    cell_names,
-                )
-                assign_cell(
-                    colors,
-                    weights,
-                    starts[cell],
-                    starts[cell + 1],
-                    totals,
-                    cell,
-                    of_cell,
-                    cell_names,
-                    n,
-                    least,
-                    nearest,
-                    owners,
-                    labels,
-                    sums,
-                )
+    for chunk in prange(partials.shape[0]):
+        assign_chunk(
+            colors,
+            weights,
+            starts,
+            totals,
+            boxes,
+            parents,
+            roots,
+            chunks[chunk, 0],
+            chunks[chunk, 1],
+            centers,
+            center_names,
+            owners,
+            labels,
+            partials[chunk],
+        )
 
 
-@kernel(parallel=True)
+@kernel()
 def fill_labels(
     starts,  # (n_cells + 1,) int64, IN
     owners,  # (n_cells,) int32, IN
@@ -384,7 +426,7 @@ def fill_labels(
     result,  # (U,) uint8, OUT: all of them
 ):
     """Write out the labels of all colors."""
-    for cell in prange(owners.shape[0]):
+    for cell in range(owners.shape[0]):
         for i in range(starts[cell], starts[cell + 1]):
             result[i] = labels[i] if owners[cell] == MIXED else owners[cell]
 
@@ -422,14 +464,12 @@ def label_cubes(
     centers,  # (3, W) float32, IN: padded with FAR to whole LANES
     center_names,  # (W,) int32, IN: 0, 1, 2, ...
     n_centers,  # uint64: without the padding
-    root_boxes,  # (R, 6) float32, IN: low and high corners ...
-    parent_boxes,  # (8 R, 6) float32, IN: ... of the eight boxes in each root ...
-    cell_boxes,  # (64 R, 6) float32, IN: ... of the eight boxes in each of these
+    boxes,  # (R + 8 R + 64 R, 6) float32, IN: of the roots, the eight parents in each, their cells
     offsets,  # (3, n) float32, IN: points in every cell, from its low corner; whole LANES
     table,  # (64 R * n,) uint8, OUT
 ):
     """Label points that lie alike in every cell of the color cube with their nearest center."""
-    n_roots = root_boxes.shape[0]
+    n_roots = boxes.shape[0] // 73
     n_points = offsets.shape[1]
     width = center_names.shape[0] + LANES
     for turn in prange(n_roots):
@@ -438,68 +478,43 @@ def label_cubes(
         score_bits = scores.view(np.int32)
         least = np.empty(LANES, np.float32)
         nearest = np.zeros(LANES, np.int32)
-        of_root = np.empty((3, width), np.float32)
-        of_parent = np.empty((3, width), np.float32)
-        of_cell = np.empty((3, width), np.float32)
-        root_names = np.zeros(width, np.int32)
-        parent_names = np.zeros(width, np.int32)
-        cell_names = np.zeros(width, np.int32)
+        lists = np.empty((N_LEVELS, 3, width), np.float32)
+        names = np.zeros((N_LEVELS, width), np.int32)
+        lengths = np.empty(N_LEVELS, np.uint64)
         points = np.empty((3, n_points), np.float32)
         unlabeled = np.zeros(n_points, np.uint8)
-        n_root = filter_candidates(
-            root_boxes,
-            root,
-            centers,
-            center_names,
-            n_centers,
-            scores,
-            score_bits,
-            of_root,
-            root_names,
-        )
-        for parent in range(8 * root, 8 * root + 8):
-            n_parent = filter_candidates(
-                parent_boxes,
-                parent,
-                of_root,
-                root_names,
-                n_root,
-                scores,
-                score_bits,
-                of_parent,
-                parent_names,
-            )
-            for cell in range(8 * parent, 8 * parent + 8):
-                n = filter_candidates(
-                    cell_boxes,
-                    cell,
-                    of_parent,
-                    parent_names,
-                    n_parent,
-                    scores,
-                    score_bits,
-                    of_cell,
-                    cell_names,
+        start_lists(centers, center_names, n_centers, lists, names, lengths)
+        for cell in range(64 * root, 64 * root + 64):
+            level = ROOT if cell % 64 == 0 else PARENT if cell % 8 == 0 else CELL
+            for lower in range(level, LEVELS):
+                box = 9 * n_roots + cell
+                if lower == PARENT:
+                    box = n_roots + cell // 8
+                elif lower == ROOT:
+                    box = root
+                lengths[lower] = filter_candidates(
+                    boxes, box, lower, lengths[lower - ONE], lists, names, scores, score_bits
                 )
-                labels = table[cell * n_points : (cell + 1) * n_points]
-                if n == 1:
-                    for i in range(n_points):
-                        labels[i] = cell_names[0]
-                    continue
-                for channel in range(3):
-                    for i in range(n_points):
-                        points[channel, i] = cell_boxes[cell, channel] + offsets[channel, i]
-                for first in range(np.uint64(0), np.uint64(n_points), N_LANES):
-                    find_nearest(
-                        points,
-                        first,
-                        np.int32(LANES),
-                        of_cell,
-                        cell_names,
-                        n,
-                        unlabeled,
-                        least,
-                        nearest,
-                    )
-                    for lane in range(N_LANES):
-                        labels[first + lane] = nearest[lane]
+            labels = table[cell * n_points : (cell + 1) * n_points]
+            if lengths[CELL] == 1:
+                for i in range(n_points):
+                    labels[i] = names[CELL, 0]
+                continue
+            for channel in range(3):
+                low = boxes[9 * n_roots + cell, channel]
+                for i in range(n_points):
+                    points[channel, i] = low + offsets[channel, i]
+            for first in range(np.uint64(0), np.uint64(n_points), N_LANES):
+                find_nearest(
+                    points,
+                    first,
+                    np.int32(LANES),
+                    lists,
+                    names,
+                    lengths[CELL],
+                    unlabeled,
+                    least,
+                    nearest,
+                )
+                for lane in range(N_LANES):
+                    labels[first + lane] = nearest[lane]
