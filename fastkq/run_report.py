@@ -1,0 +1,107 @@
+"""The report of a batch: a line of JSON an image, from which a repeated run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from types import TracebackType
+
+from fastkq.jobs import DONE, EXISTS, NO_GAIN, OWN_OUTPUT, Job, JobResult
+
+SKIPPED = (EXISTS, OWN_OUTPUT)
+
+
+class RunReport:
+    """A file that grows by a line as each image finishes.
+
+    A line has the attributes of its `JobResult` and the `settings` it was made with. It reaches the
+    system at once, so that a kill costs at most the line that was being written; that torn line is
+    cut off when the file is opened again.
+
+    Parameters
+    ----------
+    path : path
+        Made if it does not exist.
+    settings : str
+        Of the run that is about to start; lines of others are kept, but decide nothing.
+
+    Raises
+    ------
+    ValueError, OSError
+        The file has other lines, or cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], settings: str) -> None:
+        self.is_resumed = os.path.exists(path)
+        self._settings = settings
+        self._lines: dict[Job, JobResult] = {}
+        self._file = open(path, "a+b")  # noqa: SIM115 (closed by __exit__)
+        try:
+            self._read(os.fspath(path))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> RunReport:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def find(self, job: Job) -> JobResult | None:
+        """Return what is written of a job with these settings, the latest."""
+        return self._lines.get(job)
+
+    def decides(self, job: Job) -> JobResult | None:
+        """Return what is written of a job that need not run again: its source has not changed."""
+        result = self.find(job)
+        if result is None or not os.path.exists(job.source):
+            return None
+        is_final = result.status == NO_GAIN or (
+            result.status == DONE and os.path.exists(job.target)
+        )
+        same_source = result.source_bytes == os.path.getsize(job.source)
+        return result if is_final and same_source else None
+
+    def add(self, result: JobResult) -> None:
+        """Write a result, unless it says nothing new."""
+        job = Job(result.source, result.target)
+        known = self.find(job)
+        if known is not None and (
+            result.status in SKIPPED or _lasting(known) == _lasting(result)
+        ):
+            return
+        line = json.dumps(result.to_dict() | {"settings": self._settings}, ensure_ascii=False)
+        self._file.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        self._file.flush()
+        self._lines[job] = result
+
+    def _read(self, path: str) -> None:
+        self._file.seek(0)
+        end = 0
+        for number, line in enumerate(self._file, 1):
+            if not line.endswith(b"\n"):
+                break
+            end += len(line)
+            try:
+                values = json.loads(line.decode("utf-8", "surrogateescape"))
+                settings = values.pop("settings")
+                result = JobResult(**values)
+            except (ValueError, TypeError, AttributeError, KeyError) as error:
+                raise ValueError(
+                    f"{path}: line {number} is not of a report; a new file, or one that a run has "
+                    "written, is allowed"
+                ) from error
+            if settings == self._settings:
+                self._lines[Job(result.source, result.target)] = result
+        self._file.truncate(end)
+
+
+def _lasting(result: JobResult) -> dict[str, object]:
+    """Return what is the same each time a job is run."""
+    return {name: value for name, value in result.to_dict().items() if name != "seconds"}
