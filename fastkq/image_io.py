@@ -35,7 +35,9 @@ PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
 ALLOWED_ARRAYS = "(H, W) gray, (H, W, 3) RGB and opaque (H, W, 4) RGBA of uint8"
 SIGNATURE_BYTES = 12
 MAX_16_BIT = 65535
-TEMPORARY_NAME = r"\.(.+)\.[0-9a-f]{8}\.tmp"  # what `write_file` writes to, around the target's name
+TEMPORARY_NAME = (
+    r"\.(.+)\.[0-9a-f]{8}\.tmp"  # what `write_file` writes to, around the target's name
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,7 @@ def read_image(source: ImageSource) -> InputImage:
 
 
 def count_pixels(path: str) -> int | None:
-    """Return how many pixels an image file has, by its header; None where Pillow finds it too large.
+    """Return how many pixels an image file has, by its header; None where Pillow refuses so many.
 
     0 for what is no image: reading it will fail soon enough.
     """
@@ -240,9 +242,13 @@ def check_target(
         raise FileNotFoundError(f"{path}: there is no directory {path.parent}")
     if path.exists() and not path.is_file():
         raise IsADirectoryError(f"{path}: is not a regular file; the target must be one, or new")
-    if source is not None and path.exists() and os.path.exists(source):
-        if os.path.samefile(source, path):
-            raise ValueError(f"{path}: the target is the source; choose another")
+    if (
+        source is not None
+        and path.exists()
+        and os.path.exists(source)
+        and os.path.samefile(source, path)
+    ):
+        raise ValueError(f"{path}: the target is the source; choose another")
     return path
 
 

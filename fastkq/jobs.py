@@ -103,8 +103,8 @@ class JobResult:
 
         Examples
         --------
-        >>> JobResult("a.jpg", "out/a.png", "failed", error="a.jpg: no such file").to_dict()["error"]
-        'a.jpg: no such file'
+        >>> JobResult("a.jpg", "out/a.png", "done", n_colors=9, psnr=float("inf")).to_dict()
+        {'source': 'a.jpg', ... 'n_colors': 9, 'psnr': None, ...}
         """
         psnr = self.psnr if self.psnr is None or math.isfinite(self.psnr) else None
         return asdict(self) | {"psnr": psnr}
@@ -139,7 +139,7 @@ def plan_jobs(
 
     Examples
     --------
-    >>> plan_jobs(["a.jpg", "b/a.webp", "c.tif"], "out")  # doctest: +ELLIPSIS
+    >>> plan_jobs(["a.jpg", "b/a.webp", "c.tif"], "out")
     [Job(source='a.jpg', target='out/a.jpg.png'), Job(source='b/a.webp', ...a.webp.png'), ...]
     """
     directory = os.fspath(directory)

@@ -35,6 +35,7 @@ class RunReport:
         self.is_resumed = os.path.exists(path)
         self._settings = settings
         self._lines: dict[Job, JobResult] = {}
+        self._mentioned: set[Job] = set()
         self._file = open(path, "a+b")  # noqa: SIM115 (closed by __exit__)
         try:
             self._read(os.fspath(path))
@@ -53,13 +54,13 @@ class RunReport:
     ) -> None:
         self._file.close()
 
-    def find(self, job: Job) -> JobResult | None:
-        """Return what is written of a job with these settings, the latest."""
-        return self._lines.get(job)
+    def lacks(self, job: Job) -> bool:
+        """Return whether an earlier run was reported here, but not this job, by any settings."""
+        return self.is_resumed and job not in self._mentioned
 
     def decides(self, job: Job) -> JobResult | None:
         """Return what is written of a job that need not run again: its source has not changed."""
-        result = self.find(job)
+        result = self._lines.get(job)
         if result is None or not os.path.exists(job.source):
             return None
         is_final = result.status == NO_GAIN or (
@@ -71,10 +72,8 @@ class RunReport:
     def add(self, result: JobResult) -> None:
         """Write a result, unless it says nothing new."""
         job = Job(result.source, result.target)
-        known = self.find(job)
-        if known is not None and (
-            result.status in SKIPPED or _lasting(known) == _lasting(result)
-        ):
+        known = self._lines.get(job)
+        if known is not None and (result.status in SKIPPED or _lasting(known) == _lasting(result)):
             return
         line = json.dumps(result.to_dict() | {"settings": self._settings}, ensure_ascii=False)
         self._file.write(line.encode("utf-8", "surrogateescape") + b"\n")
@@ -97,8 +96,10 @@ class RunReport:
                     f"{path}: line {number} is not of a report; a new file, or one that a run has "
                     "written, is allowed"
                 ) from error
+            job = Job(result.source, result.target)
+            self._mentioned.add(job)
             if settings == self._settings:
-                self._lines[Job(result.source, result.target)] = result
+                self._lines[job] = result
         self._file.truncate(end)
 
 

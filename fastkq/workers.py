@@ -10,12 +10,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from fastkq import kernels
+from fastkq.image_io import count_pixels
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +25,12 @@ Result = TypeVar("Result")
 ITEMS_A_WORKER = 2
 
 
-class WorkerDied(RuntimeError):
+# A share of 32 MP (about 400 MB) for each worker, or two medium ones beside a large one.
+PIXELS_A_WORKER = 32_000_000
+MIN_PIXELS_AT_ONCE = 128_000_000
+
+
+class WorkerDiedError(RuntimeError):
     """A worker process ended in the middle of an item."""
 
 
@@ -35,6 +41,35 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
+def map_images(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    path_of: Callable[[Item], str],
+    n_workers: int,
+) -> Iterator[tuple[Item, Result | WorkerDiedError]]:
+    """Call a function for each of some images and yield each with its result as it comes.
+
+    Parameters
+    ----------
+    function : picklable, and raises nothing
+    path_of : names an item's image file
+    n_workers : int
+        Processes; at most one a core is used. With 1, the work is done in this process.
+    """
+    n_workers = min(n_workers, n_cores(), len(items))
+    if n_workers <= 1:
+        for item in items:
+            yield item, function(item)
+        return
+    budget = max(MIN_PIXELS_AT_ONCE, n_workers * PIXELS_A_WORKER)
+
+    def pixels(item: Item) -> int:
+        counted = count_pixels(path_of(item))
+        return budget if counted is None else counted
+
+    yield from map_unordered(function, items, n_workers, cost=pixels, budget=budget)
+
+
 def map_unordered(
     function: Callable[[Item], Result],
     items: Iterable[Item],
@@ -42,7 +77,7 @@ def map_unordered(
     *,
     cost: Callable[[Item], float],
     budget: float,
-) -> Iterator[tuple[Item, Result | WorkerDied]]:
+) -> Iterator[tuple[Item, Result | WorkerDiedError]]:
     """Call a function in worker processes and yield each item with its result as it comes.
 
     Parameters
@@ -58,8 +93,8 @@ def map_unordered(
     Yields
     ------
     item, result
-        `WorkerDied` for the result if the process died (by a crash, or killed for its memory) and
-        died again with nothing else to do.
+        `WorkerDiedError` for the result if the process died (by a crash, or killed for its memory),
+        and another one that was given nothing else died as well.
 
     Raises
     ------
@@ -103,7 +138,7 @@ def map_unordered(
 
 def _call_alone(
     function: Callable[[Item], Result], item: Item, n_workers: int
-) -> Result | WorkerDied:
+) -> Result | WorkerDiedError:
     with _start(1, n_workers) as pool:
         try:
             pool.submit(os.getpid).result()
@@ -115,7 +150,7 @@ def _call_alone(
         try:
             return pool.submit(function, item).result()
         except BrokenProcessPool:
-            return WorkerDied("its worker process died, perhaps for want of memory")
+            return WorkerDiedError("its worker process died, perhaps for want of memory")
 
 
 def _start(n_processes: int, n_sharing: int) -> ProcessPoolExecutor:

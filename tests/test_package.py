@@ -23,11 +23,15 @@ LAYERS = [
     {"cells"},
     {"remap"},
     {"quantize"},
-    {"warmup", "fastkq"},
+    {"jobs", "palette_files", "warmup"},
+    {"run_report", "workers"},
+    {"shared_palette"},
+    {"batch"},
+    {"fastkq"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"numba", "imageio", "PIL", "deflate"}
+HEAVY = {"numba", "imageio", "PIL", "deflate", "multiprocessing", "tqdm"}
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"image_io"},
