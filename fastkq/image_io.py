@@ -35,9 +35,8 @@ PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
 ALLOWED_ARRAYS = "(H, W) gray, (H, W, 3) RGB and opaque (H, W, 4) RGBA of uint8"
 SIGNATURE_BYTES = 12
 MAX_16_BIT = 65535
-TEMPORARY_NAME = (
-    r"\.(.+)\.[0-9a-f]{8}\.tmp"  # what `write_file` writes to, around the target's name
-)
+# What `write_file` writes to: the target's name between others.
+TEMPORARY_NAME = r"\.(.+)\.[0-9a-f]{8}\.tmp"
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,15 +143,12 @@ def plan_jobs(
     [Job(source='a.jpg', target='out/a.jpg.png'), Job(source='b/a.webp', ...a.webp.png'), ...]
     """
     directory = os.fspath(directory)
-    found: dict[str, tuple[str, str]] = {}
-    for given in sources:
-        for source, relative in _expand(os.fspath(given), os.path.abspath(directory), recursive):
-            found.setdefault(os.path.abspath(source), (source, relative))
-    plain = Counter(_with_png_suffix(relative).casefold() for _, relative in found.values())
+    found = find_images(sources, directory, recursive=recursive)
     # Upper and lower case are the same on some file systems.
-    taken = {path.casefold() for path in found}
+    plain = Counter(_with_png_suffix(relative).casefold() for _, relative in found)
+    taken = {os.path.abspath(source).casefold() for source, _ in found}
     jobs = []
-    for source, relative in found.values():
+    for source, relative in found:
         name = _with_png_suffix(relative)
         if plain[name.casefold()] > 1:
             name = relative + ".png"
@@ -164,11 +161,29 @@ def plan_jobs(
     return jobs
 
 
-def _expand(given: str, directory: str, recursive: bool) -> Iterator[tuple[str, str]]:
+def find_images(
+    sources: Iterable[str | os.PathLike[str]],
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    recursive: bool = False,
+) -> list[tuple[str, str]]:
+    """Return the files that sources name, each once, with their paths below where they were found.
+
+    For the parameters, see `plan_jobs`.
+    """
+    output = None if directory is None else os.path.abspath(directory)
+    found: dict[str, tuple[str, str]] = {}
+    for given in sources:
+        for source, relative in _expand(os.fspath(given), output, recursive):
+            found.setdefault(os.path.abspath(source), (source, relative))
+    return list(found.values())
+
+
+def _expand(given: str, output: str | None, recursive: bool) -> Iterator[tuple[str, str]]:
     """Yield the files that a source names, each with its path below what it was found in."""
     is_glob = glob.has_magic(given) and not os.path.lexists(given)
     root = _fixed_part(given) if is_glob else given
-    own = directory if _is_below(directory, root) else None
+    own = output if output is not None and _is_below(output, root) else None
     matches = sorted(glob.glob(given, recursive=recursive)) if is_glob else []
     for match in matches or [given]:
         if own is not None and (_is_below(match, own) or os.path.abspath(match) == own):

@@ -56,9 +56,16 @@ def write_palette(path: str | os.PathLike[str], palette: ArrayLike) -> None:
     ValueError, TypeError, OSError
         It is no palette; the path has another suffix or cannot be written.
     """
-    if Path(path).suffix.lower() != SUFFIX:
-        raise ValueError(f"{path}: a palette must be a {SUFFIX} file")
+    check_palette_path(path)
     colors = check_palette(palette).tolist()
     lines = [FIRST_LINE, f"Name: {Path(path).stem}", "Columns: 16", "#"]
     lines += [f"{r:3} {g:3} {b:3}\t#{r:02x}{g:02x}{b:02x}" for r, g, b in colors]
     write_file(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def check_palette_path(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a palette to write, if it can be one."""
+    path = Path(path)
+    if path.suffix.lower() != SUFFIX:
+        raise ValueError(f"{path}: a palette must be a {SUFFIX} file")
+    return path

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -170,6 +171,10 @@ def _start(n_processes: int, n_sharing: int) -> ProcessPoolExecutor:
 def _become_worker(n_threads: int) -> None:
     # An interrupt from the keyboard goes to all processes; the parent decides what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A bad file costs one line, its result's; decoders may say hundreds about it.
+    warnings.filterwarnings("ignore", module="PIL")
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     kernels.compile.set_threads(n_threads)
 

@@ -24,7 +24,7 @@ LAYERS = [
     {"remap"},
     {"quantize"},
     {"jobs", "palette_files", "warmup"},
-    {"run_report", "workers"},
+    {"progress", "run_report", "workers"},
     {"shared_palette"},
     {"batch"},
     {"fastkq"},
@@ -37,6 +37,8 @@ OWNERS = {
     "imageio": {"image_io"},
     "PIL": {"image_io", "types"},  # types: for the type checker only
     "deflate": {"png"},
+    "multiprocessing": {"workers"},
+    "tqdm": {"progress"},
 }
 
 
