@@ -222,7 +222,8 @@ def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResul
     if report is not None and not options.overwrite:
         written = report.decides(job)
         if written is not None:
-            return written if written.status == NO_GAIN else replace(written, status=EXISTS)
+            status = NO_GAIN if written.status == NO_GAIN else EXISTS
+            return replace(written, status=status, seconds=0.0)
         # Killed between the target and its line: this run writes both.
         if report.lacks(job) and is_own_output(job.target):
             options = replace(options, overwrite=True)
