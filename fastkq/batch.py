@@ -170,7 +170,7 @@ def run_jobs(
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
 ) -> Iterator[JobResult]:
-    """Run planned jobs; see `compress_many`. The report is opened, and checked, at once."""
+    """Run planned jobs; see `compress_many`. A report that exists is read at once."""
     lines = None if report is None else RunReport(report, options.settings)
     return _run_jobs(jobs, options, n_workers, lines, fail_fast)
 
@@ -222,8 +222,8 @@ def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResul
     if report is not None and not options.overwrite:
         written = report.decides(job)
         if written is not None:
-            status = NO_GAIN if written.status == NO_GAIN else EXISTS
-            return replace(written, status=status, seconds=0.0)
+            known = NO_GAIN if written.status == NO_GAIN else EXISTS
+            return replace(written, status=known, seconds=0.0)
         # Killed between the target and its line: this run writes both.
         if report.lacks(job) and is_own_output(job.target):
             options = replace(options, overwrite=True)

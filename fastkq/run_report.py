@@ -9,10 +9,11 @@ from types import TracebackType
 from fastkq.jobs import DONE, EXISTS, NO_GAIN, OWN_OUTPUT, Job, JobResult
 
 SKIPPED = (EXISTS, OWN_OUTPUT)
+LINE_START = b'{"source": "'
 
 
 class RunReport:
-    """A file that grows by a line as each image finishes.
+    """A file that grows by a line as each image finishes, while this context is open.
 
     A line has the attributes of its `JobResult` and the `settings` it was made with. It reaches the
     system at once, so that a kill costs at most the line that was being written; that torn line is
@@ -21,14 +22,14 @@ class RunReport:
     Parameters
     ----------
     path : path
-        Made if it does not exist.
+        Read at once if it exists.
     settings : str
         Of the run that is about to start; lines of others are kept, but decide nothing.
 
     Raises
     ------
     ValueError, OSError
-        The file has other lines, or cannot be written.
+        The file has other lines, or cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str], settings: str) -> None:
@@ -36,14 +37,12 @@ class RunReport:
         self._settings = settings
         self._lines: dict[Job, JobResult] = {}
         self._mentioned: set[Job] = set()
-        self._file = open(path, "a+b")  # noqa: SIM115 (closed by __exit__)
-        try:
-            self._read(os.fspath(path))
-        except BaseException:
-            self._file.close()
-            raise
+        self._path = path
+        self._end = self._read() if self.is_resumed else 0
 
     def __enter__(self) -> RunReport:
+        self._file = open(self._path, "ab")
+        self._file.truncate(self._end)
         return self
 
     def __exit__(
@@ -80,27 +79,28 @@ class RunReport:
         self._file.flush()
         self._lines[job] = result
 
-    def _read(self, path: str) -> None:
-        self._file.seek(0)
+    def _read(self) -> int:
+        """Read the lines there are; return where the last whole one ends."""
         end = 0
-        for number, line in enumerate(self._file, 1):
-            if not line.endswith(b"\n"):
-                break
-            end += len(line)
-            try:
-                values = json.loads(line.decode("utf-8", "surrogateescape"))
-                settings = values.pop("settings")
-                result = JobResult(**values)
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
-                raise ValueError(
-                    f"{path}: line {number} is not of a report; a new file, or one that a run has "
-                    "written, is allowed"
-                ) from error
-            job = Job(result.source, result.target)
-            self._mentioned.add(job)
-            if settings == self._settings:
-                self._lines[job] = result
-        self._file.truncate(end)
+        with open(self._path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n") and LINE_START.startswith(line[: len(LINE_START)]):
+                    break  # torn
+                end += len(line)
+                try:
+                    values = json.loads(line.decode("utf-8", "surrogateescape"))
+                    settings = values.pop("settings")
+                    result = JobResult(**values)
+                except (ValueError, TypeError, AttributeError, KeyError) as error:
+                    raise ValueError(
+                        f"{os.fspath(self._path)}: line {number} is not of a report; a new file, "
+                        "or one that a run has written, is allowed"
+                    ) from error
+                job = Job(result.source, result.target)
+                self._mentioned.add(job)
+                if settings == self._settings:
+                    self._lines[job] = result
+        return end
 
 
 def _lasting(result: JobResult) -> dict[str, object]:

@@ -269,7 +269,9 @@ def test_a_report_decides_only_for_its_settings_and_the_same_source(tmp_path):
     assert compress(source, tmp_path / "new", 16, report=other)[0].status == "done"
 
 
-@pytest.mark.parametrize("text", ["hello\n", '{"a": 1}\n', "[1]\n", '{"settings": ""}\n'])
+@pytest.mark.parametrize(
+    "text", ["source", "hello\n", '{"a": 1}\n', '{"source": 1', "[1]\n", '{"settings": ""}\n']
+)
 def test_a_file_that_is_no_report_stays_as_it_is(photos, tmp_path, text):
     report = tmp_path / "mine.txt"
     report.write_text(text)
