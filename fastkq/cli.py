@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -40,6 +41,10 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names need not be text; to print one must not end a run.
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     # Images of over 89 MP are this tool's business; Pillow still refuses those over 179 MP.
     warnings.filterwarnings("ignore", category=Warning, module="PIL")
@@ -285,6 +290,7 @@ def _preview(jobs: Sequence[Job], settings: JobOptions, style: str) -> int:
 
 def _palette(options: argparse.Namespace) -> int:
     from fastkq.palette_files import check_palette_path, write_palette
+    from fastkq.png import is_own_output
     from fastkq.shared_palette import sum_histograms
     from fastkq.workers import n_cores
 
@@ -292,7 +298,8 @@ def _palette(options: argparse.Namespace) -> int:
     if output.exists() and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
-    images = [source for source, _ in find_images(_sources(options), recursive=options.recursive)]
+    found = find_images(_sources(options), recursive=options.recursive)
+    images = [source for source, _ in found if not is_own_output(source)]
     histogram, errors = sum_histograms(images, n_workers=options.jobs or n_cores())
     for error in errors.values():
         print(f"fastkq: {error}", file=sys.stderr)
@@ -305,10 +312,12 @@ def _palette(options: argparse.Namespace) -> int:
 def _sources(options: argparse.Namespace) -> list[str]:
     """Return the sources that are named, and those that --files-from lists."""
     sources: list[str] = list(options.sources)
-    if options.files_from == STREAM:
-        sources += sys.stdin.read().splitlines()
-    elif options.files_from is not None:
-        sources += Path(options.files_from).read_text(encoding="utf-8").splitlines()
+    if options.files_from is not None:
+        if options.files_from == STREAM:
+            data = sys.stdin.buffer.read()
+        else:
+            data = Path(options.files_from).read_bytes()
+        sources += [os.fsdecode(line.rstrip(b"\r")) for line in data.split(b"\n")]
     sources = [source for source in sources if source]
     if not sources:
         options.parser.error("no source")

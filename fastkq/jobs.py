@@ -137,12 +137,19 @@ def plan_jobs(
         "a.png"; where that is the target of several, "a.jpg.png"; where that clashes as well, a
         number follows. Two jobs never share a target, and no target is a source.
 
+    Raises
+    ------
+    NotADirectoryError
+        `directory` is something else.
+
     Examples
     --------
     >>> plan_jobs(["a.jpg", "b/a.webp", "c.tif"], "out")
     [Job(source='a.jpg', target='out/a.jpg.png'), Job(source='b/a.webp', ...a.webp.png'), ...]
     """
     directory = os.fspath(directory)
+    if os.path.exists(directory) and not os.path.isdir(directory):
+        raise NotADirectoryError(f"{directory}: is a file; a directory, or a new one, is allowed")
     found = find_images(sources, directory, recursive=recursive)
     # Upper and lower case are the same on some file systems.
     plain = Counter(_with_png_suffix(relative).casefold() for _, relative in found)

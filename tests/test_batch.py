@@ -70,6 +70,11 @@ def test_a_folder_keeps_its_tree_and_other_files_are_left_alone(photos, tmp_path
     assert not out.exists()
 
 
+def test_the_directory_may_not_be_a_file(photos):
+    with pytest.raises(NotADirectoryError, match=r"a.png: is a file"):
+        plan_jobs([photos], photos / "a.png")
+
+
 def test_globs_and_files(photos, tmp_path):
     out = tmp_path / "out"
     assert names(plan_jobs([f"{photos}/*.[bt]*"], out), out) == [

@@ -113,6 +113,32 @@ def test_files_from(photos, tmp_path, stdin):
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "b.png", "c.png"]
 
 
+def test_file_names_that_are_no_text(photos, tmp_path):
+    folder = os.fsencode(tmp_path / "odd")
+    os.mkdir(folder)
+    try:
+        with open(folder + b"/\xff.png", "wb") as file:
+            file.write((photos / "a.png").read_bytes())
+    except OSError:
+        pytest.skip("this file system wants names that are text")
+    with open(folder + b"/\xfe.png", "wb") as file:
+        file.write(b"bad")
+    arguments = ["-d", tmp_path / "out", "-j", 2, "--report", tmp_path / "run.jsonl"]
+    environment = os.environ | {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
+    result = run("compress", tmp_path / "odd", *arguments, env=environment)
+    assert result.returncode == 1
+    assert "udcff.png -> " in result.stdout
+    assert "udcfe.png: is no image" in result.stderr
+    assert os.listdir(os.fsencode(tmp_path / "out")) == [b"\xff.png"]
+    # The names come back as they are: from the report, and from a list.
+    listed = tmp_path / "list"
+    listed.write_bytes(folder + b"/\xff.png\r\n")
+    again = run("compress", "--files-from", listed, *arguments, env=environment)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "1 skipped" in again.stdout
+    assert len((tmp_path / "run.jsonl").read_bytes().splitlines()) == 2
+
+
 def test_fail_fast_and_min_savings(photos, tmp_path):
     bad = photos / "bad.jpg"
     bad.write_bytes(b"bad")
