@@ -5,9 +5,9 @@
 The folder has the JPEG and PNG photos of ../shared/photos, the small ones several times under other
 names; pngquant, which reads no JPEG, gets them as PNG, and fastkq these as well. Each contender is
 run as its users run it, from starting the command to its end; pngquant, which takes one file after
-the other, also two at a time. Nobody dithers. Threads in one process instead of processes are what
-fastkq's own workers were chosen over. The contenders take turns, and the
-least time of each counts: others on the machine can only add to it.
+the other, also two at a time. Nobody dithers. Threads in one process are measured beside
+fastkq's processes. The contenders take turns, and the least time of each counts: others on the
+machine can only add to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Work spread over processes: never more threads than cores, a bound on memory, no lost items.
 
-Processes, because an image takes many short steps of Python between its kernels and because a
+Processes, because Numba's `workqueue` layer aborts where threads enter it together, and because a
 decoder that crashes takes its process with it; `bench/folder.py` measures threads beside them.
 """
 
