@@ -5,6 +5,7 @@ write an indexed PNG several times smaller. See `quantize` and `compress` to sta
 """
 
 from fastkq._version import __version__
+from fastkq.batch import JobResult, compress_many
 from fastkq.histogram import ColorHistogram, color_histogram
 from fastkq.kmeans import KMeansResult, kmeans
 from fastkq.quantize import (
@@ -19,11 +20,13 @@ from fastkq.remap import remap
 __all__ = [
     "ColorHistogram",
     "CompressReport",
+    "JobResult",
     "KMeansResult",
     "QuantizeResult",
     "__version__",
     "color_histogram",
     "compress",
+    "compress_many",
     "fit_palette",
     "kmeans",
     "quantize",

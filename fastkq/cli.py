@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 import argparse
+import io
+import json
+import math
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import fastkq
+from fastkq.jobs import DONE as JOB_DONE
+from fastkq.jobs import Job, JobOptions, JobResult, find_images, one_line, skip_reason
+from fastkq.progress import JSON, LINES, QUIET, follow, megabytes
+from fastkq.progress import describe as describe_result
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130  # wrong usage is argparse's 2
 DEFAULT_SUFFIX = "-fastkq.png"
 MAX_COLORS = 256
+MAX_JOBS = 4096
+STREAM = "-"
+# Options that mean nothing for one image.
+FOR_MANY = (
+    "files_from",
+    "recursive",
+    "jobs",
+    "min_savings",
+    "palette",
+    "shared_palette",
+    "report",
+    "fail_fast",
+    "dry_run",
+)
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # File names need not be text; to print one must not end a run.
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     # Images of over 89 MP are this tool's business; Pillow still refuses those over 179 MP.
     warnings.filterwarnings("ignore", category=Warning, module="PIL")
     try:
         code: int = options.run(options)
     except (OSError, ValueError, TypeError, MemoryError) as error:
-        print(f"fastkq: {_one_line(error)}", file=sys.stderr)
+        print(f"fastkq: {one_line(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -40,33 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fastkq {fastkq.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    compress = commands.add_parser(
-        "compress",
-        help="write an image as an indexed PNG of few colors",
-        description="Write an image as an indexed PNG of the few colors that represent it best.",
-    )
-    compress.add_argument("source", help="JPEG, PNG, WebP, TIFF, BMP or GIF")
-    compress.add_argument(
-        "-k",
-        "--colors",
-        type=_color_count,
-        default=MAX_COLORS,
-        metavar="K",
-        help="how many colors, 1 to 256; up to 16 take 4 bits a pixel or fewer (default: 256)",
-    )
-    compress.add_argument(
-        "--effort",
-        choices=("fast", "balanced", "best"),
-        default="balanced",
-        help="fast: large photos in half the time for 1 to 3 %% more error; best: 1 to 5 %% less "
-        "error in ten times the time (default: balanced)",
-    )
-    compress.add_argument(
-        "-o", "--output", metavar="PNG", help=f"(default: SOURCE{DEFAULT_SUFFIX} beside the source)"
-    )
-    compress.add_argument("--force", action="store_true", help="overwrite an existing output")
-    compress.set_defaults(run=_compress)
-
+    _add_compress(commands)
+    _add_palette(commands)
     warmup = commands.add_parser(
         "warmup",
         help="compile the kernels and keep them on disk",
@@ -76,23 +78,253 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_compress(commands: _Commands) -> None:
+    compress = commands.add_parser(
+        "compress",
+        help="write images as indexed PNGs of few colors",
+        description="Write an image, or with -d many, as indexed PNGs of the few colors that "
+        "represent them best.",
+        epilog="A run with -d that was killed goes on where it stopped when it is repeated.",
+    )
+    _add_sources(compress)
+    _add_colors(compress)
+    compress.add_argument(
+        "-o",
+        "--output",
+        metavar="PNG",
+        help=f"for one image; - is the standard output (default: SOURCE{DEFAULT_SUFFIX} beside "
+        "the source)",
+    )
+    compress.add_argument("--force", action="store_true", help="overwrite existing outputs")
+    style = compress.add_mutually_exclusive_group()
+    style.add_argument("-q", "--quiet", action="store_true", help="tell only of what fails")
+    style.add_argument("--json", action="store_true", help="a line of JSON an image, and a summary")
+
+    many = compress.add_argument_group("many images")
+    many.add_argument("-d", "--directory", metavar="DIR", help="where the outputs go")
+    many.add_argument(
+        "--min-savings",
+        type=_share,
+        metavar="SHARE",
+        help="write only what saves so much, such as 5%% (default: whatever is smaller)",
+    )
+    palette = many.add_mutually_exclusive_group()
+    palette.add_argument("--palette", metavar="GPL", help="use the colors of this file for all")
+    palette.add_argument(
+        "--shared-palette", action="store_true", help="fit one palette to all images together"
+    )
+    many.add_argument("--report", metavar="JSONL", help="add a line of JSON an image to this file")
+    many.add_argument("--fail-fast", action="store_true", help="stop after the first that fails")
+    many.add_argument("--dry-run", action="store_true", help="tell what would go where, and stop")
+    compress.set_defaults(run=_compress, parser=compress)
+
+
+def _add_palette(commands: _Commands) -> None:
+    palette = commands.add_parser(
+        "palette",
+        help="fit one palette to images",
+        description="Write the few colors that represent all images together best, as a GIMP "
+        "palette.",
+    )
+    _add_sources(palette)
+    _add_colors(palette)
+    palette.add_argument("-o", "--output", required=True, metavar="GPL", help="such as brand.gpl")
+    palette.add_argument("--force", action="store_true", help="overwrite an existing output")
+    palette.set_defaults(run=_palette, parser=palette)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="JPEG, PNG, WebP, TIFF, BMP or GIF; a folder or a glob of such; - is the standard "
+        "input",
+    )
+    parser.add_argument(
+        "--files-from", metavar="FILE", help="read further sources from it, one a line; - is stdin"
+    )
+    parser.add_argument(
+        "-r", "--recursive", action="store_true", help="search folders at any depth"
+    )
+    parser.add_argument(
+        "-j", "--jobs", type=_job_count, metavar="N", help="images at once (default: one a core)"
+    )
+
+
+def _add_colors(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-k",
+        "--colors",
+        type=_color_count,
+        default=MAX_COLORS,
+        metavar="K",
+        help="how many colors, 1 to 256; up to 16 take 4 bits a pixel or fewer (default: 256)",
+    )
+    parser.add_argument(
+        "--effort",
+        choices=("fast", "balanced", "best"),
+        default="balanced",
+        help="fast: large photos in half the time for 1 to 3 %% more error; best: 1 to 5 %% less "
+        "error in ten times the time (default: balanced)",
+    )
+
+
 def _color_count(text: str) -> int:
+    return _integer(text, 1, MAX_COLORS)
+
+
+def _job_count(text: str) -> int:
+    return _integer(text, 1, MAX_JOBS)
+
+
+def _integer(text: str, low: int, high: int) -> int:
     try:
         count = int(text)
     except ValueError:
-        count = 0
-    if not 1 <= count <= MAX_COLORS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 1 to {MAX_COLORS}")
+        count = low - 1
+    if not low <= count <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {low} to {high}")
     return count
 
 
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0% to 100%")
+    return share
+
+
 def _compress(options: argparse.Namespace) -> int:
-    output = options.output or _default_output(options.source)
+    if options.directory is not None:
+        if options.output is not None:
+            options.parser.error("-o is for one image, -d for many; only one of them is allowed")
+        return _compress_many(options)
+    for name in FOR_MANY:
+        if getattr(options, name):
+            options.parser.error(f"--{name.replace('_', '-')} needs -d DIR")
+    if len(options.sources) != 1:
+        options.parser.error(
+            "no source" if not options.sources else "several sources need -d DIR for their outputs"
+        )
+    return _compress_one(options)
+
+
+def _compress_one(options: argparse.Namespace) -> int:
+    (source,) = options.sources
+    output = options.output or (STREAM if source == STREAM else _default_output(source))
+    if STREAM in (source, output):
+        return _compress_stream(source, output, options)
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
-    print(describe(fastkq.compress(options.source, output, options.colors, effort=options.effort)))
+    report = fastkq.compress(source, output, options.colors, effort=options.effort)
+    if options.json:
+        print(json.dumps(_to_result(report).to_dict()))
+    elif not options.quiet:
+        print(describe(report))
     return DONE
+
+
+def _compress_stream(source: str, output: str | Path, options: argparse.Namespace) -> int:
+    """Compress from the standard input or to the standard output, which then has nothing else."""
+    if output == STREAM and sys.stdout.isatty():
+        raise ValueError("the output would go to the terminal; -o FILE, or a pipe, is allowed")
+    if output != STREAM and os.path.exists(output) and not options.force:
+        raise FileExistsError(f"{output}: exists; --force overwrites it")
+    _tell_of_compilation()
+    image = sys.stdin.buffer if source == STREAM else source
+    result = fastkq.quantize(image, options.colors, effort=options.effort)
+    n_bytes = result.save(sys.stdout.buffer if output == STREAM else output)
+    if not options.quiet:
+        line = f"{source} -> {output}: {megabytes(n_bytes)}, PSNR {result.psnr:.1f} dB"
+        print(f"{line}, {len(result.palette)} colors", file=sys.stderr)
+    return DONE
+
+
+def _compress_many(options: argparse.Namespace) -> int:
+    from fastkq.batch import check_job_options, plan_jobs, run_jobs, share_palette
+    from fastkq.workers import n_cores
+
+    settings = check_job_options(
+        options.colors,
+        effort=options.effort,
+        min_savings=options.min_savings or 0.0,
+        overwrite=options.force,
+        palette=options.palette,
+    )
+    jobs = plan_jobs(_sources(options), options.directory, recursive=options.recursive)
+    style = JSON if options.json else QUIET if options.quiet else LINES
+    if options.dry_run:
+        return _preview(jobs, settings, style)
+    n_workers = options.jobs or n_cores()
+    if options.shared_palette:
+        # Images that cannot be read are told of when their turn comes.
+        settings, _ = share_palette(jobs, settings, n_workers=n_workers)
+    results = run_jobs(
+        jobs,
+        settings,
+        n_workers=n_workers,
+        report=options.report,
+        fail_fast=options.fail_fast,
+    )
+    summary = follow(results, len(jobs), style)
+    if style == JSON:
+        print(json.dumps({"summary": summary.to_dict()}))
+    elif style == LINES:
+        print(summary.describe())
+    return FAILED if summary.n_failed else DONE
+
+
+def _preview(jobs: Sequence[Job], settings: JobOptions, style: str) -> int:
+    for job in jobs:
+        status = skip_reason(job, settings) or "to do"
+        if style == JSON:
+            print(json.dumps({"source": job.source, "target": job.target, "status": status}))
+        elif style == LINES:
+            print(f"{job.source} -> {job.target}: {status}")
+    return DONE
+
+
+def _palette(options: argparse.Namespace) -> int:
+    from fastkq.palette_files import check_palette_path, write_palette
+    from fastkq.png import is_own_output
+    from fastkq.shared_palette import sum_histograms
+    from fastkq.workers import n_cores
+
+    output = check_palette_path(options.output)
+    if output.exists() and not options.force:
+        raise FileExistsError(f"{output}: exists; --force overwrites it")
+    _tell_of_compilation()
+    found = find_images(_sources(options), recursive=options.recursive)
+    images = [source for source, _ in found if not is_own_output(source)]
+    histogram, errors = sum_histograms(images, n_workers=options.jobs or n_cores())
+    for error in errors.values():
+        print(f"fastkq: {error}", file=sys.stderr)
+    palette = fastkq.fit_palette(histogram, options.colors, effort=options.effort)
+    write_palette(output, palette)
+    print(f"{output}: {len(palette)} colors of {len(images) - len(errors)} images")
+    return FAILED if errors else DONE
+
+
+def _sources(options: argparse.Namespace) -> list[str]:
+    """Return the sources that are named, and those that --files-from lists."""
+    sources: list[str] = list(options.sources)
+    if options.files_from is not None:
+        if options.files_from == STREAM:
+            data = sys.stdin.buffer.read()
+        else:
+            data = Path(options.files_from).read_bytes()
+        sources += [os.fsdecode(line.rstrip(b"\r")) for line in data.split(b"\n")]
+    sources = [source for source in sources if source]
+    if not sources:
+        options.parser.error("no source")
+    if STREAM in sources:
+        options.parser.error("- is for one image, without -d")
+    return sources
 
 
 def _warmup(options: argparse.Namespace) -> int:
@@ -110,19 +342,24 @@ def _default_output(source: str) -> Path:
 
 def describe(report: fastkq.CompressReport) -> str:
     """Return the line that tells what became of a file."""
-    sizes = f"{_megabytes(report.source_bytes)} -> {_megabytes(report.target_bytes)}"
-    change = f"{abs(report.saving):.0%} {'saved' if report.saving >= 0 else 'larger'}"
-    line = (
-        f"{report.source} -> {report.target}: {sizes} ({change}), PSNR {report.psnr:.1f} dB, "
-        f"{report.n_colors} colors, {report.seconds:.2f} s"
-    )
+    line = describe_result(_to_result(report))
     if report.saving < 0:
         line += "; larger than its source, fewer colors (-k) make it smaller"
     return line
 
 
-def _megabytes(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.2f} MB" if n_bytes >= 1e5 else f"{n_bytes / 1e3:.1f} kB"
+def _to_result(report: fastkq.CompressReport) -> JobResult:
+    return JobResult(
+        report.source,
+        report.target,
+        JOB_DONE,
+        source_bytes=report.source_bytes,
+        target_bytes=report.target_bytes,
+        pixels=report.width * report.height,
+        n_colors=report.n_colors,
+        psnr=report.psnr,
+        seconds=report.seconds,
+    )
 
 
 def _tell_of_compilation() -> None:
@@ -137,9 +374,3 @@ def _tell_of_compilation() -> None:
                 flush=True,
             )
         )
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    return " ".join(str(error).split()) or type(error).__name__

@@ -31,9 +31,12 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"GIF89a", "GIF"),
 )
 ALLOWED_FORMATS = "JPEG, PNG, WebP, TIFF, BMP and GIF"
+PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
 ALLOWED_ARRAYS = "(H, W) gray, (H, W, 3) RGB and opaque (H, W, 4) RGBA of uint8"
 SIGNATURE_BYTES = 12
 MAX_16_BIT = 65535
+# What `write_file` writes to: the target's name between others.
+TEMPORARY_NAME = r"\.(.+)\.[0-9a-f]{8}\.tmp"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,23 @@ def read_image(source: ImageSource) -> InputImage:
         f"image is a {type(source).__name__}; a path, bytes, a binary file object, a PIL image or "
         "a NumPy array is allowed"
     )
+
+
+def count_pixels(path: str) -> int | None:
+    """Return how many pixels an image file has, by its header; None where Pillow refuses so many.
+
+    0 for what is no image: reading it will fail soon enough.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=PILLOW_FORMATS) as image:
+            return image.width * image.height
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return None
+    except Exception:
+        # As in `_decode`: a damaged file raises anything.
+        return 0
 
 
 def _read_all(file: BinaryIO) -> bytes:
@@ -204,13 +224,15 @@ def _check_array(array: Array) -> UInt8Array:
     return array
 
 
-def check_target(target: str | os.PathLike[str]) -> Path:
+def check_target(
+    target: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
+) -> Path:
     """Return the path of a PNG file to write, if it can be one.
 
     Raises
     ------
     ValueError, OSError
-        Another suffix, a missing directory, a directory or device in its place.
+        Another suffix, a missing directory, a directory or device in its place, the source.
     """
     path = Path(target)
     if path.suffix.lower() != ".png":
@@ -219,6 +241,13 @@ def check_target(target: str | os.PathLike[str]) -> Path:
         raise FileNotFoundError(f"{path}: there is no directory {path.parent}")
     if path.exists() and not path.is_file():
         raise IsADirectoryError(f"{path}: is not a regular file; the target must be one, or new")
+    if (
+        source is not None
+        and path.exists()
+        and os.path.exists(source)
+        and os.path.samefile(source, path)
+    ):
+        raise ValueError(f"{path}: the target is the source; choose another")
     return path
 
 

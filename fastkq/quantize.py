@@ -218,6 +218,21 @@ def quantize(
     )
 
 
+def apply_palette(image: ImageSource, palette: UInt8Array) -> QuantizeResult:
+    """Replace the colors of an image by those of a palette (K, 3), which keeps its order."""
+    source = _read_while_kernels_load(image)
+    histogram = histogram_of_array(source.array)
+    cells = ColorCells(histogram)
+    labels, sums = cells.assign(palette)
+    return QuantizeResult(
+        palette=palette,
+        labels=apply_labels(source.array, histogram.codes, labels),
+        inertia=inertia_from_sums(sums, cells.squared_norm, palette),
+        n_iter=0,
+        icc_profile=source.icc_profile,
+    )
+
+
 def fit_palette(
     image: ImageSource | ColorHistogram,
     n_colors: int = MAX_COLORS,
@@ -284,9 +299,7 @@ def compress(
         As `quantize`, and where the target cannot be written. Nothing is left behind then.
     """
     start = time.perf_counter()
-    path = image_io.check_target(target)
-    if path.exists() and os.path.exists(source) and os.path.samefile(source, path):
-        raise ValueError(f"{path}: the target is the source; choose another")
+    path = image_io.check_target(target, source)
     result = quantize(
         source,
         n_colors,

@@ -142,10 +142,58 @@ def targets() -> str:
     return markdown(["what", "target", "measured", "met"], lines)
 
 
+def folder() -> str:
+    """Throughput of a folder, by processes, by threads and by pngquant."""
+    report = load("folder")
+    rows = [
+        [
+            row["tool"],
+            f"{row['seconds']:.1f}",
+            f"{row['pixels_per_second'] / 1e6:.1f}",
+            f"{row['times_pngquant']:.1f}",
+        ]
+        for row in report["rows"]
+    ]
+    first = report["rows"][0]
+    text = markdown(["command", "s", "MP/s", "times pngquant's"], rows)
+    about = f"{first['images']} photos of together {first['pixels'] / 1e6:.0f} MP, the least of "
+    return f"{text}\n\n{about}{len(first['all_seconds'])} runs. {machine_line(report)}"
+
+
+def resume() -> str:
+    """Outcome of runs that were killed and resumed, beside an uninterrupted one."""
+    report = load("resume")
+    checks = (
+        "same_files",
+        "same_reports",
+        "every_image_reported",
+        "sources_untouched",
+        "killed_as_often_as_asked",
+    )
+    header = [
+        "images",
+        *report["rows"][0]["statuses"],
+        "kills",
+        *(c.replace("_", " ") for c in checks),
+    ]
+    rows = [
+        [
+            str(row["images"]),
+            *(str(count) for count in row["statuses"].values()),
+            str(row["kills"]),
+            *("yes" if row[check] else "no" for check in checks),
+        ]
+        for row in report["rows"]
+    ]
+    return f"{markdown(header, rows)}\n\n{machine_line(report)}"
+
+
 TABLES = {
+    "folder": folder,
     "kodak": kodak,
     "peers": peers,
     "peers_small": peers_small,
+    "resume": resume,
     "scaling": scaling,
     "stages": stages,
     "targets": targets,

@@ -119,11 +119,18 @@ def test_a_bad_target_is_one_line_and_exit_code_1(photo, tmp_path, target):
     [
         ([], "COMMAND"),
         (["unknown"], "invalid choice: 'unknown'"),
-        (["compress"], "source"),
+        (["compress"], "no source"),
         (["compress", "a.png", "-k", "0"], "'0' is not an integer from 1 to 256"),
         (["compress", "a.png", "-k", "257"], "'257' is not an integer from 1 to 256"),
         (["compress", "a.png", "-k", "many"], "'many' is not an integer from 1 to 256"),
-        (["compress", "a.png", "b.png"], "unrecognized arguments: b.png"),
+        (["compress", "a.png", "b.png"], "several sources need -d DIR"),
+        (["compress", "a.png", "--report", "r.jsonl"], "--report needs -d DIR"),
+        (["compress", "a.png", "-o", "b.png", "-d", "out"], "-o is for one image, -d for many"),
+        (["compress", "-", "-d", "out"], "- is for one image"),
+        (["compress", "a.png", "-d", "out", "-j", "0"], "'0' is not an integer from 1"),
+        (["compress", "a.png", "-d", "out", "--min-savings", "101%"], "'101%' is not a share"),
+        (["compress", "a.png", "-d", "out", "--quiet", "--json"], "not allowed with"),
+        (["palette", "a.png"], "-o/--output"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments, words):

@@ -24,16 +24,22 @@ LAYERS = [
     {"escape"},
     {"remap"},
     {"quantize"},
-    {"warmup", "fastkq"},
+    {"jobs", "palette_files", "warmup"},
+    {"progress", "run_report", "workers"},
+    {"shared_palette"},
+    {"batch"},
+    {"fastkq"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"numba", "imageio", "PIL", "deflate"}
+HEAVY = {"numba", "imageio", "PIL", "deflate", "multiprocessing", "tqdm"}
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"image_io"},
     "PIL": {"image_io", "types"},  # types: for the type checker only
     "deflate": {"png"},
+    "multiprocessing": {"workers"},
+    "tqdm": {"progress"},
 }
 
 

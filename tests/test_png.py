@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fastkq.png import bits_per_index, encode_indexed_png
+from fastkq.png import bits_per_index, encode_indexed_png, is_own_output
 
 
 def parse(data):
@@ -51,16 +51,33 @@ def test_pillow_reads_the_same_indices(n_colors, bits, width):
         assert np.array_equal(np.asarray(image.convert("RGB")), palette[labels])
         assert image.getpalette()[: 3 * n_colors] == palette.ravel().tolist()
     chunks = parse(data)
-    assert [kind for kind, _ in chunks] == [b"IHDR", b"PLTE", b"IDAT", b"IEND"]
+    assert [kind for kind, _ in chunks] == [b"IHDR", b"tEXt", b"PLTE", b"IDAT", b"IEND"]
     assert chunks[0][1] == struct.pack(">IIBBBBB", width, 3, bits, 3, 0, 0, 0)
     assert bits_per_index(n_colors) == bits
-    assert zlib.decompress(chunks[2][1]) == naive.pack_rows(labels, bits).tobytes()
+    assert zlib.decompress(chunks[3][1]) == naive.pack_rows(labels, bits).tobytes()
+
+
+def test_own_output_is_told_from_other_files(tmp_path):
+    own, cut, other = (tmp_path / name for name in ("own.png", "cut.png", "other.png"))
+    labels, palette = picture(3, 4, 5)
+    own.write_bytes(encode_indexed_png(labels, palette))
+    cut.write_bytes(own.read_bytes()[:40])
+    Image.fromarray(palette[labels]).save(other)
+    assert [is_own_output(path) for path in (own, cut, other, tmp_path / "none.png")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    with Image.open(own) as image:
+        assert image.text == {"Software": "fastkq"}
 
 
 def test_a_color_profile_comes_before_the_palette():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = encode_indexed_png(*picture(2, 2, 4), icc_profile=profile)
-    assert [kind for kind, _ in parse(data)] == [b"IHDR", b"iCCP", b"PLTE", b"IDAT", b"IEND"]
+    kinds = [kind for kind, _ in parse(data)]
+    assert kinds == [b"IHDR", b"tEXt", b"iCCP", b"PLTE", b"IDAT", b"IEND"]
     with Image.open(io.BytesIO(data)) as image:
         assert image.info["icc_profile"] == profile
 

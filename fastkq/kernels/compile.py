@@ -69,3 +69,8 @@ def notify_compilation(notify: Callable[[], None]) -> None:
 def n_threads() -> int:
     """Return how many threads the parallel kernels use now."""
     return int(numba.get_num_threads())
+
+
+def set_threads(n: int) -> None:
+    """Let the parallel kernels that this thread calls use at most so many threads."""
+    numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
