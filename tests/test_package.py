@@ -27,11 +27,12 @@ LAYERS = [
     {"progress", "run_report", "workers"},
     {"shared_palette"},
     {"batch"},
+    {"distributed"},
     {"fastkq"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"numba", "imageio", "PIL", "deflate", "multiprocessing", "tqdm"}
+HEAVY = {"numba", "imageio", "PIL", "deflate", "multiprocessing", "tqdm", "dask", "distributed"}
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"image_io"},
@@ -39,6 +40,8 @@ OWNERS = {
     "deflate": {"png"},
     "multiprocessing": {"workers"},
     "tqdm": {"progress"},
+    "dask": {"distributed"},
+    "distributed": {"distributed"},
 }
 
 
