@@ -4,7 +4,7 @@
 
 Mixed images, one in twenty broken, are made in a temporary folder. `fastkq.compress_many` goes
 through them here; `fastkq.distributed.compress_many` on two worker processes, of which one is
-killed by SIGKILL while it works on an image, after a third of them. Both must leave the same files,
+killed by SIGKILL while it has images in work, after a third of all. Both must leave the same files,
 byte for byte, and reports that say the same of each image, once. Then histograms are pickled, as
 they go from worker to worker, and their bytes counted.
 """
@@ -38,7 +38,12 @@ def run_and_kill(source: Path, target: Path, report: Path, n_before: int) -> dic
     """Run on two workers; kill one, at work, as soon as so many images are reported."""
     killed: dict[str, object] = {}
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+            local_directory=report.parent / "workers",
+        ) as cluster,
         Client(cluster) as client,
     ):
         pids = client.run(os.getpid)

@@ -27,11 +27,15 @@ PALETTE = np.array([[0, 0, 0], [40, 200, 90], [255, 255, 255]], np.uint8)
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(tmp_path_factory):
     # One thread a worker: Numba's `workqueue` layer bears no second one.
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            local_directory=tmp_path_factory.mktemp("workers"),
         ) as started,
         distributed.Client(started) as client,
     ):
