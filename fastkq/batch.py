@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias
 
 from numpy.typing import ArrayLike
 
@@ -30,6 +31,9 @@ from fastkq.run_report import RunReport
 from fastkq.shared_palette import sum_histograms
 from fastkq.validate import check_integer, check_number
 
+if TYPE_CHECKING:
+    from fastkq.workers import WorkerDiedError
+
 __all__ = [
     "SHARED",
     "Job",
@@ -43,6 +47,12 @@ __all__ = [
 ]
 
 SHARED = "shared"
+
+# Calls a function for each job and yields each with its result, or `workers.WorkerDiedError`.
+Mapper: TypeAlias = (
+    "Callable[[Callable[[Job], JobResult], Sequence[Job]], "
+    "Iterator[tuple[Job, JobResult | WorkerDiedError]]]"
+)
 
 
 def compress_many(
@@ -166,23 +176,33 @@ def run_jobs(
     jobs: Sequence[Job],
     options: JobOptions,
     *,
-    n_workers: int,
+    n_workers: int = 1,
+    mapper: Mapper | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
 ) -> Iterator[JobResult]:
-    """Run planned jobs; see `compress_many`. A report that exists is read at once."""
+    """Run planned jobs; see `compress_many`. A report that exists is read at once.
+
+    With a mapper, the jobs that need work are its; without, of `n_workers` processes.
+    """
     lines = None if report is None else RunReport(report, options.settings)
-    return _run_jobs(jobs, options, n_workers, lines, fail_fast)
+    return _run_jobs(jobs, options, mapper or _map_locally(n_workers), lines, fail_fast)
+
+
+def _map_locally(n_workers: int) -> Mapper:
+    from fastkq.workers import map_images
+
+    return partial(map_images, path_of=attrgetter("source"), n_workers=n_workers)
 
 
 def _run_jobs(
     jobs: Sequence[Job],
     options: JobOptions,
-    n_workers: int,
+    mapper: Mapper,
     report: RunReport | None,
     fail_fast: bool,
 ) -> Iterator[JobResult]:
-    from fastkq.workers import WorkerDiedError, map_images
+    from fastkq.workers import WorkerDiedError
 
     with report or nullcontext():
         remove_leftovers(jobs)
@@ -199,8 +219,7 @@ def _run_jobs(
             # That a target may be written is settled: should a worker die behind its write, the
             # next must not take the target for somebody else's.
             function = partial(run_job, options=replace(options, overwrite=True))
-            source_of = attrgetter("source")
-            for job, outcome in map_images(function, remaining, source_of, n_workers):
+            for job, outcome in mapper(function, remaining):
                 if isinstance(outcome, WorkerDiedError):
                     error = f"{job.source}: {outcome}"
                     result = JobResult(job.source, job.target, FAILED, error=error)

@@ -6,6 +6,8 @@ of 24 million pixels has 0.2 to 0.7 million colors, and histograms of several im
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import image_io, kernels
-from fastkq.types import ImageSource, UInt8Array
+from fastkq.types import Array, ImageSource, UInt8Array
 
 CODE_BITS = 24
 # Below this many pixels, sorting their codes is faster than a pass over a table of 2^24 counters.
@@ -98,15 +100,40 @@ class ColorHistogram:
         """Return the histogram of both, as of the images side by side."""
         if not isinstance(other, ColorHistogram):
             return NotImplemented
-        codes, inverse = np.unique(np.concatenate([self.codes, other.codes]), return_inverse=True)
-        counts = np.zeros(len(codes), np.int64)
-        counts[inverse[: len(self)]] += self.counts
-        counts[inverse[len(self) :]] += other.counts
-        return ColorHistogram(codes, counts)
+        codes = np.concatenate([self.codes, other.codes])
+        # Stable sorting merges two sorted runs: half the time of np.unique for 24 MP photos.
+        order = np.argsort(codes, kind="stable")
+        codes = codes[order]
+        is_first = np.ones(len(codes), np.bool_)
+        is_first[1:] = codes[1:] != codes[:-1]
+        starts = np.flatnonzero(is_first)
+        counts = np.concatenate([self.counts, other.counts])[order]
+        return ColorHistogram(codes[starts], np.add.reduceat(counts, starts))
+
+    def __reduce__(self) -> tuple[Callable[[bytes, bytes], ColorHistogram], tuple[bytes, bytes]]:
+        # A tenth of the bytes: gaps between ascending codes, and counts, are small numbers.
+        gaps = np.diff(self.codes, prepend=np.uint32(0))
+        return _unpack, (_pack(gaps), _pack(self.counts))
 
     def __repr__(self) -> str:
         """Sizes, not contents."""
         return f"ColorHistogram({len(self)} colors, {self.n_pixels} pixels)"
+
+
+def _pack(values: Array) -> bytes:
+    """Return unsigned numbers as deflated bytes, low bytes first: the high ones are mostly 0."""
+    planes = values.astype("<u8").view(np.uint8).reshape(-1, 8).T
+    return zlib.compress(planes.tobytes(), level=1)
+
+
+def _unpack(gaps: bytes, counts: bytes) -> ColorHistogram:
+    codes = np.cumsum(_unpack_numbers(gaps), dtype=np.uint32)
+    return ColorHistogram(codes, _unpack_numbers(counts))
+
+
+def _unpack_numbers(packed: bytes) -> NDArray[np.int64]:
+    planes = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(8, -1)
+    return np.ascontiguousarray(planes.T).view("<i8").ravel().astype(np.int64, copy=False)
 
 
 def color_histogram(image: ImageSource) -> ColorHistogram:

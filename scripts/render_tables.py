@@ -188,7 +188,38 @@ def resume() -> str:
     return f"{markdown(header, rows)}\n\n{machine_line(report)}"
 
 
+def cluster() -> str:
+    """Outcome of a cluster's run whose worker was killed, beside that of one machine."""
+    report = load("cluster")
+    checks = ("same_files", "same_reports", "every_image_reported", "worker_was_at_work")
+    header = ["images", *report["statuses"], "killed after", *(c.replace("_", " ") for c in checks)]
+    row = [
+        str(report["images"]),
+        *(str(count) for count in report["statuses"].values()),
+        f"{report['lines_at_kill']} images",
+        *("yes" if report[check] else "no" for check in checks),
+    ]
+    return f"{markdown(header, [row])}\n\n{machine_line(report)}"
+
+
+def wire() -> str:
+    """Bytes of a pickled histogram against its distinct colors."""
+    rows = [
+        [
+            f"{row['pixels'] / 1e6:.1f} MP",
+            f"{row['colors']:,}",
+            f"{row['bytes']:,}",
+            f"{row['bytes'] / row['colors']:.2f}",
+            f"{row['arrays_bytes'] / row['bytes']:.1f}",
+        ]
+        for row in load("cluster")["histograms"]
+    ]
+    header = ["picture", "distinct colors", "bytes", "bytes a color", "times smaller than arrays"]
+    return markdown(header, rows)
+
+
 TABLES = {
+    "cluster": cluster,
     "folder": folder,
     "kodak": kodak,
     "peers": peers,
@@ -197,6 +228,7 @@ TABLES = {
     "scaling": scaling,
     "stages": stages,
     "targets": targets,
+    "wire": wire,
 }
 
 

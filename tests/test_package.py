@@ -28,11 +28,12 @@ LAYERS = [
     {"progress", "run_report", "workers"},
     {"shared_palette"},
     {"batch"},
+    {"distributed"},
     {"fastkq"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"numba", "imageio", "PIL", "deflate", "multiprocessing", "tqdm"}
+HEAVY = {"numba", "imageio", "PIL", "deflate", "multiprocessing", "tqdm", "dask", "distributed"}
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"image_io"},
@@ -40,6 +41,8 @@ OWNERS = {
     "deflate": {"png"},
     "multiprocessing": {"workers"},
     "tqdm": {"progress"},
+    "dask": {"distributed"},
+    "distributed": {"distributed"},
 }
 
 

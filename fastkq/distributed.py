@@ -1,0 +1,340 @@
+"""The stages on a Dask cluster: palettes of many images, labels by block, folders of files.
+
+Needs the extra ``fastkq[dask]``. A task runs its kernels on one thread, since a cluster's workers
+have a thread for each core already. Paths must name the same files on every worker: a shared file
+system.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastkq import kernels
+from fastkq.batch import SHARED, check_job_options, run_jobs
+from fastkq.histogram import ColorHistogram, color_histogram
+from fastkq.image_io import ALLOWED_ARRAYS
+from fastkq.jobs import FAILED, Job, JobResult, plan_jobs
+from fastkq.kmeans import DEFAULT_MAX_ITER
+from fastkq.quantize import fit_palette as fit_to_histogram
+from fastkq.remap import MAX_COLORS, check_palette
+from fastkq.remap import remap as remap_array
+from fastkq.shared_palette import count_colors
+from fastkq.types import UInt8Array
+from fastkq.validate import check_integer
+from fastkq.workers import WorkerDiedError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["compress_many", "fit_palette", "remap"]
+
+# Histograms added by one task. Of more, each waits in memory for the last; of two, a cluster's
+# scheduler has twice the tasks.
+SPLIT_EVERY = 8
+
+
+def fit_palette(
+    images: Any,
+    n_colors: int = MAX_COLORS,
+    *,
+    effort: str = "balanced",
+    init: str | ArrayLike = "wu",
+    max_iter: int = DEFAULT_MAX_ITER,
+    tol: float | None = None,
+    random_state: int | np.random.Generator | None = 0,
+    split_every: int = SPLIT_EVERY,
+) -> UInt8Array:
+    """Find the palette that represents a Dask array, or many files together, best.
+
+    Each block or file becomes a histogram on a worker; the histograms are added in a tree, and
+    K-means runs in this process. The palette is that of `fastkq.fit_palette` for all the pixels'
+    histogram, bit for bit, however the pixels are cut into blocks.
+
+    Parameters
+    ----------
+    images : dask.array.Array, dask.bag.Bag or iterable of paths
+        A (H, W), (H, W, 3) or opaque (H, W, 4) array of uint8, cut along any axis; or what
+        `fastkq.color_histogram` takes, in a bag; or the paths of files.
+    n_colors, effort, init, max_iter, tol, random_state
+        As in `fastkq.quantize`; all pixels are counted at any effort.
+    split_every : int
+        How many histograms a task adds, 2 or more.
+
+    Returns
+    -------
+    (K, 3) uint8
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        As `fastkq.fit_palette`, and where there are no images at all.
+
+    Notes
+    -----
+    The work is done by Dask's current scheduler: a `distributed.Client` if there is one.
+
+    Examples
+    --------
+    >>> import dask.array, fastkq.distributed
+    >>> image = np.array([[[9, 9, 9], [9, 9, 9], [200, 0, 0]]], np.uint8)
+    >>> blocks = dask.array.from_array(image, chunks=(1, 2, 3))
+    >>> fastkq.distributed.fit_palette(blocks, n_colors=2).tolist()
+    [[9, 9, 9], [200, 0, 0]]
+    """
+    check_integer(split_every, "split_every", 2)
+    options: dict[str, Any] = {
+        "effort": effort,
+        "init": init,
+        "max_iter": max_iter,
+        "tol": tol,
+        "random_state": random_state,
+    }
+    # Wrong options show before the work, not after it.
+    fit_to_histogram(_count_nothing(), n_colors, **options)
+    histogram = _add_in_a_tree(_histograms(images), split_every).compute()
+    if len(histogram) == 0:
+        raise ValueError("there are no pixels; one or more are allowed")
+    return fit_to_histogram(histogram, n_colors, **options)
+
+
+def remap(array: Any, palette: ArrayLike) -> Any:
+    """Label every pixel of a Dask array with its nearest palette entry, lazily, by block.
+
+    Parameters
+    ----------
+    array : dask.array.Array
+        (H, W), (H, W, 3) or opaque (H, W, 4) of uint8, cut along any axis.
+    palette : (K, 3) uint8 array_like
+        1 to 256 colors.
+
+    Returns
+    -------
+    dask.array.Array, (H, W) uint8
+        As `fastkq.remap` labels the whole, cut along H and W as the array is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What is not such an array or palette; pixels that are not opaque raise when computed.
+
+    Examples
+    --------
+    >>> import dask.array, fastkq.distributed
+    >>> image = dask.array.from_array(np.array([[9, 240, 90]], np.uint8), chunks=(1, 2))
+    >>> fastkq.distributed.remap(image, [[0, 0, 0], [255, 255, 255]]).compute().tolist()
+    [[0, 1, 0]]
+    """
+    array = _check_dask_array(array)
+    return array.map_blocks(
+        _remap_block,
+        palette=check_palette(palette),
+        drop_axis=[2] if array.ndim == 3 else None,
+        meta=np.empty((0, 0), np.uint8),
+    )
+
+
+def compress_many(
+    sources: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    n_colors: int = MAX_COLORS,
+    *,
+    client: Client | None = None,
+    retries: int = 2,
+    effort: str = "balanced",
+    recursive: bool = False,
+    min_savings: float = 0.0,
+    overwrite: bool = False,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    report: str | os.PathLike[str] | None = None,
+    fail_fast: bool = False,
+) -> Iterator[JobResult]:
+    """Quantize many image files into indexed PNGs, on the workers of a Dask cluster.
+
+    A worker that dies costs nothing: its images go to others, until as many workers have died of
+    one as Dask's option `distributed.scheduler.allowed-failures` says; that image has then failed.
+
+    Parameters
+    ----------
+    sources, directory
+        As in `fastkq.compress_many`; the paths must be the same files for all workers and for this
+        process, which looks for the sources and writes the report.
+    client : distributed.Client, optional
+        By default, the current one.
+    retries : int
+        How often an image that failed is tried again, perhaps by a worker that can read it.
+    n_colors, effort, recursive, min_savings, overwrite, palette, report, fail_fast
+        As in `fastkq.compress_many`. With `fail_fast`, images that workers have begun are finished
+        without a result; a repeated run reports them.
+
+    Returns
+    -------
+    iterator of JobResult
+        In the order in which they finish; one for each image.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        A wrong option, palette or report, or no client. Bad images raise nothing: their result
+        says what is wrong.
+
+    Examples
+    --------
+    >>> import distributed, fastkq.distributed
+    >>> with distributed.Client(processes=False, dashboard_address=None) as client:
+    ...     results = fastkq.distributed.compress_many(["missing.jpg"], "out", client=client)
+    ...     [result.error for result in results]
+    ['missing.jpg: no such file']
+    """
+    if isinstance(sources, (str, os.PathLike)):
+        sources = [sources]
+    check_integer(retries, "retries", 0)
+    is_shared = isinstance(palette, str) and palette == SHARED
+    options = check_job_options(
+        n_colors,
+        effort=effort,
+        min_savings=min_savings,
+        overwrite=overwrite,
+        palette=None if is_shared else palette,
+    )
+    if client is None:
+        from distributed import default_client
+
+        client = default_client()
+    planned = plan_jobs(sources, directory, recursive=recursive)
+    if is_shared:
+        histogram = _add_readable(client, [job.source for job in planned])
+        shared = fit_to_histogram(histogram, n_colors, effort=effort)
+        options = replace(options, palette=shared)
+    mapper = partial(_map_jobs, client, retries)
+    return run_jobs(planned, options, mapper=mapper, report=report, fail_fast=fail_fast)
+
+
+def _map_jobs(
+    client: Client, retries: int, function: Callable[[Job], JobResult], jobs: Sequence[Job]
+) -> Iterator[tuple[Job, JobResult | WorkerDiedError]]:
+    """Call a function for each job on the cluster and yield each with its result as it comes."""
+    from distributed import KilledWorker, as_completed
+
+    call = partial(_on_one_thread, function)
+    # Impure: a job that another run has done is not done, and two runs share no task.
+    futures = client.map(call, jobs, pure=False)
+    waiting = {future: (job, retries) for future, job in zip(futures, jobs, strict=True)}
+    del futures  # a result stays in a worker's memory while a future of it is held
+    completed = as_completed(waiting)
+    try:
+        for future in completed:
+            job, n_left = waiting.pop(future)
+            try:
+                result = future.result()
+            except KilledWorker as error:
+                yield job, WorkerDiedError(f"the workers died that tried it, {error.last_worker}")
+                continue
+            if result.status == FAILED and n_left > 0:
+                again = client.submit(call, job, pure=False)
+                waiting[again] = job, n_left - 1
+                completed.add(again)
+            else:
+                yield job, result
+    finally:
+        client.cancel(list(waiting))
+
+
+def _add_readable(client: Client, sources: Sequence[str]) -> ColorHistogram:
+    """Return the histogram of all images that can be read; fastkq's own output is left out."""
+    from dask import delayed
+
+    parts = [delayed(_count_if_readable)(source) for source in sources]
+    histogram: ColorHistogram = client.compute(_add_in_a_tree(parts, SPLIT_EVERY)).result()
+    if len(histogram) == 0:
+        raise ValueError(f"no palette: none of {len(sources)} images could be read")
+    return histogram
+
+
+def _histograms(images: Any) -> list[Any]:
+    """Return the delayed histograms of the parts of an array, bag or list of paths."""
+    import dask.array
+    import dask.bag
+
+    if isinstance(images, dask.array.Array):
+        blocks = _check_dask_array(images).to_delayed().ravel()
+        return [dask.delayed(_count_block)(block) for block in blocks]
+    if isinstance(images, dask.bag.Bag):
+        return [dask.delayed(_count_images)(partition) for partition in images.to_delayed()]
+    if isinstance(images, (str, bytes, np.ndarray)) or not isinstance(images, Iterable):
+        raise TypeError(
+            f"images is a {type(images).__name__}; a Dask array, a bag of images or an iterable of "
+            "paths is allowed"
+        )
+    return [dask.delayed(_count_images)([os.fspath(path)]) for path in images]
+
+
+def _add_in_a_tree(histograms: list[Any], split_every: int) -> Any:
+    """Return the delayed sum of delayed histograms."""
+    from dask import delayed
+
+    add = delayed(_add)
+    while len(histograms) > 1:
+        starts = range(0, len(histograms), split_every)
+        histograms = [add(histograms[start : start + split_every]) for start in starts]
+    return histograms[0] if histograms else add([])
+
+
+def _add(histograms: Iterable[ColorHistogram]) -> ColorHistogram:
+    return sum(histograms, start=_count_nothing())
+
+
+def _count_nothing() -> ColorHistogram:
+    return ColorHistogram(np.empty(0, np.uint32), np.empty(0, np.int64))
+
+
+def _count_block(block: UInt8Array) -> ColorHistogram:
+    # Slicing and filtering leave empty blocks in Dask arrays.
+    return _on_one_thread(color_histogram, block) if block.size else _count_nothing()
+
+
+def _count_images(images: Iterable[Any]) -> ColorHistogram:
+    return _add(_on_one_thread(color_histogram, image) for image in images)
+
+
+def _count_if_readable(source: str) -> ColorHistogram:
+    from fastkq.png import is_own_output
+
+    counted = None if is_own_output(source) else _on_one_thread(count_colors, source)
+    return counted if isinstance(counted, ColorHistogram) else _count_nothing()
+
+
+def _remap_block(block: UInt8Array, palette: UInt8Array) -> UInt8Array:
+    if block.size == 0:
+        return np.empty(block.shape[:2], np.uint8)
+    labels: UInt8Array = _on_one_thread(remap_array, block, palette)
+    return labels
+
+
+def _check_dask_array(array: Any) -> Any:
+    """Return a Dask array whose blocks hold whole pixels, if it can be an image."""
+    import dask.array
+
+    if not isinstance(array, dask.array.Array):
+        raise TypeError(f"array is a {type(array).__name__}; a Dask array is allowed")
+    if array.dtype != np.uint8:
+        raise TypeError(f"array has dtype {array.dtype}; allowed are {ALLOWED_ARRAYS}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ValueError(f"array has shape {array.shape}; allowed are {ALLOWED_ARRAYS}")
+    return array.rechunk({2: -1}) if array.ndim == 3 else array
+
+
+def _on_one_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function whose kernels run on one thread; the caller's number is restored."""
+    before = kernels.compile.n_threads()
+    kernels.compile.set_threads(1)
+    try:
+        return function(*arguments)
+    finally:
+        kernels.compile.set_threads(before)
