@@ -75,6 +75,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Compile all kernels now, so that the next runs on this machine start at once.",
     )
     warmup.set_defaults(run=_warmup)
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="check the installation: versions, threads, kernel cache, SIMD",
+        description="Print the facts of this installation, a line each, and quantize a small "
+        "picture. Exit code 1 if the result is wrong.",
+    )
+    doctor.add_argument("--json", action="store_true", help="as one JSON object")
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -333,6 +342,21 @@ def _warmup(options: argparse.Namespace) -> int:
     _tell_of_compilation()
     print(f"kernels ready in {warm_up():.1f} s")
     return DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    import json
+
+    from fastkq.doctor import diagnose
+
+    _tell_of_compilation()
+    facts = diagnose()
+    if options.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        for name, fact in facts.items():
+            print(f"{name}: {fact}")
+    return DONE if facts["self-check"] == "ok" else FAILED
 
 
 def _default_output(source: str) -> Path:

@@ -332,9 +332,9 @@ def _check_dask_array(array: Any) -> Any:
 
 def _on_one_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function whose kernels run on one thread; the caller's number is restored."""
-    before = kernels.compile.n_threads()
-    kernels.compile.set_threads(1)
+    before = kernels.threads.n_threads()
+    kernels.threads.set_threads(1)
     try:
         return function(*arguments)
     finally:
-        kernels.compile.set_threads(before)
+        kernels.threads.set_threads(before)

@@ -176,7 +176,7 @@ def _count_by_sorting(pixels: UInt8Array) -> ColorHistogram:
 
 def _count_by_table(pixels: UInt8Array) -> ColorHistogram:
     kernel = kernels.histogram
-    n_slabs = min(MAX_SLABS, kernels.compile.n_threads())
+    n_slabs = min(MAX_SLABS, kernels.threads.n_threads())
     tables = _borrow_tables(n_slabs, kernel.N_CODES)
     occupied = np.zeros((n_slabs, kernel.N_CELLS), np.uint8)
     carries = np.empty((n_slabs, len(pixels) // n_slabs // kernel.COUNTER_MAX + 2), np.uint32)

@@ -176,7 +176,7 @@ def _become_worker(n_threads: int) -> None:
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    kernels.compile.set_threads(n_threads)
+    kernels.threads.set_threads(n_threads)
 
 
 def _exit_with_parent() -> None:

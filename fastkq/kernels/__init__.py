@@ -11,10 +11,12 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from fastkq.kernels import threads  # at once, and without Numba: it watches for forks
+
 if TYPE_CHECKING:
     from fastkq.kernels import cells, compile, dense, histogram, remap, wu
 
-__all__ = ["cells", "compile", "dense", "histogram", "remap", "wu"]
+__all__ = ["cells", "compile", "dense", "histogram", "remap", "threads", "wu"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
 from numba.core import event
 
+from fastkq.kernels.threads import ParallelKernel
+
 _log = logging.getLogger("fastkq")
 
 
-def kernel(
-    *, parallel: bool = False, inline: bool = False
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Any], Callable[..., Any]]:
     """Return the decorator that every kernel wears.
 
     Kernels release the GIL and never use `fastmath`: labels must be the same on every path and
@@ -26,6 +30,18 @@ def kernel(
     to their arrays. LLVM inlines as well, but leaves the counting: atomic increments, that two
     threads wait for (a Lloyd step over 256 colors took 0.55 ms instead of 0.35).
     """
+
+    def decorate(function: Any) -> Callable[..., Any]:
+        if not parallel:
+            return _compile(function, inline=inline)
+        return ParallelKernel(
+            _compile(function, parallel=True), functools.partial(_compile_serial, function)
+        )
+
+    return decorate
+
+
+def _compile(function: Any, *, parallel: bool = False, inline: bool = False) -> Callable[..., Any]:
     compile_cached, compile_uncached = (
         numba.njit(
             parallel=parallel,
@@ -34,19 +50,39 @@ def kernel(
             error_model="numpy",
             cache=cache,
         )
-        for cache in (True, False)
+        for cache in (_cache_has_a_place(), False)
     )
+    compiled: Callable[..., Any]
+    try:
+        compiled = compile_cached(function)
+    except RuntimeError as error:  # Numba: "no locator available for file"
+        _log.debug("kernel %s is not cached on disk: %s", function.__name__, error)
+        compiled = compile_uncached(function)
+    return compiled
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        compiled: Callable[..., Any]
-        try:
-            compiled = compile_cached(function)
-        except RuntimeError as error:  # Numba: "no locator available for file"
-            _log.debug("kernel %s is not cached on disk: %s", function.__name__, error)
-            compiled = compile_uncached(function)
-        return compiled
 
-    return decorate
+def _cache_has_a_place() -> bool:
+    """Return whether Numba may look for a cache directory.
+
+    A user without a home - a container's random one - has the home "~", and Numba would make a
+    directory of that name in the current one, and run what it finds there.
+    """
+    has_home = os.path.expanduser("~") != "~"
+    named = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    return has_home or bool(named) or os.access(Path(__file__).parent, os.W_OK)
+
+
+def _compile_serial(function: Any) -> Callable[..., Any]:
+    """Compile a parallel kernel without threads.
+
+    Under a name of its own: Numba's cache tells functions apart by name and line, not by how they
+    are compiled.
+    """
+    twin = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__
+    )
+    twin.__qualname__ = f"{function.__qualname__}_serial"
+    return _compile(twin)
 
 
 def notify_compilation(notify: Callable[[], None]) -> None:
@@ -66,11 +102,15 @@ def notify_compilation(notify: Callable[[], None]) -> None:
     event.register("numba:compile", _Once())
 
 
-def n_threads() -> int:
-    """Return how many threads the parallel kernels use now."""
-    return int(numba.get_num_threads())
+def cache_directory(compiled: Any) -> str | None:
+    """Return the writable directory that keeps a kernel; None where none was found."""
+    path: str | None = compiled.stats.cache_path
+    return path
 
 
-def set_threads(n: int) -> None:
-    """Let the parallel kernels that this thread calls use at most so many threads."""
-    numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+def target_cpu() -> tuple[str, list[str]]:
+    """Return the name of the processor that kernels are compiled for, and its features."""
+    from numba.core.registry import cpu_target
+
+    _, name, features = cpu_target.target_context.codegen().magic_tuple()
+    return name, [feature[1:] for feature in features.split(",") if feature.startswith("+")]
