@@ -75,7 +75,7 @@ def compress_in_threads(source: Path, target: Path, n_threads: int) -> None:
         return run_job(job, JobOptions(N_COLORS))
 
     with ThreadPoolExecutor(
-        n_threads, initializer=kernels.compile.set_threads, initargs=(share,)
+        n_threads, initializer=kernels.threads.set_threads, initargs=(share,)
     ) as pool:
         for result in pool.map(run, plan_jobs([source], target)):
             assert result.error is None, result.error

@@ -29,7 +29,7 @@ def die_at_three(item):
 
 def describe_worker(item):
     time.sleep(0.2)  # so that both get work
-    return os.getpid(), kernels.compile.n_threads()
+    return os.getpid(), kernels.threads.n_threads()
 
 
 def when(item):
@@ -47,13 +47,13 @@ def test_a_worker_that_dies_costs_its_item_only():
 
 
 def test_threads_times_workers_are_at_most_the_cores():
-    mine = kernels.compile.n_threads()
+    mine = kernels.threads.n_threads()
     results = call(describe_worker, range(6))
     processes = {process for process, _ in results.values()}
     assert len(processes) == 2
     assert os.getpid() not in processes
     assert {threads for _, threads in results.values()} == {max(1, n_cores() // 2)}
-    assert kernels.compile.n_threads() == mine
+    assert kernels.threads.n_threads() == mine
 
 
 def test_dear_items_never_run_at_once():

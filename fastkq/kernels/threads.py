@@ -61,6 +61,8 @@ def n_threads() -> int:
 
 def set_threads(n: int) -> None:
     """Let the parallel kernels that this thread calls use at most so many threads."""
+    import numba
+
     numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
 
 
