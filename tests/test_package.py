@@ -23,17 +23,20 @@ LAYERS = [
     {"cells"},
     {"escape"},
     {"remap"},
+    {"blocks"},
     {"quantize"},
     {"warmup", "fastkq"},
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"numba", "imageio", "PIL", "deflate"}
+HEAVY = {"numba", "imageio", "PIL", "deflate", "tifffile", "zlib_ng"}
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"image_io"},
     "PIL": {"image_io", "types"},  # types: for the type checker only
     "deflate": {"png"},
+    "zlib_ng": {"png"},
+    "tifffile": {"blocks"},
 }
 
 
