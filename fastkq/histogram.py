@@ -7,9 +7,10 @@ of 24 million pixels has 0.2 to 0.7 million colors, and histograms of several im
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +158,25 @@ def histogram_of_array(array: UInt8Array) -> ColorHistogram:
     if array.ndim == 2:
         return _count_gray(array)
     pixels = array.reshape(-1, 3)
-    return _count_by_sorting(pixels) if len(pixels) < SORT_LIMIT else _count_by_table(pixels)
+    if len(pixels) < SORT_LIMIT:
+        return _count_by_sorting(pixels)
+    return _count_by_table([pixels], len(pixels), 1)
+
+
+def histogram_of_blocks(blocks: Iterable[UInt8Array], shape: tuple[int, ...]) -> ColorHistogram:
+    """Count the distinct colors of an image that comes in blocks of rows.
+
+    Parameters
+    ----------
+    blocks : iterable of checked (h, W) or (h, W, 3) arrays
+        Held one at a time.
+    shape : (H, W) or (H, W, 3) of the image
+    """
+    if len(shape) == 2:
+        return reduce(add, map(_count_gray, blocks))
+    height, width = shape[:2]
+    # No block is lower than a row.
+    return _count_by_table((block.reshape(-1, 3) for block in blocks), height * width, height)
 
 
 def _count_gray(array: UInt8Array) -> ColorHistogram:
@@ -174,14 +193,17 @@ def _count_by_sorting(pixels: UInt8Array) -> ColorHistogram:
     return ColorHistogram(codes, counts.astype(np.int64, copy=False))
 
 
-def _count_by_table(pixels: UInt8Array) -> ColorHistogram:
+def _count_by_table(blocks: Iterable[UInt8Array], n_pixels: int, max_blocks: int) -> ColorHistogram:
     kernel = kernels.histogram
     n_slabs = min(MAX_SLABS, kernels.threads.n_threads())
     tables = _borrow_tables(n_slabs, kernel.N_CODES)
     occupied = np.zeros((n_slabs, kernel.N_CELLS), np.uint8)
-    carries = np.empty((n_slabs, len(pixels) // n_slabs // kernel.COUNTER_MAX + 2), np.uint32)
+    # A slab has its share of each block, rounded up; every carry stands for COUNTER_MAX pixels.
+    max_carries = (n_pixels // n_slabs + max_blocks) // kernel.COUNTER_MAX + 2
+    carries = np.empty((n_slabs, max_carries), np.uint32)
     n_carries = np.zeros(n_slabs, np.int64)
-    kernel.count_colors(pixels, SPREAD, tables, occupied, carries, n_carries)
+    for pixels in blocks:
+        kernel.count_colors(pixels, SPREAD, tables, occupied, carries, n_carries)
 
     is_occupied = occupied.any(axis=0)
     cells, ranks = np.flatnonzero(is_occupied), np.cumsum(is_occupied) - 1

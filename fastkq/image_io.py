@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, cast
@@ -72,7 +73,7 @@ def read_image(source: ImageSource) -> InputImage:
         The source or its dtype is not allowed.
     """
     if isinstance(source, np.ndarray):
-        return InputImage(_check_array(source))
+        return InputImage(check_array(source))
     if _is_pillow_image(source):
         return _convert_pillow_image(source)
     if isinstance(source, (str, os.PathLike)):
@@ -196,8 +197,14 @@ def _finish(array: Array, mode: str, info: Mapping[str, Any], name: str) -> Inpu
     elif array.ndim == 3 and array.shape[2] in (2, 4):
         array = _drop_opaque_alpha(array, name)
     profile = info.get("icc_profile")
-    is_rgb = mode in ("RGB", "RGBA", "P") and profile is not None and profile[16:20] == b"RGB "
-    return InputImage(_check_array(array), profile if is_rgb else None)
+    return InputImage(
+        check_array(array), rgb_profile(profile) if mode in ("RGB", "RGBA", "P") else None
+    )
+
+
+def rgb_profile(profile: bytes | None) -> bytes | None:
+    """Return an ICC profile if it is one of RGB."""
+    return profile if profile is not None and profile[16:20] == b"RGB " else None
 
 
 def _drop_opaque_alpha(array: Array, name: str) -> Array:
@@ -210,18 +217,24 @@ def _not_opaque(name: str) -> ValueError:
     return ValueError(f"{name}: has transparent pixels; only opaque images are allowed for now")
 
 
-def _check_array(array: Array) -> UInt8Array:
-    if array.dtype != np.uint8:
-        raise TypeError(f"image has dtype {array.dtype}; allowed are {ALLOWED_ARRAYS}")
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(f"image has shape {array.shape}; allowed are {ALLOWED_ARRAYS}")
-    if array.size == 0:
-        raise ValueError(f"image has shape {array.shape}: no pixels")
+def check_array(array: Array) -> UInt8Array:
+    """Return an array as the stages take it: opaque 8-bit gray or RGB, C order, read-only."""
+    check_layout(array.shape, array.dtype, "image")
     if array.ndim == 3 and array.shape[2] == 4:
         array = _drop_opaque_alpha(array, "image")
     array = np.ascontiguousarray(array).view()
     array.flags.writeable = False  # one type for the kernels, whatever the source
     return array
+
+
+def check_layout(shape: tuple[int, ...], dtype: object, name: str) -> None:
+    """Raise ValueError or TypeError for a shape or dtype that no image may have."""
+    if dtype != np.uint8:
+        raise TypeError(f"{name} has dtype {dtype}; allowed are {ALLOWED_ARRAYS}")
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (3, 4)):
+        raise ValueError(f"{name} has shape {shape}; allowed are {ALLOWED_ARRAYS}")
+    if 0 in shape:
+        raise ValueError(f"{name} has shape {shape}: no pixels")
 
 
 def check_target(
@@ -252,19 +265,26 @@ def check_target(
 
 
 def write_file(target: PathOrFile, data: bytes) -> None:
-    """Write a file so that it is either complete or untouched.
+    """Write a file so that it is either complete or untouched."""
+    with open_target(target) as file:
+        file.write(data)
 
-    The data goes to a temporary name beside the target, which is then renamed over it. A file
-    object is simply written to.
+
+@contextmanager
+def open_target(target: PathOrFile) -> Iterator[BinaryIO]:
+    """Open a file to write so that it is either complete or untouched.
+
+    The data goes to a temporary name beside the target, which is renamed over it when the block
+    ends without an error. A file object is simply written to.
     """
     if not isinstance(target, (str, os.PathLike)):
-        target.write(data)
+        yield target
         return
     path = Path(os.path.realpath(target))  # a link stays a link
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            yield file
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 Why not Pillow or imageio: `imageio.imwrite` cannot write indices at all, and Pillow deflates with
 zlib; libdeflate takes a third of the time for the same size (24 MP: 0.3 s against 0.8 s).
+Images larger than memory are deflated in strips by zlib-ng, on all cores: libdeflate takes whole
+buffers only, and its pieces cannot be joined to one stream.
 Specification: https://www.w3.org/TR/png-3/
 """
 
@@ -10,9 +12,14 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import BinaryIO
 
 import deflate
 import numpy as np
+from zlib_ng import zlib_ng
 
 from fastkq.types import UInt8Array
 
@@ -25,6 +32,11 @@ MAX_CHUNK_BYTES = (1 << 31) - 1
 HEADER_BYTES = len(SIGNATURE) + 25  # and the IHDR chunk
 # Right behind the header, so that a batch tells its own output from a photo by one short read.
 MARK = b"Software\0fastkq"
+STREAM_LEVEL = 6  # zlib-ng 1 to 9; within 0.5 % of libdeflate's size
+STRIP_BYTES = 1 << 20  # each deflated on its own: the lost matches cost less than 0.1 %
+STRIPS_AHEAD = 8  # for each thread, so that it has work while the next rows are read
+ZLIB_HEADER = b"\x78\x9c"
+ZLIB_END = b"\x03\x00"  # an empty last block
 
 
 def bits_per_index(n_colors: int) -> int:
@@ -46,21 +58,94 @@ def encode_indexed_png(
     icc_profile : bytes, optional
         The profile that the palette's values refer to.
     """
-    height, width = labels.shape
+    chunks = [_head(labels.shape, palette, icc_profile)]
     bits = bits_per_index(len(palette))
-    header = struct.pack(">IIBBBBB", width, height, bits, COLOR_TYPE_INDEXED, 0, 0, 0)
-    chunks = [_chunk(b"IHDR", header), _chunk(b"tEXt", MARK)]
-    if icc_profile is not None:
-        # Keyword, compression method 0, zlib stream.
-        chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
-    chunks.append(_chunk(b"PLTE", palette.tobytes()))
     data = memoryview(deflate.zlib_compress(_pack_rows(labels, bits), DEFLATE_LEVEL))
     chunks.extend(
         _chunk(b"IDAT", data[start : start + MAX_CHUNK_BYTES])
         for start in range(0, len(data), MAX_CHUNK_BYTES)
     )
     chunks.append(_chunk(b"IEND", b""))
-    return SIGNATURE + b"".join(chunks)
+    return b"".join(chunks)
+
+
+def write_indexed_png(
+    file: BinaryIO,
+    shape: tuple[int, int],
+    blocks: Iterable[UInt8Array],
+    palette: UInt8Array,
+    *,
+    icc_profile: bytes | None = None,
+    n_threads: int = 1,
+) -> int:
+    """Write an indexed PNG file as its rows come; return its size in bytes.
+
+    Parameters
+    ----------
+    file : binary file object
+    shape : (H, W)
+    blocks : iterable of (h, W) uint8
+        The rows, in order. How they are cut and the threads do not change the file.
+    palette, icc_profile
+        As in `encode_indexed_png`.
+    n_threads : int
+        To deflate on.
+    """
+    bits = bits_per_index(len(palette))
+    strip_rows = max(1, STRIP_BYTES // (1 + shape[1] * bits // 8))
+    strips = (_pack_rows(rows, bits) for rows in _cut_rows(blocks, strip_rows))
+    n_bytes = file.write(_head(shape, palette, icc_profile))
+    with ThreadPoolExecutor(n_threads) as pool:
+        for data in _deflate_strips(strips, pool, STRIPS_AHEAD * n_threads):
+            n_bytes += file.write(_chunk(b"IDAT", data))
+    return n_bytes + file.write(_chunk(b"IEND", b""))
+
+
+def _cut_rows(blocks: Iterable[UInt8Array], n_rows: int) -> Iterator[UInt8Array]:
+    """Cut an image into strips of so many rows, the last of what is left."""
+    rest: list[UInt8Array] = []
+    for block in blocks:
+        rows = np.concatenate([*rest, block])
+        whole = len(rows) // n_rows * n_rows
+        yield from (rows[start : start + n_rows] for start in range(0, whole, n_rows))
+        rest = [rows[whole:]]
+    yield from (rows for rows in rest if len(rows))
+
+
+def _deflate_strips(strips: Iterable[UInt8Array], pool: Executor, n_ahead: int) -> Iterator[bytes]:
+    """Return a zlib stream in pieces."""
+    waiting: deque[Future[bytes]] = deque()
+    checksum = deflate.adler32(b"")
+    yield ZLIB_HEADER
+    for strip in strips:
+        checksum = deflate.adler32(strip, checksum)
+        waiting.append(pool.submit(_deflate, strip))
+        if len(waiting) > n_ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+    yield ZLIB_END + struct.pack(">I", checksum)
+
+
+def _deflate(strip: UInt8Array) -> bytes:
+    """Return blocks of deflate that end on a whole byte and refer to nothing before them."""
+    compressor = zlib_ng.compressobj(STREAM_LEVEL, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS)
+    start: bytes = compressor.compress(strip)
+    end: bytes = compressor.flush(zlib_ng.Z_SYNC_FLUSH)
+    return start + end
+
+
+def _head(shape: tuple[int, ...], palette: UInt8Array, icc_profile: bytes | None) -> bytes:
+    """Return all that comes before the pixels."""
+    height, width = shape
+    bits = bits_per_index(len(palette))
+    header = struct.pack(">IIBBBBB", width, height, bits, COLOR_TYPE_INDEXED, 0, 0, 0)
+    chunks = [SIGNATURE, _chunk(b"IHDR", header), _chunk(b"tEXt", MARK)]
+    if icc_profile is not None:
+        # Keyword, compression method 0, zlib stream.
+        chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
+    chunks.append(_chunk(b"PLTE", palette.tobytes()))
+    return b"".join(chunks)
 
 
 def is_own_output(path: str | os.PathLike[str]) -> bool:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastkq import image_io, seeding
+from fastkq import blocks, image_io, kernels, seeding
 from fastkq.cells import ColorCells
 from fastkq.escape import escape
-from fastkq.histogram import SORT_LIMIT, ColorHistogram, decode_colors, histogram_of_array
+from fastkq.histogram import (
+    SORT_LIMIT,
+    ColorHistogram,
+    decode_colors,
+    histogram_of_array,
+    histogram_of_blocks,
+)
 from fastkq.kmeans import (
     DEFAULT_MAX_ITER,
     check_init,
@@ -21,7 +30,15 @@ from fastkq.kmeans import (
     lloyd,
 )
 from fastkq.metrics import MAX_LEVEL, inertia_from_sums, psnr_from_mse
-from fastkq.remap import CUBE_BITS, MAX_COLORS, apply_cubes, apply_labels, label_cubes
+from fastkq.remap import (
+    CUBE_BITS,
+    MAX_COLORS,
+    apply_cubes,
+    apply_labels,
+    apply_table,
+    label_cubes,
+    label_table,
+)
 from fastkq.sampling import sample_pixels, sample_step
 from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 from fastkq.validate import check_integer, check_number
@@ -98,6 +115,9 @@ class QuantizeResult:
 
         if isinstance(target, (str, os.PathLike)):
             target = image_io.check_target(target)
+        if self.labels.size > blocks.LARGE_PIXELS:
+            shape = self.labels.shape
+            return _write_blocks(target, shape, [self.labels], self.palette, self.icc_profile)
         data = encode_indexed_png(self.labels, self.palette, icc_profile=self.icc_profile)
         image_io.write_file(target, data)
         return len(data)
@@ -163,7 +183,8 @@ def quantize(
         it merges and splits clusters as long as that helps, for 1 to 5 % less error in about ten
         times the time. "fast" takes half the time for photos of over 2 MP, at 1 to 3 % more error:
         it fits the palette to a sample of the pixels, labels the colors of each 2x2x2 cube alike,
-        and estimates `inertia` from the sample. Images of few colors stay exact.
+        and estimates `inertia` from the sample. Images of few colors, and those of over 67 MP,
+        stay exact ("balanced").
     init : {"wu", "k-means++", "random"} or (n_colors, 3) array_like
         The initial centers: Wu's variance cut of the color cube (the fastest and best), greedy
         k-means++ over the cube's cells, random distinct pixels, or those given.
@@ -272,7 +293,7 @@ def fit_palette(
 
 
 def compress(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | blocks.ArrayLike,
     target: str | os.PathLike[str],
     n_colors: int = MAX_COLORS,
     *,
@@ -282,12 +303,15 @@ def compress(
     tol: float | None = None,
     random_state: int | np.random.Generator | None = 0,
 ) -> CompressReport:
-    """Quantize an image file into an indexed PNG.
+    """Quantize an image into an indexed PNG; one of any size, by blocks of rows.
 
     Parameters
     ----------
-    source : path
-        JPEG, PNG, WebP, TIFF, BMP or GIF.
+    source : path, or array_like with shape, dtype and slicing
+        JPEG, PNG, WebP, TIFF, BMP or GIF; or (H, W), (H, W, 3) or opaque (H, W, 4) of uint8, such
+        as a memory map or a Zarr array. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are
+        read twice, by blocks of rows, and must not change meanwhile; the result is the same as of
+        the whole image in memory.
     target : path ending in .png
         Replaced in one step if it exists; it may not be the source.
     n_colors, effort, init, max_iter, tol, random_state
@@ -297,33 +321,83 @@ def compress(
     ------
     ValueError, TypeError, OSError
         As `quantize`, and where the target cannot be written. Nothing is left behind then.
+
+    Examples
+    --------
+    >>> import fastkq, numpy as np, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scan = np.lib.format.open_memmap(f"{folder}/scan.npy", "w+", np.uint8, (30, 40, 3))
+    ...     scan[:, 20:] = 200
+    ...     report = fastkq.compress(scan, os.path.join(folder, "scan.png"))
+    >>> report.source, report.n_colors, report.mse
+    ('memmap (30, 40, 3)', 2, 0.0)
     """
     start = time.perf_counter()
-    path = image_io.check_target(target, source)
-    result = quantize(
-        source,
-        n_colors,
-        effort=effort,
-        init=init,
-        max_iter=max_iter,
-        tol=tol,
-        random_state=random_state,
-    )
-    target_bytes = result.save(path)
-    height, width = result.labels.shape
+    is_path = isinstance(source, (str, os.PathLike))
+    path = image_io.check_target(target, cast("str", source) if is_path else None)
+    options = _check_options(n_colors, effort, init, max_iter, tol, random_state)
+    rows = blocks.open_blocks(source)
+    if rows is not None and rows.n_pixels > blocks.LARGE_PIXELS:
+        height, width = rows.shape[:2]
+        fit, target_bytes = _compress_blocks(rows, path, options)
+        n_colors, inertia, n_iter = len(fit.palette), fit.inertia, fit.n_iter
+    else:
+        result = quantize(
+            cast("ImageSource", source) if rows is None else blocks.read_whole(rows),
+            n_colors,
+            effort=effort,
+            init=init,
+            max_iter=max_iter,
+            tol=tol,
+            random_state=random_state,
+        )
+        target_bytes = result.save(path)
+        height, width = result.labels.shape
+        n_colors, inertia, n_iter = len(result.palette), result.inertia, result.n_iter
+    mse = inertia / (height * width)
     return CompressReport(
-        source=os.fspath(source),
+        source=os.fspath(cast("str", source)) if rows is None else rows.name,
         target=os.fspath(target),
-        source_bytes=os.path.getsize(source),
+        source_bytes=os.path.getsize(cast("str", source)) if rows is None else rows.n_bytes,
         target_bytes=target_bytes,
         width=width,
         height=height,
-        n_colors=len(result.palette),
-        mse=result.mse,
-        psnr=result.psnr,
-        n_iter=result.n_iter,
+        n_colors=n_colors,
+        mse=mse,
+        psnr=psnr_from_mse(mse),
+        n_iter=n_iter,
         seconds=time.perf_counter() - start,
     )
+
+
+def _compress_blocks(rows: blocks.RowBlocks, path: Path, options: _Options) -> tuple[_Fit, int]:
+    """Quantize an image in two passes; return its palette and the bytes written."""
+    histogram = histogram_of_blocks(rows, rows.shape)
+    fit = _fit(histogram, options)
+    table = label_table(histogram.codes, fit.labels)
+    labels = (apply_table(block, table) for block in rows)
+    return fit, _write_blocks(path, rows.shape[:2], labels, fit.palette, rows.icc_profile)
+
+
+def _write_blocks(
+    target: PathOrFile,
+    shape: tuple[int, ...],
+    labels: Iterable[UInt8Array],
+    palette: UInt8Array,
+    icc_profile: bytes | None,
+) -> int:
+    """Write the labels (h, W) of blocks of rows as they come; return the bytes written."""
+    from fastkq.png import write_indexed_png
+
+    with image_io.open_target(target) as file:
+        return write_indexed_png(
+            file,
+            (shape[0], shape[1]),
+            labels,
+            palette,
+            icc_profile=icc_profile,
+            n_threads=kernels.threads.n_threads(),
+        )
 
 
 def _read_while_kernels_load(image: ImageSource) -> image_io.InputImage:
@@ -397,7 +471,9 @@ def _check_options(
 
 def _sample(array: UInt8Array) -> ColorHistogram | None:
     """Return the histogram of a sample of an image, or None if it should be taken whole."""
-    if array.ndim == 2 or sample_step(array.size // 3) == 1:
+    n_pixels = array.size // 3
+    # Of large images, which come by blocks, writing takes most of the time: no sample.
+    if array.ndim == 2 or sample_step(n_pixels) == 1 or n_pixels > blocks.LARGE_PIXELS:
         return None
     histogram = histogram_of_array(sample_pixels(array))
     return histogram if len(histogram) > FEW_COLORS else None

@@ -76,9 +76,19 @@ def apply_labels(array: UInt8Array, codes: NDArray[np.uint32], labels: UInt8Arra
     -------
     (H, W) uint8
     """
+    return apply_table(array, label_table(codes, labels))
+
+
+def label_table(codes: NDArray[np.uint32], labels: UInt8Array) -> UInt8Array:
+    """Return a table (2^24,) of the labels (U,) of colors by their Morton codes (U,)."""
     # 16 MB, of which only the pages that hold a color of the image are ever touched.
-    table = np.empty(1 << CODE_BITS, np.uint8)
+    table = np.zeros(1 << CODE_BITS, np.uint8)
     kernels.remap.fill_table(codes, labels, table)
+    return table
+
+
+def apply_table(array: UInt8Array, table: UInt8Array) -> UInt8Array:
+    """Replace each pixel of (H, W) or (H, W, 3) by its label (H, W), from `label_table`."""
     if array.ndim == 2:
         gray_codes = SPREAD.sum(axis=0, dtype=np.uint32)
         return np.take(table[gray_codes], array)

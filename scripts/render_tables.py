@@ -218,9 +218,28 @@ def wire() -> str:
     return markdown(header, rows)
 
 
+def gigapixel() -> str:
+    """Time and memory of an image larger than memory."""
+    report = load("gigapixel")
+    rows = [
+        [
+            row["way"],
+            f"{row['pixels'] / 1e6:.0f}",
+            f"{row['seconds']:.1f}",
+            f"{row['read_s']:.1f}",
+            f"{row['MP/s']:.0f}",
+            f"{row['peak_mb']:.0f}",
+        ]
+        for row in report["rows"]
+    ]
+    header = ["way", "MP", "s", "of these read", "MP/s without", "peak MB"]
+    return f"{markdown(header, rows)}\n\n{machine_line(report)}"
+
+
 TABLES = {
     "cluster": cluster,
     "folder": folder,
+    "gigapixel": gigapixel,
     "kodak": kodak,
     "peers": peers,
     "peers_small": peers_small,

@@ -85,7 +85,7 @@ def test_sorting_and_table_agree_around_the_limit(n_pixels):
     rng = np.random.default_rng(n_pixels)
     pixels = rng.integers(0, 256, (n_pixels, 3), dtype=np.uint8)
     pixels[: n_pixels // 2] = 7, 8, 9  # more than a counter holds
-    by_sorting, by_table = _count_by_sorting(pixels), _count_by_table(pixels)
+    by_sorting, by_table = _count_by_sorting(pixels), _count_by_table([pixels], len(pixels), 1)
     whole = fastkq.color_histogram(pixels.reshape(1, -1, 3))
     for histogram in (by_table, whole):
         assert np.array_equal(histogram.codes, by_sorting.codes)

@@ -23,6 +23,7 @@ LAYERS = [
     {"cells"},
     {"escape"},
     {"remap"},
+    {"blocks"},
     {"quantize"},
     {"jobs", "palette_files", "warmup"},
     {"progress", "run_report", "workers"},
@@ -34,7 +35,18 @@ LAYERS = [
     {"cli"},
     {"__main__"},
 ]
-HEAVY = {"numba", "imageio", "PIL", "deflate", "multiprocessing", "tqdm", "dask", "distributed"}
+HEAVY = {
+    "numba",
+    "imageio",
+    "PIL",
+    "deflate",
+    "multiprocessing",
+    "tqdm",
+    "dask",
+    "distributed",
+    "tifffile",
+    "zlib_ng",
+}
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"image_io"},
@@ -44,6 +56,8 @@ OWNERS = {
     "tqdm": {"progress"},
     "dask": {"distributed"},
     "distributed": {"distributed"},
+    "zlib_ng": {"png"},
+    "tifffile": {"blocks"},
 }
 
 

@@ -50,10 +50,10 @@ def count_color(
 def count_colors(
     pixels,  # (N, 3) uint8, IN
     spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
-    tables,  # (n_slabs, N_CODES) uint8, INOUT: zero before; counters after
+    tables,  # (n_slabs, N_CODES) uint8, INOUT: zero, or counters of the blocks before
     occupied,  # (n_slabs, N_CELLS) uint8, INOUT: zero before; one for each cell with colors after
-    carries,  # (n_slabs, >= N_slab / COUNTER_MAX) uint32, OUT: a code for each full counter
-    n_carries,  # (n_slabs,) int64, OUT
+    carries,  # (n_slabs, >= N_slab / COUNTER_MAX) uint32, INOUT: a code for each full counter
+    n_carries,  # (n_slabs,) int64, INOUT: how many codes `carries` holds
 ):
     """Count the pixels of each color, in a table for every slab of pixels."""
     n_pixels = pixels.shape[0]
@@ -63,7 +63,7 @@ def count_colors(
         table, cells, full = tables[slab], occupied[slab], carries[slab]
         red, green, blue = spread[0], spread[1], spread[2]
         codes = np.empty(STRIP, np.uint32)
-        n_full = 0
+        n_full = n_carries[slab]
         for first in range(start, stop, STRIP):
             strip = pixels[first : min(first + STRIP, stop)]
             for i in range(strip.shape[0]):

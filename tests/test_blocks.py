@@ -1,0 +1,294 @@
+"""Images that are read by blocks of rows: the same file as from memory, or one clear error."""
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+import test_png
+import tifffile
+import zarr
+from PIL import Image, ImageCms
+
+import fastkq
+from fastkq import blocks
+from fastkq.histogram import histogram_of_array, histogram_of_blocks
+from fastkq.png import STRIP_BYTES, encode_indexed_png, write_indexed_png
+
+HEIGHT, WIDTH = 403, 301
+
+
+@pytest.fixture(autouse=True)
+def _small_is_large(monkeypatch):
+    """Send test images through the blocks: many of them, of few rows."""
+    monkeypatch.setattr(blocks, "LARGE_PIXELS", 1 << 14)
+    monkeypatch.setattr(blocks, "MIN_TIFF_BYTES", 0)
+    monkeypatch.setattr(blocks, "BLOCK_PIXELS", 7 * WIDTH)
+
+
+def picture(channels, height=HEIGHT):
+    """A smooth picture with grain: a few thousand colors, some of them in most pixels."""
+    rng = np.random.default_rng(channels)
+    ramp = np.linspace(0, 200, height)[:, None, None] + np.linspace(0, 40, WIDTH)[:, None]
+    values = ramp + rng.normal(0, 3, (height, WIDTH, channels))
+    image = np.clip(values, 0, 255).astype(np.uint8)
+    image[: height // 2, : WIDTH // 2] = 77
+    return image[..., 0] if channels == 1 else image
+
+
+class Rows:
+    """The least that an array-like has."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        return self.array[rows]
+
+
+def as_memmap(image, folder):
+    np.save(folder / "image.npy", image)
+    return np.load(folder / "image.npy", mmap_mode="r")
+
+
+def as_zarr(image, folder):
+    array = zarr.create_array(
+        folder / "image.zarr", shape=image.shape, chunks=(50, 64, 3)[: image.ndim], dtype="uint8"
+    )
+    array[:] = image
+    return array
+
+
+def as_object(image, folder):
+    return Rows(image)
+
+
+def as_tiff(**options):
+    def make(image, folder):
+        photometric = "rgb" if image.ndim == 3 else "minisblack"
+        tifffile.imwrite(folder / "image.tif", image, photometric=photometric, **options)
+        return folder / "image.tif"
+
+    return make
+
+
+SOURCES = {
+    "memmap": as_memmap,
+    "zarr": as_zarr,
+    "object": as_object,
+    "tiff, tiles": as_tiff(tile=(64, 48)),
+    "tiff, deflated tiles": as_tiff(tile=(64, 48), compression="zlib", predictor=True),
+    "bigtiff, tiles": as_tiff(tile=(64, 48), bigtiff=True, byteorder=">"),
+    "tiff, strips": as_tiff(rowsperstrip=5, compression="lzw"),
+    "tiff, one strip": as_tiff(),
+}
+
+
+def in_memory(image, n_colors=256, **options):
+    """The file of an image that is quantized whole, and its result."""
+    result = fastkq.quantize(image, n_colors, **options)
+    file = io.BytesIO()
+    assert result.save(file) == len(file.getvalue())
+    return file.getvalue(), result
+
+
+@pytest.mark.parametrize("n_colors", [7, 256])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES)
+def test_the_same_bytes_as_in_memory(make, channels, n_colors, tmp_path):
+    image = picture(channels)
+    source = make(image, tmp_path)
+    report = fastkq.compress(source, tmp_path / "out.png", n_colors)
+    expected, result = in_memory(image, n_colors)
+    written = (tmp_path / "out.png").read_bytes()
+    assert written == expected
+    assert (report.mse, report.psnr, report.n_iter) == (result.mse, result.psnr, result.n_iter)
+    assert (report.width, report.height) == (WIDTH, HEIGHT)
+    assert report.target_bytes == len(written)
+    assert (report.n_colors, report.source_bytes > 0) == (len(result.palette), True)
+    with Image.open(io.BytesIO(written)) as opened:
+        assert np.array_equal(np.asarray(opened), result.labels)
+    fastkq.compress(np.asarray(image), tmp_path / "array.png", n_colors)
+    assert (tmp_path / "array.png").read_bytes() == expected
+
+
+def test_an_image_below_the_limit_is_written_as_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "LARGE_PIXELS", HEIGHT * WIDTH)
+    image = picture(3)
+    fastkq.compress(as_memmap(image, tmp_path), tmp_path / "out.png")
+    result = fastkq.quantize(image)
+    assert (tmp_path / "out.png").read_bytes() == encode_indexed_png(result.labels, result.palette)
+
+
+def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
+    image = np.dstack([picture(3), np.full((HEIGHT, WIDTH), 255, np.uint8)])
+    fastkq.compress(Rows(image), tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes() == in_memory(image)[0]
+    tiff = tmp_path / "image.tif"
+    tifffile.imwrite(tiff, image, photometric="rgb", extrasamples=["unassalpha"], tile=(64, 64))
+    fastkq.compress(tiff, tmp_path / "tiff.png")
+    assert (tmp_path / "tiff.png").read_bytes() == in_memory(image)[0]
+    image[-1, -1, 3] = 254
+    with pytest.raises(ValueError, match="has transparent pixels"):
+        fastkq.compress(Rows(image), tmp_path / "new.png")
+    assert not (tmp_path / "new.png").exists()
+
+
+def test_a_color_profile_of_a_tiff_is_kept(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    source = as_tiff(tile=(64, 64), iccprofile=profile)(picture(3), tmp_path)
+    fastkq.compress(source, tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes() == in_memory(source)[0]
+    with Image.open(tmp_path / "out.png") as opened:
+        assert opened.info["icc_profile"] == profile
+
+
+def test_fast_is_exact_here(tmp_path, monkeypatch):
+    monkeypatch.setattr("fastkq.sampling.MIN_PIXELS", 1 << 12)
+    image = picture(3)
+    fastkq.compress(Rows(image), tmp_path / "fast.png", effort="fast")
+    assert (tmp_path / "fast.png").read_bytes() == in_memory(image, effort="fast")[0]
+    assert (tmp_path / "fast.png").read_bytes() == in_memory(image)[0]
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [100, 101, 350], range(1, HEIGHT)])
+def test_blocks_count_as_the_whole(cuts):
+    """Also where counters are full at the end of a block: half the pixels are of one color."""
+    for image in (picture(3), picture(1)):
+        whole = histogram_of_array(image)
+        parts = [np.ascontiguousarray(part) for part in np.split(image, list(cuts))]
+        for _ in range(2):  # the tables are left clean
+            counted = histogram_of_blocks(parts, image.shape)
+            assert np.array_equal(counted.codes, whole.codes)
+            assert np.array_equal(counted.counts, whole.counts)
+        assert counted.n_pixels == HEIGHT * WIDTH
+
+
+@pytest.mark.parametrize("n_colors", [2, 4, 16, 256])
+def test_the_stream_is_one_whatever_the_blocks_and_threads(n_colors):
+    labels, palette = test_png.picture(700, 5003, n_colors)
+    assert labels.nbytes > 3 * STRIP_BYTES
+    files = []
+    for cuts, n_threads in (([], 1), ([1, 2, 650], 3), (range(0, 700, 64), 2)):
+        file = io.BytesIO()
+        parts = np.split(labels, list(cuts))
+        size = write_indexed_png(file, labels.shape, parts, palette, n_threads=n_threads)
+        files.append(file.getvalue())
+        assert size == len(files[-1])
+    assert files[0] == files[1] == files[2]
+    stream = b"".join(data for kind, data in test_png.parse(files[0]) if kind == b"IDAT")
+    small = test_png.parse(encode_indexed_png(labels, palette))
+    assert zlib.decompress(stream) == zlib.decompress(small[2][1])
+    with Image.open(io.BytesIO(files[0])) as opened:
+        assert np.array_equal(np.asarray(opened), labels)
+
+
+class Failing(Rows):
+    """Rows that cannot be read in the second pass."""
+
+    reads = 0
+
+    def __getitem__(self, rows):
+        self.reads += 1
+        if self.reads > 70:  # of 58 blocks a pass
+            raise self.error
+        return super().__getitem__(rows)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(5, "input/output error"), ValueError),
+        (RuntimeError("no such chunk"), ValueError),
+        (MemoryError(), MemoryError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_an_interrupted_write_leaves_what_was_there(error, raised, tmp_path):
+    (tmp_path / "out.png").write_bytes(b"before")
+    source = Failing(picture(3))
+    source.error = error
+    with pytest.raises(raised, match=r"Failing \(403, 301, 3\): cannot be read|^$"):
+        fastkq.compress(source, tmp_path / "out.png")
+    assert source.reads == 71
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+    assert (tmp_path / "out.png").read_bytes() == b"before"
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fastkq.quantize(picture(3)).save(Full())
+    monkeypatch.setattr("fastkq.png._deflate", lambda strip: Full().write(strip))
+    with pytest.raises(OSError, match=r"out\.png: cannot be written: No space left"):
+        fastkq.compress(Rows(picture(3)), tmp_path / "out.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("n_rows", [HEIGHT - 5, HEIGHT + 5])
+def test_a_wrong_number_of_rows_is_found_out(n_rows):
+    image = picture(3, n_rows)
+    rows = blocks.RowBlocks((HEIGHT, WIDTH, 3), "scan", image.size, lambda: iter([image]))
+    with pytest.raises(ValueError, match=r"scan: does not give the rows .*\(403, 301, 3\)"):
+        list(rows)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        (np.zeros((300, 300), np.uint16), TypeError, "dtype uint16; allowed are .*uint8"),
+        (np.zeros((300, 300, 2), np.uint8), ValueError, r"shape \(300, 300, 2\); allowed are"),
+        (np.zeros(90_000, np.uint8), ValueError, r"shape \(90000,\); allowed are"),
+        (np.zeros((0, 300), np.uint8), ValueError, "no pixels"),
+        ([[1, 2], [3, 4]], TypeError, "source is a list; a path or an array .* is allowed"),
+        (b"bytes", TypeError, "source is a bytes"),
+    ],
+)
+def test_what_is_no_image_is_refused(source, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        fastkq.compress(source, tmp_path / "out.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "error", "message"),
+    [
+        (picture(1), {"photometric": "miniswhite"}, ValueError, "image.tif: is MINISWHITE"),
+        (picture(1).astype(np.uint16), {}, TypeError, "image.tif has dtype uint16"),
+        (np.moveaxis(picture(3), 2, 0).copy(), {"photometric": "rgb"}, ValueError, "shape"),
+        (picture(1), {"extratags": [(274, 3, 1, 6, False)]}, ValueError, "orientation 6"),
+    ],
+)
+def test_other_large_tiffs_are_refused(image, options, error, message, tmp_path):
+    options = {"photometric": "minisblack", "tile": (64, 64), **options}
+    tifffile.imwrite(tmp_path / "image.tif", image, **options)
+    with pytest.raises(error, match=message):
+        fastkq.compress(tmp_path / "image.tif", tmp_path / "out.png")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_damaged_tiff_is_one_error(tmp_path):
+    source = as_tiff(tile=(64, 64), compression="zlib")(picture(3), tmp_path)
+    data = bytearray(source.read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    source.write_bytes(data)
+    with pytest.raises(ValueError, match=r"image\.tif: cannot be (read|decoded)"):
+        fastkq.compress(source, tmp_path / "out.png")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_mapped_pages_are_given_back_but_changes_are_kept(tmp_path):
+    image = picture(3)
+    np.save(tmp_path / "image.npy", image)
+    for mode in ("r+", "c"):
+        mapped = np.load(tmp_path / "image.npy", mmap_mode=mode)
+        mapped[5] = 255
+        fastkq.compress(mapped, tmp_path / "out.png")
+        changed = image.copy()
+        changed[5] = 255
+        assert np.array_equal(mapped, changed)
+        assert (tmp_path / "out.png").read_bytes() == in_memory(changed)[0]
