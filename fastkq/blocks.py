@@ -19,7 +19,7 @@ from fastkq.types import Array, UInt8Array
 # Above this many pixels, `compress` works by blocks and PNG are written in strips, however the
 # image came: so it has the same bytes from a file, an array or a memory map.
 LARGE_PIXELS = 1 << 26
-BLOCK_PIXELS = 1 << 23  # 24 MB of RGB; more gains no speed
+BLOCK_PIXELS = 1 << 23  # 24 MB of RGB
 TIFF_SIGNATURES = tuple(start for start, name in image_io.SIGNATURES if name == "TIFF")
 # No large TIFF is smaller than this: deflate gives at most 1032 bytes for one.
 MIN_TIFF_BYTES = LARGE_PIXELS // 1032
