@@ -177,9 +177,11 @@ def test_the_stream_is_one_whatever_the_blocks_and_threads(n_colors):
         files.append(file.getvalue())
         assert size == len(files[-1])
     assert files[0] == files[1] == files[2]
-    stream = b"".join(data for kind, data in test_png.parse(files[0]) if kind == b"IDAT")
-    small = test_png.parse(encode_indexed_png(labels, palette))
-    assert zlib.decompress(stream) == zlib.decompress(small[2][1])
+    streams = [
+        b"".join(data for kind, data in test_png.parse(file) if kind == b"IDAT")
+        for file in (files[0], encode_indexed_png(labels, palette))
+    ]
+    assert zlib.decompress(streams[0]) == zlib.decompress(streams[1])
     with Image.open(io.BytesIO(files[0])) as opened:
         assert np.array_equal(np.asarray(opened), labels)
 
