@@ -42,6 +42,9 @@ def check_layer():
     wanted = os.environ.get("NUMBA_THREADING_LAYER", "default")
     assert wanted in ("default", numba.threading_layer()), numba.threading_layer()
 
+def tell(text):
+    os.write(1, (text + "\\n").encode())  # whole, where print may write the line's end apart
+
 def wait_for(pid):
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     assert status == 0, f"the child ended with {status}"
@@ -156,7 +159,7 @@ check_layer()
 
 def job():
     assert digest() == first
-    wait_for(fork(lambda: print(digest(1), flush=True)))
+    wait_for(fork(lambda: tell(digest(1))))
 
 for pid in [fork(job) for _ in range(2)]:
     wait_for(pid)
@@ -185,7 +188,7 @@ with ThreadPoolExecutor(4) as pool:
     working = [pool.submit(work, seed) for seed in range(4)]
     try:
         for _ in range(4):
-            wait_for(fork(lambda: print(digest(7), flush=True)))
+            wait_for(fork(lambda: tell(digest(7))))
     finally:
         stop.set()
     for seed, task in enumerate(working):
@@ -210,7 +213,7 @@ def fill(array):
 
 fill(np.zeros(10))
 assert "fastkq.kernels.compile" not in sys.modules
-wait_for(fork(lambda: print(digest(), flush=True)))
+wait_for(fork(lambda: tell(digest())))
 """
     assert run(program, FORK + code) == expected[:1]
 

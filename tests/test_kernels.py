@@ -64,8 +64,12 @@ def test_morton_codes_interleave_bits_and_decode_again():
         assert np.array_equal(decode_colors(encode_colors(one_channel)), one_channel)
 
 
+def count_by_table(pixels):
+    return _count_by_table([pixels], len(pixels), max_blocks=1)
+
+
 @pytest.mark.parametrize("n_pixels", [1, 2, 3, 1009])
-@pytest.mark.parametrize("count", [_count_by_sorting, _count_by_table])
+@pytest.mark.parametrize("count", [_count_by_sorting, count_by_table])
 def test_histogram_counts_every_color(count, n_pixels, n_threads):
     pixels = clustered_pixels(n_pixels)
     expected = histogram_of(pixels)
@@ -80,7 +84,7 @@ def test_full_counters_carry(count, n_threads):
     pixels = np.zeros((count + 5, 3), np.uint8)
     pixels[:count] = 255, 7, 0
     pixels[count:] = 255, 7, 1
-    result = _count_by_table(pixels)
+    result = count_by_table(pixels)
     assert result.colors.tolist() == [[255, 7, 0], [255, 7, 1]]
     assert result.counts.tolist() == [count, 5]
 
