@@ -4,7 +4,7 @@ Read an image, run exact K-means over all its pixels, replace each pixel by its 
 write an indexed PNG several times smaller. See `quantize` and `compress` to start.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastkq._version import __version__
 from fastkq.histogram import ColorHistogram, color_histogram
@@ -17,9 +17,6 @@ from fastkq.quantize import (
     quantize,
 )
 from fastkq.remap import remap
-
-if TYPE_CHECKING:
-    from fastkq.batch import JobResult, compress_many
 
 __all__ = [
     "ColorHistogram",
@@ -37,14 +34,17 @@ __all__ = [
     "remap",
 ]
 
+if TYPE_CHECKING:
+    from fastkq.batch import JobResult, compress_many
+else:
 
-def __getattr__(name: str) -> Any:
-    """Load what batches need when it is first asked for: half the time of ``import fastkq``."""
-    if name not in ("JobResult", "compress_many"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fastkq import batch
+    def __getattr__(name: str) -> object:
+        """Load what batches need when it is first asked for: half the time of the import."""
+        if name not in ("JobResult", "compress_many"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from fastkq import batch
 
-    return getattr(batch, name)
+        return getattr(batch, name)
 
 
 def __dir__() -> list[str]:
