@@ -188,5 +188,5 @@ class ColorCells:
 
     def distances(self, centers: Array, labels: UInt8Array) -> Array:
         """Return the squared distances (U,) of the colors to the centers with these labels."""
-        red, green, blue = self.colors - centers.astype(np.float32).T[:, labels]
+        red, green, blue = self.colors - np.take(centers.astype(np.float32).T, labels, axis=1)
         return np.asarray(red * red + green * green + blue * blue)
