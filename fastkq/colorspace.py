@@ -16,7 +16,7 @@ COLOR_SPACES = ("srgb", "oklab")
 MAX_LEVEL = 255
 OKLAB_UNITS = 1 << 18  # of a lightness from 0 to 1; float32 holds whole numbers up to 2^24
 NEUTRAL = 0.5  # levels between the channels of what is taken for gray
-BLOCK = 1 << 16  # colors that are computed in float64 at a time
+BLOCK = 1 << 13  # colors that are computed in float64 at a time, in the core's own cache
 
 RGB_TO_LMS = np.array(
     [
@@ -49,14 +49,19 @@ def to_points(colors: UInt8Array, space: str) -> NDArray[np.float32]:
     """
     if space == "srgb":
         return colors.astype(np.float32)
-    points = np.empty(colors.shape, np.float32)
-    # By level, each channel's share of the cone responses.
-    shares = _linear_levels()[:, None, None] * RGB_TO_LMS.T
+    points = np.empty((3, len(colors)), np.float32)
+    # (3, 3, 256): what each level of a channel adds to each cone's response.
+    shares = RGB_TO_LMS[:, :, None] * _linear_levels()
     for start in range(0, len(colors), BLOCK):
-        red, green, blue = colors[start : start + BLOCK].T
-        lms = shares[red, 0] + shares[green, 1] + shares[blue, 2]
-        points[start : start + BLOCK] = np.rint(np.cbrt(lms) @ (OKLAB_UNITS * LMS_TO_OKLAB.T))
-    return points
+        channels = colors[start : start + BLOCK].T
+        responses = [
+            np.cbrt(sum(table[levels] for table, levels in zip(tables, channels, strict=True)))
+            for tables in shares
+        ]
+        for row, factors in zip(points, OKLAB_UNITS * LMS_TO_OKLAB, strict=True):
+            mixed = sum(f * response for f, response in zip(factors, responses, strict=True))
+            np.rint(mixed, out=row[start : start + BLOCK], casting="same_kind")
+    return points.T
 
 
 def to_colors(points: Array, space: str) -> UInt8Array:

@@ -113,5 +113,5 @@ def test_lossless_and_given_centers():
 
 
 def test_unknown_space():
-    with pytest.raises(ValueError, match="color_space is 'lab'; one of .*oklab.* is allowed"):
+    with pytest.raises(ValueError, match=r"color_space is 'lab'; one of .*oklab.* is allowed"):
         fastkq.quantize(np.zeros((2, 2), np.uint8), color_space="lab")
