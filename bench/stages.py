@@ -207,6 +207,9 @@ def processes(folder: Path) -> Iterator[report.Row]:
 
 
 def _call(command: list[str], environment: dict[str, str] | None = None) -> None:
+    environment = dict(os.environ if environment is None else environment)
+    # An installed package has its bytecode; a clone gets it from the first run.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
