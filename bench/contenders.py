@@ -107,12 +107,18 @@ def make_imagequant() -> Contender:
     return Contender(run)
 
 
-def make_pngquant() -> Contender:
-    """The command pngquant, from PNG to PNG: reading and writing are part of its time."""
+def find_pngquant() -> str:
+    """Return the command, which `pip install pngquant-cli` puts beside Python."""
     beside_python = str(Path(sys.executable).parent)
     command = shutil.which("pngquant") or shutil.which("pngquant", path=beside_python)
     if command is None:
         raise ImportError("there is no command pngquant")
+    return command
+
+
+def make_pngquant(*, dither: bool = False) -> Contender:
+    """The command pngquant, from PNG to PNG: reading and writing are part of its time."""
+    command = find_pngquant()
 
     def prepare(image: np.ndarray) -> bytes:
         buffer = io.BytesIO()
@@ -120,7 +126,7 @@ def make_pngquant() -> Contender:
         return buffer.getvalue()
 
     def run(data: bytes, n_colors: int) -> bytes:
-        arguments = [command, "--nofs", str(n_colors), "-"]
+        arguments = [command, *([] if dither else ["--nofs"]), str(n_colors), "-"]
         return subprocess.run(arguments, input=data, capture_output=True, check=True).stdout
 
     return Contender(run, prepare=prepare, restore=restore_png)

@@ -1,4 +1,4 @@
-"""What a measurement was made on."""
+"""What a measurement is made on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numba
+
+from fastkq.quantize import load_kernels
+
+
+def use_threads(count: int) -> None:
+    """Let the next calls use so many threads, and have the tables that calls before them leave."""
+    numba.set_num_threads(count)
+    load_kernels()
 
 
 def describe(*packages: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import report
+from machine import use_threads
 from pictures import synthetic
 
 import fastkq
@@ -34,7 +35,7 @@ COLORS = [2, 4, 8, 16, 32, 64, 128, 256]
 MANY_COLORS = 256  # of the sweep over pixels
 REFERENCE = 24  # megapixels of the sweep over colors
 ASPECT = 1.5
-SECONDS = 4.0  # of repetitions, about, for each combination
+SECONDS = 3.0  # of repetitions, about, for each combination
 MAX_REPEAT = 30
 STATUS = Path("/proc/self/status")
 
@@ -48,7 +49,7 @@ def time_turns(
     turn = 0
     while turn <= repeat:
         for count in threads:
-            numba.set_num_threads(count)
+            use_threads(count)
             start = time.perf_counter()
             fastkq.quantize(image, n_colors)
             times[count].append((time.perf_counter() - start) * 1e3)

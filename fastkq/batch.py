@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from numpy.typing import ArrayLike
 
+from fastkq.colorspace import COLOR_SPACES
 from fastkq.jobs import (
     EXISTS,
     FAILED,
@@ -61,6 +62,7 @@ def compress_many(
     n_colors: int = MAX_COLORS,
     *,
     effort: str = "balanced",
+    color_space: str = "srgb",
     jobs: int | None = None,
     recursive: bool = False,
     min_savings: float = 0.0,
@@ -81,7 +83,7 @@ def compress_many(
         fastkq's own output is recognized and skipped.
     directory : path
         Where the targets go; made if it does not exist.
-    n_colors, effort
+    n_colors, effort, color_space
         As in `quantize`.
     jobs : int, optional
         Images at once, each in a process of its own; at most, and by default, one a core, with one
@@ -130,6 +132,7 @@ def compress_many(
     options = check_job_options(
         n_colors,
         effort=effort,
+        color_space=color_space,
         min_savings=min_savings,
         overwrite=overwrite,
         palette=None if is_shared else palette,
@@ -145,6 +148,7 @@ def check_job_options(
     n_colors: int,
     *,
     effort: str,
+    color_space: str,
     min_savings: float,
     overwrite: bool,
     palette: ArrayLike | str | os.PathLike[str] | None,
@@ -152,11 +156,14 @@ def check_job_options(
     """Return the options of a run, if they are allowed; a palette may be a file."""
     if effort not in EFFORTS:
         raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
+    if color_space not in COLOR_SPACES:
+        raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     if isinstance(palette, (str, os.PathLike)):
         palette = read_palette(palette)
     return JobOptions(
         n_colors=check_integer(n_colors, "n_colors", 1, MAX_COLORS),
         effort=effort,
+        color_space=color_space,
         min_savings=check_number(min_savings, "min_savings", 0, 1),
         overwrite=overwrite,
         palette=None if palette is None else check_palette(palette),
@@ -168,7 +175,9 @@ def share_palette(
 ) -> tuple[JobOptions, dict[str, str]]:
     """Fit one palette to all sources; return options that have it, and the errors by source."""
     histogram, errors = sum_histograms((job.source for job in jobs), n_workers=n_workers)
-    palette = fit_palette(histogram, options.n_colors, effort=options.effort)
+    palette = fit_palette(
+        histogram, options.n_colors, effort=options.effort, color_space=options.color_space
+    )
     return replace(options, palette=palette), errors
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
+from fastkq.colorspace import to_colors, to_points
 from fastkq.histogram import ColorHistogram
 from fastkq.kmeans import farthest_points
 from fastkq.types import Array, UInt8Array
@@ -59,19 +60,28 @@ class ColorCells:
     distances a distinct color: see `kernels.cells`. It keeps the labels of its last assignment,
     since the sums of the next differ only by what changes; so it serves one thread at a time.
 
+    Cells are cubes of sRGB in any space: what a center must be near to is the box around the points
+    of a cell's colors.
+
     Attributes
     ----------
-    colors : (3, U) float32
+    space : str, one of `colorspace.COLOR_SPACES`
+    points : (3, U) float32, the colors in the space, whole numbers
     weights : (U,) float64, the pixel counts
     grid_ids : (n_cubes,) uint32, the Morton codes of the occupied cubes of the grid
     grid_totals : (n_cubes, 5) float64, sums of weight, weight * color, weight * squared norm
     """
 
-    def __init__(self, histogram: ColorHistogram) -> None:
+    def __init__(self, histogram: ColorHistogram, space: str = "srgb") -> None:
         n_colors, lanes = len(histogram), kernels.cells.LANES
+        self.space = space
+        self._histogram = histogram
         self._padded = np.zeros((3, n_colors + lanes), np.float32)
-        self.colors = self._padded[:, :n_colors]
-        kernels.histogram.decode_colors(histogram.codes, self._padded)
+        self.points = self._padded[:, :n_colors]
+        if space == "srgb":
+            kernels.histogram.decode_colors(histogram.codes, self._padded)
+        else:
+            self.points[:] = to_points(histogram.colors, space).T
         self.weights = histogram.counts.astype(np.float64)
 
         ids = histogram.codes >> np.uint32(GRID_BITS)
@@ -178,15 +188,33 @@ class ColorCells:
         """
         labels, _ = self.assign(centers)
         partials = np.empty((len(self._chunks), len(centers), 10))
-        kernels.cells.sum_moments(self.colors, self.weights, labels, partials)
+        kernels.cells.sum_moments(self.points, self.weights, labels, partials)
         return np.asarray(partials.sum(axis=0))
 
     def farthest(self, centers: Array, n_points: int) -> Array:
-        """Return the colors (n_points, 3) that are farthest from their nearest center."""
+        """Return the points (n_points, 3) that are farthest from their nearest center."""
         labels, _ = self.assign(centers)
-        return farthest_points(self.colors.T, self.distances(centers, labels), n_points)
+        distances = squared_distances(self.points, centers, labels)
+        return farthest_points(self.points.T, distances, n_points)
 
-    def distances(self, centers: Array, labels: UInt8Array) -> Array:
-        """Return the squared distances (U,) of the colors to the centers with these labels."""
-        red, green, blue = self.colors - np.take(centers.astype(np.float32).T, labels, axis=1)
-        return np.asarray(red * red + green * green + blue * blue)
+    def assign_palette(self, palette: UInt8Array) -> tuple[UInt8Array, Array]:
+        """Return what `assign` does for the points of 8-bit colors (K, 3)."""
+        return self.assign(to_points(palette, self.space))
+
+    def farthest_colors(self, palette: UInt8Array, n_colors: int) -> UInt8Array:
+        """Return the 8-bit colors (n_colors, 3) that a palette (K, 3) serves worst."""
+        return to_colors(self.farthest(to_points(palette, self.space), n_colors), self.space)
+
+    def squared_error(self, palette: UInt8Array, labels: UInt8Array) -> float:
+        """Return the squared error in sRGB of all pixels, if their colors have these labels."""
+        colors = self.points
+        if self.space != "srgb":
+            colors = self._histogram.colors.astype(np.float32).T
+        return float(np.sum(squared_distances(colors, palette, labels) * self.weights))
+
+
+def squared_distances(points: Array, centers: Array, labels: UInt8Array) -> Array:
+    """Return the squared distances (U,) of points (3, U) to the centers (K, 3) of their labels."""
+    differences = points - np.take(centers.astype(np.float32).T, labels, axis=1)
+    first, second, third = differences * differences
+    return np.asarray(first + second + third)

@@ -177,6 +177,13 @@ def _add_colors(parser: argparse.ArgumentParser) -> None:
         help="fast: large photos in half the time for 1 to 3 %% more error; best: 1 to 5 %% less "
         "error in ten times the time (default: balanced)",
     )
+    parser.add_argument(
+        "--color-space",
+        choices=("srgb", "oklab"),
+        default="srgb",
+        help="where distances are measured; srgb: the least squared error; oklab: looks closer to "
+        "the original (default: srgb)",
+    )
 
 
 def _color_count(text: str) -> int:
@@ -230,7 +237,9 @@ def _compress_one(options: argparse.Namespace) -> int:
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
-    report = fastkq.compress(source, output, options.colors, effort=options.effort)
+    report = fastkq.compress(
+        source, output, options.colors, effort=options.effort, color_space=options.color_space
+    )
     if options.json:
         print(json.dumps(_to_result(report).to_dict()))
     elif not options.quiet:
@@ -246,7 +255,9 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
     image = sys.stdin.buffer if source == STREAM else source
-    result = fastkq.quantize(image, options.colors, effort=options.effort)
+    result = fastkq.quantize(
+        image, options.colors, effort=options.effort, color_space=options.color_space
+    )
     n_bytes = result.save(sys.stdout.buffer if output == STREAM else output)
     if not options.quiet:
         line = f"{source} -> {output}: {megabytes(n_bytes)}, PSNR {result.psnr:.1f} dB"
@@ -261,6 +272,7 @@ def _compress_many(options: argparse.Namespace) -> int:
     settings = check_job_options(
         options.colors,
         effort=options.effort,
+        color_space=options.color_space,
         min_savings=options.min_savings or 0.0,
         overwrite=options.force,
         palette=options.palette,
@@ -313,7 +325,9 @@ def _palette(options: argparse.Namespace) -> int:
     histogram, errors = sum_histograms(images, n_workers=options.jobs or n_cores())
     for error in errors.values():
         print(f"fastkq: {error}", file=sys.stderr)
-    palette = fastkq.fit_palette(histogram, options.colors, effort=options.effort)
+    palette = fastkq.fit_palette(
+        histogram, options.colors, effort=options.effort, color_space=options.color_space
+    )
     write_palette(output, palette)
     print(f"{output}: {len(palette)} colors of {len(images) - len(errors)} images")
     return FAILED if errors else DONE

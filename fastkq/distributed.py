@@ -45,6 +45,7 @@ def fit_palette(
     n_colors: int = MAX_COLORS,
     *,
     effort: str = "balanced",
+    color_space: str = "srgb",
     init: str | ArrayLike = "wu",
     max_iter: int = DEFAULT_MAX_ITER,
     tol: float | None = None,
@@ -62,7 +63,7 @@ def fit_palette(
     images : dask.array.Array, dask.bag.Bag or iterable of paths
         A (H, W), (H, W, 3) or opaque (H, W, 4) array of uint8, cut along any axis; or what
         `fastkq.color_histogram` takes, in a bag; or the paths of files.
-    n_colors, effort, init, max_iter, tol, random_state
+    n_colors, effort, color_space, init, max_iter, tol, random_state
         As in `fastkq.quantize`; all pixels are counted at any effort.
     split_every : int
         How many histograms a task adds, 2 or more.
@@ -91,6 +92,7 @@ def fit_palette(
     check_integer(split_every, "split_every", 2)
     options: dict[str, Any] = {
         "effort": effort,
+        "color_space": color_space,
         "init": init,
         "max_iter": max_iter,
         "tol": tol,
@@ -148,6 +150,7 @@ def compress_many(
     client: Client | None = None,
     retries: int = 2,
     effort: str = "balanced",
+    color_space: str = "srgb",
     recursive: bool = False,
     min_savings: float = 0.0,
     overwrite: bool = False,
@@ -169,7 +172,7 @@ def compress_many(
         By default, the current one.
     retries : int
         How often an image that failed is tried again, perhaps by a worker that can read it.
-    n_colors, effort, recursive, min_savings, overwrite, palette, report, fail_fast
+    n_colors, effort, color_space, recursive, min_savings, overwrite, palette, report, fail_fast
         As in `fastkq.compress_many`. With `fail_fast`, images that workers have begun are finished
         without a result; a repeated run reports them.
 
@@ -199,6 +202,7 @@ def compress_many(
     options = check_job_options(
         n_colors,
         effort=effort,
+        color_space=color_space,
         min_savings=min_savings,
         overwrite=overwrite,
         palette=None if is_shared else palette,
@@ -210,7 +214,7 @@ def compress_many(
     planned = plan_jobs(sources, directory, recursive=recursive)
     if is_shared:
         histogram = _add_readable(client, [job.source for job in planned])
-        shared = fit_to_histogram(histogram, n_colors, effort=effort)
+        shared = fit_to_histogram(histogram, n_colors, effort=effort, color_space=color_space)
         options = replace(options, palette=shared)
     mapper = partial(_map_jobs, client, retries)
     return run_jobs(planned, options, mapper=mapper, report=report, fail_fast=fail_fast)

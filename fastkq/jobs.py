@@ -42,7 +42,7 @@ class JobOptions:
 
     Attributes
     ----------
-    n_colors, effort : as in `fastkq.quantize`; without effect where there is a palette
+    n_colors, effort, color_space : as in `fastkq.quantize`; without effect where there is a palette
     min_savings : float, 0 to 1
         The share of the source's bytes that an output must save to be written.
     overwrite : bool
@@ -53,6 +53,7 @@ class JobOptions:
 
     n_colors: int = 256
     effort: str = "balanced"
+    color_space: str = "srgb"
     min_savings: float = 0.0
     overwrite: bool = False
     palette: UInt8Array | None = None
@@ -61,7 +62,7 @@ class JobOptions:
     def settings(self) -> str:
         """What decides over the bytes of an output, for the lines of a report."""
         if self.palette is None:
-            colors = f"{self.n_colors} colors, {self.effort}"
+            colors = f"{self.n_colors} colors, {self.effort}, {self.color_space}"
         else:
             colors = f"palette {zlib.crc32(self.palette.tobytes()):08x}"
         return f"{colors}, min_savings {self.min_savings:g}"
@@ -280,7 +281,12 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     if options.palette is None:
-        image = quantize(job.source, options.n_colors, effort=options.effort)
+        image = quantize(
+            job.source,
+            options.n_colors,
+            effort=options.effort,
+            color_space=options.color_space,
+        )
     else:
         image = apply_palette(job.source, options.palette)
     source_bytes = os.path.getsize(job.source)

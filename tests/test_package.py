@@ -17,7 +17,7 @@ PACKAGE = Path(fastkq.__file__).parent
 # Each module may import from those in lower layers (and the kernels of its own file only).
 LAYERS = [
     {"_version", "types", "validate"},
-    {"kernels", "metrics", "image_io", "png", "sampling"},
+    {"kernels", "colorspace", "metrics", "image_io", "png", "sampling"},
     {"seeding"},
     {"histogram", "kmeans"},
     {"cells"},
