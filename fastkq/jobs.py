@@ -42,7 +42,8 @@ class JobOptions:
 
     Attributes
     ----------
-    n_colors, effort : as in `fastkq.quantize`; without effect where there is a palette
+    n_colors, effort, locked, protect
+        As in `fastkq.quantize`; without effect where there is a palette.
     min_savings : float, 0 to 1
         The share of the source's bytes that an output must save to be written.
     overwrite : bool
@@ -56,12 +57,17 @@ class JobOptions:
     min_savings: float = 0.0
     overwrite: bool = False
     palette: UInt8Array | None = None
+    locked: UInt8Array | None = None
+    protect: bool = False
 
     @property
     def settings(self) -> str:
         """What decides over the bytes of an output, for the lines of a report."""
         if self.palette is None:
             colors = f"{self.n_colors} colors, {self.effort}"
+            if self.locked is not None and len(self.locked):
+                colors += f", locked {zlib.crc32(self.locked.tobytes()):08x}"
+            colors += ", protect" * self.protect
         else:
             colors = f"palette {zlib.crc32(self.palette.tobytes()):08x}"
         return f"{colors}, min_savings {self.min_savings:g}"
@@ -280,7 +286,13 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     if options.palette is None:
-        image = quantize(job.source, options.n_colors, effort=options.effort)
+        image = quantize(
+            job.source,
+            options.n_colors,
+            effort=options.effort,
+            locked=options.locked,
+            protect=options.protect,
+        )
     else:
         image = apply_palette(job.source, options.palette)
     source_bytes = os.path.getsize(job.source)
