@@ -25,12 +25,12 @@ from fastkq.jobs import (
     run_job,
     skip_reason,
 )
-from fastkq.palette_files import read_palette
+from fastkq.locked import check_locked
 from fastkq.quantize import EFFORTS, fit_palette
 from fastkq.remap import MAX_COLORS, check_palette
 from fastkq.run_report import RunReport
 from fastkq.shared_palette import sum_histograms
-from fastkq.validate import check_integer, check_number
+from fastkq.validate import check_flag, check_integer, check_number
 
 if TYPE_CHECKING:
     from fastkq.workers import WorkerDiedError
@@ -68,6 +68,8 @@ def compress_many(
     min_savings: float = 0.0,
     overwrite: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
+    locked: ArrayLike | None = None,
+    protect: bool = False,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
 ) -> Iterator[JobResult]:
@@ -98,9 +100,11 @@ def compress_many(
         saving will do; never is an output written that is not smaller than its source.
     overwrite : bool
         Whether existing targets are replaced; they are skipped otherwise.
-    palette : (K, 3) uint8 array_like, path of a .gpl file, or "shared"
-        One palette for all images. "shared" fits `n_colors` to all images together first: each is
-        decoded once more, in a repeated run as well.
+    palette : (K, 3) uint8 array_like, path of a palette file, or "shared"
+        One palette for all images; for the files, see `remap`. "shared" fits `n_colors` to all
+        images together first: each is decoded once more, in a repeated run as well.
+    locked, protect
+        As in `quantize`, for each image; `locked` for a shared palette as well.
     report : path, optional
         A file to which each result is added as a line of JSON when it is known. In a repeated run
         it saves the work for images without gain as well.
@@ -135,7 +139,9 @@ def compress_many(
         color_space=color_space,
         min_savings=min_savings,
         overwrite=overwrite,
-        palette=None if is_shared else palette,
+        palette=palette,
+        locked=locked,
+        protect=protect,
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
     planned = plan_jobs(sources, directory, recursive=recursive)
@@ -152,21 +158,31 @@ def check_job_options(
     min_savings: float,
     overwrite: bool,
     palette: ArrayLike | str | os.PathLike[str] | None,
+    locked: ArrayLike | None = None,
+    protect: bool = False,
 ) -> JobOptions:
-    """Return the options of a run, if they are allowed; a palette may be a file."""
+    """Return the options of a run, if they are allowed; a shared palette is yet to come."""
     if effort not in EFFORTS:
         raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
-    if isinstance(palette, (str, os.PathLike)):
-        palette = read_palette(palette)
+    check_flag(protect, "protect")
+    n_colors = check_integer(n_colors, "n_colors", 1, MAX_COLORS)
+    is_shared = isinstance(palette, str) and palette == SHARED
+    is_given = palette is not None and not is_shared
+    if is_given and (locked is not None or protect):
+        raise ValueError("palette is given; locked and protect are for palettes that are fitted")
+    if is_shared and protect:
+        raise ValueError("palette is 'shared'; protect is for a palette fitted to one image")
     return JobOptions(
-        n_colors=check_integer(n_colors, "n_colors", 1, MAX_COLORS),
+        n_colors=n_colors,
         effort=effort,
         color_space=color_space,
         min_savings=check_number(min_savings, "min_savings", 0, 1),
         overwrite=overwrite,
-        palette=None if palette is None else check_palette(palette),
+        palette=check_palette(palette) if palette is not None and is_given else None,
+        locked=check_locked(locked, n_colors),
+        protect=protect,
     )
 
 
@@ -176,7 +192,11 @@ def share_palette(
     """Fit one palette to all sources; return options that have it, and the errors by source."""
     histogram, errors = sum_histograms((job.source for job in jobs), n_workers=n_workers)
     palette = fit_palette(
-        histogram, options.n_colors, effort=options.effort, color_space=options.color_space
+        histogram,
+        options.n_colors,
+        effort=options.effort,
+        color_space=options.color_space,
+        locked=options.locked,
     )
     return replace(options, palette=palette), errors
 

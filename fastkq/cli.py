@@ -11,13 +11,17 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import fastkq
 from fastkq.jobs import DONE as JOB_DONE
 from fastkq.jobs import Job, JobOptions, JobResult, find_images, one_line, skip_reason
+from fastkq.palette_files import parse_hex
 from fastkq.progress import JSON, LINES, QUIET, follow, megabytes
 from fastkq.progress import describe as describe_result
+from fastkq.quantize import apply_palette
+from fastkq.remap import check_palette
+from fastkq.weights import read_weights
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130  # wrong usage is argparse's 2
 DEFAULT_SUFFIX = "-fastkq.png"
@@ -30,7 +34,6 @@ FOR_MANY = (
     "recursive",
     "jobs",
     "min_savings",
-    "palette",
     "shared_palette",
     "report",
     "fail_fast",
@@ -98,6 +101,23 @@ def _add_compress(commands: _Commands) -> None:
     _add_sources(compress)
     _add_colors(compress)
     compress.add_argument(
+        "--protect",
+        action="store_true",
+        help="keep small patches of colors unlike all others, for some error elsewhere",
+    )
+    compress.add_argument(
+        "--weights",
+        metavar="IMAGE",
+        help="for one image: a gray one of its size that tells how much each pixel counts for the "
+        "colors, black not at all",
+    )
+    compress.add_argument(
+        "--palette",
+        metavar="FILE",
+        help="use these colors instead of fitting any: a .gpl, .act, .hex or .json file, or an "
+        "image of up to 256 colors",
+    )
+    compress.add_argument(
         "-o",
         "--output",
         metavar="PNG",
@@ -117,9 +137,7 @@ def _add_compress(commands: _Commands) -> None:
         metavar="SHARE",
         help="write only what saves so much, such as 5%% (default: whatever is smaller)",
     )
-    palette = many.add_mutually_exclusive_group()
-    palette.add_argument("--palette", metavar="GPL", help="use the colors of this file for all")
-    palette.add_argument(
+    many.add_argument(
         "--shared-palette", action="store_true", help="fit one palette to all images together"
     )
     many.add_argument("--report", metavar="JSONL", help="add a line of JSON an image to this file")
@@ -132,12 +150,12 @@ def _add_palette(commands: _Commands) -> None:
     palette = commands.add_parser(
         "palette",
         help="fit one palette to images",
-        description="Write the few colors that represent all images together best, as a GIMP "
-        "palette.",
+        description="Write the few colors that represent all images together best, as a .gpl, "
+        ".act, .hex or .json file.",
     )
     _add_sources(palette)
     _add_colors(palette)
-    palette.add_argument("-o", "--output", required=True, metavar="GPL", help="such as brand.gpl")
+    palette.add_argument("-o", "--output", required=True, metavar="FILE", help="such as brand.gpl")
     palette.add_argument("--force", action="store_true", help="overwrite an existing output")
     palette.set_defaults(run=_palette, parser=palette)
 
@@ -184,10 +202,24 @@ def _add_colors(parser: argparse.ArgumentParser) -> None:
         help="where distances are measured; srgb: the least squared error; oklab: looks closer to "
         "the original (default: srgb)",
     )
+    parser.add_argument(
+        "--lock",
+        type=_colors,
+        metavar="RRGGBB,...",
+        help="colors that the palette must have exactly, as its first; the others are fitted "
+        "around them",
+    )
 
 
 def _color_count(text: str) -> int:
     return _integer(text, 1, MAX_COLORS)
+
+
+def _colors(text: str) -> list[list[int]]:
+    colors = [parse_hex(part) for part in text.split(",")]
+    if None in colors:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of colors such as ff0000,00ff00")
+    return [color for color in colors if color is not None]
 
 
 def _job_count(text: str) -> int:
@@ -215,9 +247,15 @@ def _share(text: str) -> float:
 
 
 def _compress(options: argparse.Namespace) -> int:
+    if options.palette is not None:
+        for name in ("lock", "protect", "weights", "shared_palette"):
+            if getattr(options, name):
+                options.parser.error(f"--{name.replace('_', '-')} and --palette exclude each other")
     if options.directory is not None:
         if options.output is not None:
             options.parser.error("-o is for one image, -d for many; only one of them is allowed")
+        if options.weights is not None:
+            options.parser.error("--weights is for one image, -d for many")
         return _compress_many(options)
     for name in FOR_MANY:
         if getattr(options, name):
@@ -237,14 +275,24 @@ def _compress_one(options: argparse.Namespace) -> int:
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
-    report = fastkq.compress(
-        source, output, options.colors, effort=options.effort, color_space=options.color_space
-    )
+    report = fastkq.compress(source, output, palette=options.palette, **_color_options(options))
     if options.json:
         print(json.dumps(_to_result(report).to_dict()))
     elif not options.quiet:
         print(describe(report))
     return DONE
+
+
+def _color_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides over the colors of one image, as `fastkq.quantize` takes it."""
+    return {
+        "n_colors": options.colors,
+        "effort": options.effort,
+        "color_space": options.color_space,
+        "weights": None if options.weights is None else read_weights(options.weights),
+        "locked": options.lock,
+        "protect": options.protect,
+    }
 
 
 def _compress_stream(source: str, output: str | Path, options: argparse.Namespace) -> int:
@@ -255,9 +303,10 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
     image = sys.stdin.buffer if source == STREAM else source
-    result = fastkq.quantize(
-        image, options.colors, effort=options.effort, color_space=options.color_space
-    )
+    if options.palette is None:
+        result = fastkq.quantize(image, **_color_options(options))
+    else:
+        result = apply_palette(image, check_palette(options.palette))
     n_bytes = result.save(sys.stdout.buffer if output == STREAM else output)
     if not options.quiet:
         line = f"{source} -> {output}: {megabytes(n_bytes)}, PSNR {result.psnr:.1f} dB"
@@ -266,7 +315,7 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
 
 
 def _compress_many(options: argparse.Namespace) -> int:
-    from fastkq.batch import check_job_options, plan_jobs, run_jobs, share_palette
+    from fastkq.batch import SHARED, check_job_options, plan_jobs, run_jobs, share_palette
     from fastkq.workers import n_cores
 
     settings = check_job_options(
@@ -275,7 +324,9 @@ def _compress_many(options: argparse.Namespace) -> int:
         color_space=options.color_space,
         min_savings=options.min_savings or 0.0,
         overwrite=options.force,
-        palette=options.palette,
+        palette=SHARED if options.shared_palette else options.palette,
+        locked=options.lock,
+        protect=options.protect,
     )
     jobs = plan_jobs(_sources(options), options.directory, recursive=options.recursive)
     style = JSON if options.json else QUIET if options.quiet else LINES
@@ -326,7 +377,11 @@ def _palette(options: argparse.Namespace) -> int:
     for error in errors.values():
         print(f"fastkq: {error}", file=sys.stderr)
     palette = fastkq.fit_palette(
-        histogram, options.colors, effort=options.effort, color_space=options.color_space
+        histogram,
+        options.colors,
+        effort=options.effort,
+        color_space=options.color_space,
+        locked=options.lock,
     )
     write_palette(output, palette)
     print(f"{output}: {len(palette)} colors of {len(images) - len(errors)} images")

@@ -155,6 +155,8 @@ def compress_many(
     min_savings: float = 0.0,
     overwrite: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
+    locked: ArrayLike | None = None,
+    protect: bool = False,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
 ) -> Iterator[JobResult]:
@@ -172,7 +174,8 @@ def compress_many(
         By default, the current one.
     retries : int
         How often an image that failed is tried again, perhaps by a worker that can read it.
-    n_colors, effort, color_space, recursive, min_savings, overwrite, palette, report, fail_fast
+    n_colors, effort, color_space, recursive, min_savings, overwrite, palette, locked, protect, \
+    report, fail_fast
         As in `fastkq.compress_many`. With `fail_fast`, images that workers have begun are finished
         without a result; a repeated run reports them.
 
@@ -205,7 +208,9 @@ def compress_many(
         color_space=color_space,
         min_savings=min_savings,
         overwrite=overwrite,
-        palette=None if is_shared else palette,
+        palette=palette,
+        locked=locked,
+        protect=protect,
     )
     if client is None:
         from distributed import default_client
@@ -214,7 +219,9 @@ def compress_many(
     planned = plan_jobs(sources, directory, recursive=recursive)
     if is_shared:
         histogram = _add_readable(client, [job.source for job in planned])
-        shared = fit_to_histogram(histogram, n_colors, effort=effort, color_space=color_space)
+        shared = fit_to_histogram(
+            histogram, n_colors, effort=effort, color_space=color_space, locked=options.locked
+        )
         options = replace(options, palette=shared)
     mapper = partial(_map_jobs, client, retries)
     return run_jobs(planned, options, mapper=mapper, report=report, fail_fast=fail_fast)

@@ -106,6 +106,39 @@ def count_pixels(path: str) -> int | None:
         return 0
 
 
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as an image of an allowed format does."""
+    start = _first_bytes(os.fspath(path))
+    return any(_matches(start, signature) for signature, _ in SIGNATURES)
+
+
+def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
+    """Return the palette (K, 3) of an image file, in its order; None if it is not indexed.
+
+    Raises
+    ------
+    OSError, ValueError
+        It is no such file, damaged, or has a transparent entry.
+    """
+    _first_bytes(os.fspath(path))
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=PILLOW_FORMATS) as image:
+            image.load()
+            if image.mode != "P":
+                return None
+            levels = image.getpalette("RGB")
+            is_opaque = "transparency" not in image.info
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be decoded: {_reason(error)}") from error
+    if not is_opaque:
+        raise _not_opaque(os.fspath(path))
+    return np.array(levels, np.uint8).reshape(-1, 3)
+
+
 def _read_all(file: BinaryIO) -> bytes:
     data = file.read()
     if not isinstance(data, bytes):

@@ -42,7 +42,8 @@ class JobOptions:
 
     Attributes
     ----------
-    n_colors, effort, color_space : as in `fastkq.quantize`; without effect where there is a palette
+    n_colors, effort, color_space, locked, protect
+        As in `fastkq.quantize`; without effect where there is a palette.
     min_savings : float, 0 to 1
         The share of the source's bytes that an output must save to be written.
     overwrite : bool
@@ -57,12 +58,17 @@ class JobOptions:
     min_savings: float = 0.0
     overwrite: bool = False
     palette: UInt8Array | None = None
+    locked: UInt8Array | None = None
+    protect: bool = False
 
     @property
     def settings(self) -> str:
         """What decides over the bytes of an output, for the lines of a report."""
         if self.palette is None:
             colors = f"{self.n_colors} colors, {self.effort}, {self.color_space}"
+            if self.locked is not None and len(self.locked):
+                colors += f", locked {zlib.crc32(self.locked.tobytes()):08x}"
+            colors += ", protect" * self.protect
         else:
             colors = f"palette {zlib.crc32(self.palette.tobytes()):08x}"
         return f"{colors}, min_savings {self.min_savings:g}"
@@ -286,6 +292,8 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
             options.n_colors,
             effort=options.effort,
             color_space=options.color_space,
+            locked=options.locked,
+            protect=options.protect,
         )
     else:
         image = apply_palette(job.source, options.palette)

@@ -6,9 +6,9 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,19 +30,23 @@ from fastkq.kmeans import (
     complete_centers,
     lloyd,
 )
+from fastkq.locked import check_locked, drop_nearest, own_palette
 from fastkq.metrics import MAX_LEVEL, inertia_from_sums, psnr_from_mse
+from fastkq.protect import LEAST_SHARE, find_lost_color, solid_counts
 from fastkq.remap import (
     CUBE_BITS,
     MAX_COLORS,
     apply_cubes,
     apply_labels,
     apply_table,
+    check_palette,
     label_cubes,
     label_table,
 )
 from fastkq.sampling import sample_pixels, sample_step
 from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
-from fastkq.validate import check_integer, check_number
+from fastkq.validate import check_flag, check_integer, check_number
+from fastkq.weights import check_weights, weigh_colors
 
 INITS = ("wu", "k-means++", "random")
 EFFORTS = ("fast", "balanced", "best")
@@ -54,6 +58,8 @@ RELAXATION = 1.8
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
 # counted and labeled in little time.
 FEW_COLORS = 4096
+# At most one entry in so many, of those that are not locked, goes to protected colors.
+PROTECTED_SHARE = 4
 # Time in which most bad files are found out: their error need not wait for the kernels.
 BAD_FILE_SECONDS = 0.02
 
@@ -168,6 +174,9 @@ def quantize(
     max_iter: int = DEFAULT_MAX_ITER,
     tol: float | None = None,
     random_state: int | np.random.Generator | None = 0,
+    weights: ArrayLike | None = None,
+    locked: ArrayLike | None = None,
+    protect: bool = False,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best.
 
@@ -201,6 +210,19 @@ def quantize(
         times n_colors.
     random_state : int, numpy.random.Generator or None
         Seed of the random choices of `init`; None takes a fresh one each time.
+    weights : (H, W) array_like of real numbers, optional
+        How much each pixel counts for the palette, 0 or more; only their ratios matter. Integers
+        count as if each pixel came so often, others are rounded to 16 bits of the largest. Pixels
+        that do not count get the nearest entry as well; `inertia`, `mse` and `psnr` are those of
+        all pixels, unweighted.
+    locked : (L, 3) array_like of uint8, optional
+        Up to n_colors distinct colors that the palette must have exactly, used or not: its first
+        entries, in their order. The others are fitted around them.
+    protect : bool
+        Whether patches of a color far from all of the palette, such as a red sign in a gray street,
+        get entries of their own, at the price of some error elsewhere. Single pixels of such a
+        color, as noise has them, do not.
+        With this or `weights`, effort "fast" takes all pixels, as "balanced" does.
 
     Returns
     -------
@@ -220,12 +242,19 @@ def quantize(
     >>> sorted(result.palette[:, 0].tolist()), result.labels.shape, round(result.psnr, 1)
     ([32, 96, 160, 224], (16, 16), 22.8)
     """
-    options = _check_options(n_colors, effort, color_space, init, max_iter, tol, random_state)
+    options = _check_options(
+        n_colors, effort, color_space, init, max_iter, tol, random_state, locked, protect=protect
+    )
     source = _read_while_kernels_load(image)
-    sample = _sample(source.array, options)
+    counts_alike = weights is None and not protect
+    sample = _sample(source.array, options) if counts_alike else None
     if sample is None:
         histogram = histogram_of_array(source.array)
-        fit = _fit(histogram, options)
+        fit = (
+            _fit(histogram, options)
+            if counts_alike
+            else _fit_pixels(source.array, histogram, options, weights)
+        )
         labels, inertia = apply_labels(source.array, histogram.codes, fit.labels), fit.inertia
     else:
         cells = ColorCells(sample)
@@ -248,12 +277,11 @@ def apply_palette(image: ImageSource, palette: UInt8Array) -> QuantizeResult:
     """Replace the colors of an image by those of a palette (K, 3), which keeps its order."""
     source = _read_while_kernels_load(image)
     histogram = histogram_of_array(source.array)
-    cells = ColorCells(histogram)
-    labels, sums = cells.assign(palette)
+    fit = _apply(ColorCells(histogram), palette)
     return QuantizeResult(
         palette=palette,
-        labels=apply_labels(source.array, histogram.codes, labels),
-        inertia=inertia_from_sums(sums, cells.squared_norm, palette),
+        labels=apply_labels(source.array, histogram.codes, fit.labels),
+        inertia=fit.inertia,
         n_iter=0,
         icc_profile=source.icc_profile,
     )
@@ -269,14 +297,19 @@ def fit_palette(
     max_iter: int = DEFAULT_MAX_ITER,
     tol: float | None = None,
     random_state: int | np.random.Generator | None = 0,
+    weights: ArrayLike | None = None,
+    locked: ArrayLike | None = None,
+    protect: bool = False,
 ) -> UInt8Array:
     """Find the palette that represents an image, or a histogram of several, best.
 
     Parameters
     ----------
     image : ColorHistogram or what `quantize` takes
-    n_colors, effort, color_space, init, max_iter, tol, random_state
+    n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `quantize`; a histogram is taken as it is.
+    weights, protect
+        As in `quantize`; for an image only, since a histogram does not know where its pixels are.
 
     Returns
     -------
@@ -290,12 +323,19 @@ def fit_palette(
     >>> fastkq.fit_palette(both, n_colors=2).tolist()
     [[10, 10, 10], [200, 200, 200]]
     """
-    options = _check_options(n_colors, effort, color_space, init, max_iter, tol, random_state)
-    if not isinstance(image, ColorHistogram):
-        array = image_io.read_image(image).array
-        sample = _sample(array, options)
-        image = histogram_of_array(array) if sample is None else sample
-    return _fit(image, options).palette
+    options = _check_options(
+        n_colors, effort, color_space, init, max_iter, tol, random_state, locked, protect=protect
+    )
+    if isinstance(image, ColorHistogram):
+        if weights is not None or protect:
+            name = "protect" if weights is None else "weights"
+            raise ValueError(f"image is a ColorHistogram; {name} needs an image, with its places")
+        return _fit(image, options).palette
+    array = image_io.read_image(image).array
+    if weights is not None or protect:
+        return _fit_pixels(array, histogram_of_array(array), options, weights).palette
+    sample = _sample(array, options)
+    return _fit(histogram_of_array(array) if sample is None else sample, options).palette
 
 
 def compress(
@@ -309,6 +349,10 @@ def compress(
     max_iter: int = DEFAULT_MAX_ITER,
     tol: float | None = None,
     random_state: int | np.random.Generator | None = 0,
+    weights: ArrayLike | None = None,
+    locked: ArrayLike | None = None,
+    protect: bool = False,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
 ) -> CompressReport:
     """Quantize an image into an indexed PNG; one of any size, by blocks of rows.
 
@@ -321,8 +365,12 @@ def compress(
         the whole image in memory.
     target : path ending in .png
         Replaced in one step if it exists; it may not be the source.
-    n_colors, effort, color_space, init, max_iter, tol, random_state
-        As in `quantize`.
+    n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect
+        As in `quantize`; weights and protect not for what is read by blocks.
+    palette : (K, 3) uint8 array_like, or path of a palette file, optional
+        These colors, in their order, instead of those that represent the image best; the options
+        that choose them are then without effect, or refused (weights, locked, protect). For the
+        files, see `remap`.
 
     Raises
     ------
@@ -342,22 +390,43 @@ def compress(
     start = time.perf_counter()
     is_path = isinstance(source, (str, os.PathLike))
     path = image_io.check_target(target, cast("str", source) if is_path else None)
-    options = _check_options(n_colors, effort, color_space, init, max_iter, tol, random_state)
+    options = _check_options(
+        n_colors, effort, color_space, init, max_iter, tol, random_state, locked, protect=protect
+    )
+    if palette is not None:
+        if weights is not None or locked is not None or protect:
+            raise ValueError(
+                "palette is given; weights, locked and protect are for one that is fitted"
+            )
+        palette = check_palette(palette)
     rows = blocks.open_blocks(source)
     if rows is not None and rows.n_pixels > blocks.LARGE_PIXELS:
+        if weights is not None or protect:
+            raise ValueError(
+                f"{rows.name}: has {rows.n_pixels} pixels and is read by blocks of rows; weights "
+                f"and protect are for images of up to {blocks.LARGE_PIXELS}"
+            )
         height, width = rows.shape[:2]
-        fit, target_bytes = _compress_blocks(rows, path, options)
+        fit, target_bytes = _compress_blocks(rows, path, options, palette)
         n_colors, inertia, n_iter = len(fit.palette), fit.inertia, fit.n_iter
     else:
-        result = quantize(
-            cast("ImageSource", source) if rows is None else blocks.read_whole(rows),
-            n_colors,
-            effort=effort,
-            color_space=color_space,
-            init=init,
-            max_iter=max_iter,
-            tol=tol,
-            random_state=random_state,
+        image = cast("ImageSource", source) if rows is None else blocks.read_whole(rows)
+        result = (
+            apply_palette(image, palette)
+            if palette is not None
+            else quantize(
+                image,
+                n_colors,
+                effort=effort,
+                color_space=color_space,
+                init=init,
+                max_iter=max_iter,
+                tol=tol,
+                random_state=random_state,
+                weights=weights,
+                locked=locked,
+                protect=protect,
+            )
         )
         target_bytes = result.save(path)
         height, width = result.labels.shape
@@ -378,10 +447,12 @@ def compress(
     )
 
 
-def _compress_blocks(rows: blocks.RowBlocks, path: Path, options: _Options) -> tuple[_Fit, int]:
+def _compress_blocks(
+    rows: blocks.RowBlocks, path: Path, options: _Options, palette: UInt8Array | None
+) -> tuple[_Fit, int]:
     """Quantize an image in two passes; return its palette and the bytes written."""
     histogram = histogram_of_blocks(rows, rows.shape)
-    fit = _fit(histogram, options)
+    fit = _fit(histogram, options) if palette is None else _apply(ColorCells(histogram), palette)
     table = label_table(histogram.codes, fit.labels)
     labels = (apply_table(block, table) for block in rows)
     return fit, _write_blocks(path, rows.shape[:2], labels, fit.palette, rows.icc_profile)
@@ -450,6 +521,8 @@ class _Options:
     max_iter: int
     tol: float
     random_state: int | np.random.Generator | None
+    locked: UInt8Array  # (L, 3)
+    protect: bool
 
 
 def _check_options(
@@ -460,8 +533,13 @@ def _check_options(
     max_iter: int,
     tol: float | None,
     random_state: int | np.random.Generator | None,
+    locked: ArrayLike | None = None,
+    *,
+    protect: bool = False,
 ) -> _Options:
     n_colors = check_integer(n_colors, "n_colors", 1, MAX_COLORS)
+    locked = check_locked(locked, n_colors)
+    check_flag(protect, "protect")
     max_iter = check_integer(max_iter, "max_iter", 0)
     if effort not in EFFORTS:
         raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
@@ -478,7 +556,9 @@ def _check_options(
                 f"init has values from {init.min():g} to {init.max():g}; colors from 0 to "
                 f"{MAX_LEVEL} are allowed"
             )
-    return _Options(n_colors, effort, color_space, init, max_iter, tol, random_state)
+    return _Options(
+        n_colors, effort, color_space, init, max_iter, tol, random_state, locked, protect
+    )
 
 
 def _sample(array: UInt8Array, options: _Options) -> ColorHistogram | None:
@@ -496,34 +576,103 @@ def _sample(array: UInt8Array, options: _Options) -> ColorHistogram | None:
 
 def _fit(histogram: ColorHistogram, options: _Options) -> _Fit:
     """Find the palette of a histogram: its own colors where they are few enough."""
-    if len(histogram) <= options.n_colors:
-        return _Fit(histogram.colors, np.arange(len(histogram), dtype=np.uint8), 0.0, 0)
+    own = own_palette(histogram, options.n_colors, options.locked)
+    if own is not None:
+        return _Fit(*own, inertia=0.0, n_iter=0)
     return _fit_cells(ColorCells(histogram, options.color_space), options)
+
+
+def _fit_pixels(
+    array: UInt8Array,
+    histogram: ColorHistogram,
+    options: _Options,
+    weights: ArrayLike | None,
+) -> _Fit:
+    """Find the palette of an image whose pixels count by their weights, or by their neighbors."""
+    scaled = None if weights is None else check_weights(weights, array.shape)
+    own = own_palette(histogram, options.n_colors, options.locked)
+    if own is not None:
+        return _Fit(*own, inertia=0.0, n_iter=0)
+    counted = histogram if scaled is None else weigh_colors(histogram, array, scaled)
+    if options.protect:
+        counts = solid_counts(array, histogram.codes, scaled)
+        options = _lock_lost_colors(histogram, counted, counts, options)
+    fit = _fit(counted, options)
+    if counted is histogram:
+        return fit
+    return _apply(ColorCells(histogram, options.color_space), fit.palette, fit.n_iter)
+
+
+def _apply(cells: ColorCells, palette: UInt8Array, n_iter: int = 0) -> _Fit:
+    """Label the colors of an image with the nearest entries of a palette."""
+    labels, sums = cells.assign_palette(palette)
+    return _Fit(palette, labels, _squared_error(cells, palette, labels, sums), n_iter)
+
+
+def _squared_error(
+    cells: ColorCells, palette: UInt8Array, labels: UInt8Array, sums: Array
+) -> float:
+    """Return the squared error of a palette in sRGB, without a look at the colors if possible."""
+    if cells.space == "srgb":
+        return inertia_from_sums(sums, cells.squared_norm, palette)
+    return cells.squared_error(palette, labels)
+
+
+def _lock_lost_colors(
+    histogram: ColorHistogram, counted: ColorHistogram, counts: Array, options: _Options
+) -> _Options:
+    """Return options that lock the colors of patches which the palette has no entry near to."""
+    cells = ColorCells(histogram)
+    trial = replace(options, effort="balanced")
+    fit = _fit(counted, trial)
+    mse = fit.inertia / counted.n_pixels
+    for _ in range((options.n_colors - len(options.locked)) // PROTECTED_SHARE):
+        labels, _ = cells.assign(fit.palette)
+        color = find_lost_color(
+            histogram.codes,
+            counts,
+            fit.palette,
+            labels,
+            mse=mse,
+            least_count=LEAST_SHARE * histogram.n_pixels,
+        )
+        if color is None:
+            break
+        trial = replace(trial, locked=np.concatenate([trial.locked, color[None]]))
+        fit = _fit(counted, trial)
+    return replace(options, locked=trial.locked)
 
 
 def _fit_cells(cells: ColorCells, options: _Options) -> _Fit:
     """Run K-means over more colors than are wanted and round its centers to a palette."""
     centers, n_iter = _find_centers(cells, options)
-    palette, labels, sums = _round_centers(cells, centers)
-    if cells.space == "srgb":
-        inertia = inertia_from_sums(sums, cells.squared_norm, palette)
-    else:
-        inertia = cells.squared_error(palette, labels)
-    return _Fit(palette, labels, inertia, n_iter)
+    palette, labels, sums = _round_centers(cells, centers, len(options.locked))
+    return _Fit(palette, labels, _squared_error(cells, palette, labels, sums), n_iter)
 
 
 def _find_centers(cells: ColorCells, options: _Options) -> tuple[Array, int]:
     """Return the centers (K, 3) float32 of K-means, and its iterations."""
+    locked = to_points(options.locked, cells.space)
+    n_free = options.n_colors - len(locked)
+    if n_free == 0:
+        return locked, 0
     if isinstance(options.init, str):
-        start = seed_centers(cells, options.n_colors, options.init, options.random_state)
+        start = seed_centers(cells, n_free, options.init, options.random_state)
     else:
         start = options.init
         if cells.space != "srgb":
             start = to_points(np.rint(start).astype(np.uint8), cells.space)
-    max_iter, tol = options.max_iter, options.tol
-    centers, n_iter = lloyd(cells, start, max_iter=max_iter, tol=tol, relaxation=RELAXATION)
+        start = drop_nearest(start, locked)
+    start = np.concatenate([locked, start])
+    stop: dict[str, Any] = {
+        "max_iter": options.max_iter,
+        "tol": options.tol,
+        "relaxation": RELAXATION,
+        "n_locked": len(locked),
+    }
+    centers, n_iter = lloyd(cells, start, **stop)
     if options.effort == "best":
-        centers, n_more = escape(cells, centers, max_iter=max_iter, tol=tol, relaxation=RELAXATION)
+        centers, n_more = escape(cells, centers, **stop)
         n_iter += n_more
     return centers, n_iter
 
@@ -549,8 +698,10 @@ def seed_centers(
     return complete_centers(cells, centers, n_colors)
 
 
-def _round_centers(cells: ColorCells, centers: Array) -> tuple[UInt8Array, UInt8Array, Array]:
-    """Round centers to a palette whose every entry is used.
+def _round_centers(
+    cells: ColorCells, centers: Array, n_locked: int
+) -> tuple[UInt8Array, UInt8Array, Array]:
+    """Round centers to a palette whose every entry is used, but for the first, locked ones.
 
     Centers that round to the same color, or that have no pixel after rounding, give way to the
     colors that the others serve worst. It ends: an entry on a color of the image stays used.
@@ -559,6 +710,7 @@ def _round_centers(cells: ColorCells, centers: Array) -> tuple[UInt8Array, UInt8
     while True:
         labels, sums = cells.assign_palette(palette)
         unused = sums[:, 0] == 0
+        unused[:n_locked] = False
         if not unused.any():
             return palette, labels, sums
         palette[unused] = cells.farthest_colors(palette[~unused], int(unused.sum()))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastkq import image_io, kernels
 from fastkq.cells import CELL_BITS, PARENT_BITS, ROOT_BITS, ColorCells, pad_centers
 from fastkq.histogram import CODE_BITS, SPREAD, decode_colors, histogram_of_array
+from fastkq.palette_files import read_palette
 from fastkq.types import Array, ImageSource, UInt8Array
 
 MAX_COLORS = 256
@@ -15,24 +18,25 @@ CUBE_BITS = 3  # cubes of 2x2x2 colors
 CUBE_MIDDLE = 0.5
 
 
-def remap(image: ImageSource, palette: ArrayLike) -> UInt8Array:
+def remap(image: ImageSource, palette: ArrayLike | str | os.PathLike[str]) -> UInt8Array:
     """Label every pixel with its nearest palette entry.
 
     Parameters
     ----------
     image : path, bytes, file object, PIL image or (H, W) or (H, W, 3) uint8 array
-    palette : (K, 3) uint8 array_like
-        1 to 256 colors.
+    palette : (K, 3) uint8 array_like, or path of a palette file
+        1 to 256 colors. Files: .gpl (GIMP), .act (Photoshop), .hex, .json, or an image of so few
+        colors; an indexed one's palette in its order.
 
     Returns
     -------
     (H, W) uint8
-        Rows of the palette; of equally near entries, the lowest.
+        Rows of the palette, which keeps its order; of equally near entries, the lowest.
 
     Raises
     ------
     ValueError, TypeError, OSError
-        What is not an opaque 8-bit image or such a palette.
+        What is not an opaque 8-bit image or such a palette, or cannot be read.
 
     Examples
     --------
@@ -48,8 +52,10 @@ def remap(image: ImageSource, palette: ArrayLike) -> UInt8Array:
     return apply_labels(array, histogram.codes, labels)
 
 
-def check_palette(palette: ArrayLike) -> UInt8Array:
-    """Return a palette as an array (K, 3) uint8, if it is one."""
+def check_palette(palette: ArrayLike | str | os.PathLike[str]) -> UInt8Array:
+    """Return a palette as an array (K, 3) uint8, if it, or the file of that path, is one."""
+    if isinstance(palette, (str, os.PathLike)):
+        return read_palette(palette)
     given = np.asarray(palette)
     if given.dtype.kind not in "iu":
         raise TypeError(f"palette has dtype {given.dtype}; integers from 0 to 255 are allowed")

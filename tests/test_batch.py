@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.batch import Job, plan_jobs, remove_leftovers
+from fastkq.batch import Job, JobOptions, plan_jobs, remove_leftovers
 from fastkq.palette_files import write_palette
 
 KILL_AND_RESUME = Path(__file__).parents[1] / "scripts" / "kill_and_resume.py"
@@ -190,6 +191,11 @@ def test_fail_fast_stops(photos, tmp_path):
         ({"jobs": 0}, ValueError, "jobs is 0"),
         ({"palette": "none.gpl"}, FileNotFoundError, "none.gpl: no such file"),
         ({"palette": [[1, 2]]}, ValueError, "palette has shape"),
+        ({"locked": [[1, 2]]}, ValueError, "locked has shape"),
+        ({"protect": "yes"}, TypeError, "protect is 'yes'; True or False is allowed"),
+        ({"palette": [[1, 2, 3]], "protect": True}, ValueError, "palette is given; locked and"),
+        ({"palette": [[1, 2, 3]], "locked": [[0, 0, 0]]}, ValueError, "palette is given; locked"),
+        ({"palette": "shared", "protect": True}, ValueError, "palette is 'shared'; protect is for"),
     ],
 )
 def test_wrong_options_are_errors_at_once(photos, tmp_path, options, error, words):
@@ -344,3 +350,24 @@ def test_a_shared_palette_is_that_of_all_images_together(photos, tmp_path, jobs)
 def test_a_shared_palette_of_nothing_readable_is_an_error(photos, tmp_path):
     with pytest.raises(ValueError, match="none of 1 images could be read"):
         fastkq.compress_many([photos / "bad.jpg"], tmp_path / "out", palette="shared")
+
+
+def test_settings_tell_of_locked_and_protected_colors():
+    options = partial(JobOptions, n_colors=8)
+    settings = {
+        options().settings,
+        options(locked=np.array([[1, 2, 3]], np.uint8)).settings,
+        options(locked=np.array([[1, 2, 4]], np.uint8)).settings,
+        options(protect=True).settings,
+    }
+    assert len(settings) == 4
+    none = np.empty((0, 3), np.uint8)
+    assert options(locked=none).settings == "8 colors, balanced, min_savings 0"
+
+
+def test_a_shared_palette_has_the_locked_colors(photos, tmp_path):
+    options = {"palette": "shared", "jobs": 1, "locked": [[1, 2, 3], [4, 5, 6]]}
+    compress([photos], tmp_path / "out", 8, recursive=True, **options)
+    for path in (tmp_path / "out").rglob("*.png"):
+        with Image.open(path) as image:
+            assert image.getpalette()[:6] == [1, 2, 3, 4, 5, 6]
