@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from numpy.typing import ArrayLike
 
+from fastkq.dither import Dithering
 from fastkq.jobs import (
     EXISTS,
     FAILED,
@@ -68,6 +69,8 @@ def compress_many(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs.
 
@@ -81,7 +84,7 @@ def compress_many(
         fastkq's own output is recognized and skipped.
     directory : path
         Where the targets go; made if it does not exist.
-    n_colors, effort
+    n_colors, effort, dither, dither_strength
         As in `quantize`.
     jobs : int, optional
         Images at once, each in a process of its own; at most, and by default, one a core, with one
@@ -133,6 +136,8 @@ def compress_many(
         min_savings=min_savings,
         overwrite=overwrite,
         palette=None if is_shared else palette,
+        dither=dither,
+        dither_strength=dither_strength,
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
     planned = plan_jobs(sources, directory, recursive=recursive)
@@ -148,6 +153,8 @@ def check_job_options(
     min_savings: float,
     overwrite: bool,
     palette: ArrayLike | str | os.PathLike[str] | None,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> JobOptions:
     """Return the options of a run, if they are allowed; a palette may be a file."""
     if effort not in EFFORTS:
@@ -160,6 +167,7 @@ def check_job_options(
         min_savings=check_number(min_savings, "min_savings", 0, 1),
         overwrite=overwrite,
         palette=None if palette is None else check_palette(palette),
+        dithering=Dithering(dither, dither_strength),
     )
 
 

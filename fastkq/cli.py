@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import fastkq
 from fastkq.jobs import DONE as JOB_DONE
@@ -97,6 +97,20 @@ def _add_compress(commands: _Commands) -> None:
     )
     _add_sources(compress)
     _add_colors(compress)
+    compress.add_argument(
+        "--dither",
+        choices=("none", "diffusion", "ordered", "adaptive"),
+        default="none",
+        help="mix colors, so that smooth gradients show no steps; adaptive spares bytes, ordered "
+        "holds still between frames (default: none)",
+    )
+    compress.add_argument(
+        "--dither-strength",
+        type=_strength,
+        default=1.0,
+        metavar="S",
+        help="0 to 1 (default: 1)",
+    )
     compress.add_argument(
         "-o",
         "--output",
@@ -207,6 +221,25 @@ def _share(text: str) -> float:
     return share
 
 
+def _strength(text: str) -> float:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = math.nan
+    if not 0 <= strength <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return strength
+
+
+def _quality(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides over the colors of the output, but how many."""
+    return {
+        "effort": options.effort,
+        "dither": options.dither,
+        "dither_strength": options.dither_strength,
+    }
+
+
 def _compress(options: argparse.Namespace) -> int:
     if options.directory is not None:
         if options.output is not None:
@@ -230,7 +263,7 @@ def _compress_one(options: argparse.Namespace) -> int:
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
-    report = fastkq.compress(source, output, options.colors, effort=options.effort)
+    report = fastkq.compress(source, output, options.colors, **_quality(options))
     if options.json:
         print(json.dumps(_to_result(report).to_dict()))
     elif not options.quiet:
@@ -246,7 +279,7 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
     image = sys.stdin.buffer if source == STREAM else source
-    result = fastkq.quantize(image, options.colors, effort=options.effort)
+    result = fastkq.quantize(image, options.colors, **_quality(options))
     n_bytes = result.save(sys.stdout.buffer if output == STREAM else output)
     if not options.quiet:
         line = f"{source} -> {output}: {megabytes(n_bytes)}, PSNR {result.psnr:.1f} dB"
@@ -260,7 +293,7 @@ def _compress_many(options: argparse.Namespace) -> int:
 
     settings = check_job_options(
         options.colors,
-        effort=options.effort,
+        **_quality(options),
         min_savings=options.min_savings or 0.0,
         overwrite=options.force,
         palette=options.palette,

@@ -154,6 +154,8 @@ def compress_many(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs, on the workers of a Dask cluster.
 
@@ -169,7 +171,8 @@ def compress_many(
         By default, the current one.
     retries : int
         How often an image that failed is tried again, perhaps by a worker that can read it.
-    n_colors, effort, recursive, min_savings, overwrite, palette, report, fail_fast
+    n_colors, effort, recursive, min_savings, overwrite, palette, report, fail_fast, dither,
+    dither_strength
         As in `fastkq.compress_many`. With `fail_fast`, images that workers have begun are finished
         without a result; a repeated run reports them.
 
@@ -202,6 +205,8 @@ def compress_many(
         min_savings=min_savings,
         overwrite=overwrite,
         palette=None if is_shared else palette,
+        dither=dither,
+        dither_strength=dither_strength,
     )
     if client is None:
         from distributed import default_client

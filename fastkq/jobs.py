@@ -11,11 +11,12 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastkq import image_io
+from fastkq.dither import Dithering
 from fastkq.quantize import QuantizeResult, apply_palette, quantize
 from fastkq.types import UInt8Array
 
@@ -49,6 +50,7 @@ class JobOptions:
         Whether an existing target is replaced; it is skipped otherwise.
     palette : (K, 3) uint8, optional
         Used for all images, in its order.
+    dithering : Dithering
     """
 
     n_colors: int = 256
@@ -56,6 +58,7 @@ class JobOptions:
     min_savings: float = 0.0
     overwrite: bool = False
     palette: UInt8Array | None = None
+    dithering: Dithering = field(default_factory=Dithering)
 
     @property
     def settings(self) -> str:
@@ -64,6 +67,8 @@ class JobOptions:
             colors = f"{self.n_colors} colors, {self.effort}"
         else:
             colors = f"palette {zlib.crc32(self.palette.tobytes()):08x}"
+        if self.dithering:
+            colors += f", dither {self.dithering}"
         return f"{colors}, min_savings {self.min_savings:g}"
 
 
@@ -280,9 +285,15 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     if options.palette is None:
-        image = quantize(job.source, options.n_colors, effort=options.effort)
+        image = quantize(
+            job.source,
+            options.n_colors,
+            effort=options.effort,
+            dither=options.dithering.method,
+            dither_strength=options.dithering.strength,
+        )
     else:
-        image = apply_palette(job.source, options.palette)
+        image = apply_palette(job.source, options.palette, options.dithering)
     source_bytes = os.path.getsize(job.source)
     data = _encode(image)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from fastkq import blocks, image_io, kernels, seeding
 from fastkq.cells import ColorCells
+from fastkq.dither import Ditherer, Dithering
 from fastkq.escape import escape
 from fastkq.histogram import (
     SORT_LIMIT,
@@ -65,7 +66,7 @@ class QuantizeResult:
     ----------
     palette : (K, 3) uint8
     labels : (H, W) uint8
-        Each pixel's nearest row of the palette.
+        Each pixel's nearest row of the palette, or another where the image is dithered.
     inertia : float
         Squared error to the palette, summed over channels and pixels.
     n_iter : int
@@ -166,6 +167,8 @@ def quantize(
     max_iter: int = DEFAULT_MAX_ITER,
     tol: float | None = None,
     random_state: int | np.random.Generator | None = 0,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best.
 
@@ -196,6 +199,15 @@ def quantize(
         times n_colors.
     random_state : int, numpy.random.Generator or None
         Seed of the random choices of `init`; None takes a fresh one each time.
+    dither : {"none", "diffusion", "ordered", "adaptive"}
+        Mix palette entries, so that smooth gradients show no steps. "diffusion" passes each pixel's
+        error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
+        the image is flat or smooth: less noise there, and smaller files. "ordered" decides by a
+        mask of blue noise: a pixel's entry depends on its color and place alone, so that it holds
+        still from frame to frame. `labels` are then not the nearest entries, and `inertia` is that
+        of the dithered image.
+    dither_strength : float
+        0 (none) to 1.
 
     Returns
     -------
@@ -216,6 +228,7 @@ def quantize(
     ([32, 96, 160, 224], (16, 16), 22.8)
     """
     options = _check_options(n_colors, effort, init, max_iter, tol, random_state)
+    dithering = Dithering(dither, dither_strength)
     source = _read_while_kernels_load(image)
     sample = _sample(source.array) if effort == "fast" else None
     if sample is None:
@@ -229,6 +242,8 @@ def quantize(
         labels = apply_cubes(source.array, table)
         distances = cells.distances(fit.palette, table[sample.codes >> np.uint32(CUBE_BITS)])
         inertia = float(np.sum(distances * cells.weights)) * labels.size / sample.n_pixels
+    if dithering:
+        inertia = dithering.apply(source.array, fit.palette, labels)
     return QuantizeResult(
         palette=fit.palette,
         labels=labels,
@@ -239,16 +254,22 @@ def quantize(
     )
 
 
-def apply_palette(image: ImageSource, palette: UInt8Array) -> QuantizeResult:
+def apply_palette(
+    image: ImageSource, palette: UInt8Array, dithering: Dithering | None = None
+) -> QuantizeResult:
     """Replace the colors of an image by those of a palette (K, 3), which keeps its order."""
     source = _read_while_kernels_load(image)
     histogram = histogram_of_array(source.array)
     cells = ColorCells(histogram)
-    labels, sums = cells.assign(palette)
+    of_colors, sums = cells.assign(palette)
+    labels = apply_labels(source.array, histogram.codes, of_colors)
+    inertia = inertia_from_sums(sums, cells.squared_norm, palette)
+    if dithering:
+        inertia = dithering.apply(source.array, palette, labels)
     return QuantizeResult(
         palette=palette,
-        labels=apply_labels(source.array, histogram.codes, labels),
-        inertia=inertia_from_sums(sums, cells.squared_norm, palette),
+        labels=labels,
+        inertia=inertia,
         n_iter=0,
         icc_profile=source.icc_profile,
     )
@@ -302,6 +323,8 @@ def compress(
     max_iter: int = DEFAULT_MAX_ITER,
     tol: float | None = None,
     random_state: int | np.random.Generator | None = 0,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> CompressReport:
     """Quantize an image into an indexed PNG; one of any size, by blocks of rows.
 
@@ -314,7 +337,7 @@ def compress(
         the whole image in memory.
     target : path ending in .png
         Replaced in one step if it exists; it may not be the source.
-    n_colors, effort, init, max_iter, tol, random_state
+    n_colors, effort, init, max_iter, tol, random_state, dither, dither_strength
         As in `quantize`.
 
     Raises
@@ -336,11 +359,12 @@ def compress(
     is_path = isinstance(source, (str, os.PathLike))
     path = image_io.check_target(target, cast("str", source) if is_path else None)
     options = _check_options(n_colors, effort, init, max_iter, tol, random_state)
+    dithering = Dithering(dither, dither_strength)
     rows = blocks.open_blocks(source)
     if rows is not None and rows.n_pixels > blocks.LARGE_PIXELS:
         height, width = rows.shape[:2]
-        fit, target_bytes = _compress_blocks(rows, path, options)
-        n_colors, inertia, n_iter = len(fit.palette), fit.inertia, fit.n_iter
+        fit, inertia, target_bytes = _compress_blocks(rows, path, options, dithering)
+        n_colors, n_iter = len(fit.palette), fit.n_iter
     else:
         result = quantize(
             cast("ImageSource", source) if rows is None else blocks.read_whole(rows),
@@ -350,6 +374,8 @@ def compress(
             max_iter=max_iter,
             tol=tol,
             random_state=random_state,
+            dither=dither,
+            dither_strength=dither_strength,
         )
         target_bytes = result.save(path)
         height, width = result.labels.shape
@@ -370,13 +396,27 @@ def compress(
     )
 
 
-def _compress_blocks(rows: blocks.RowBlocks, path: Path, options: _Options) -> tuple[_Fit, int]:
-    """Quantize an image in two passes; return its palette and the bytes written."""
+def _compress_blocks(
+    rows: blocks.RowBlocks, path: Path, options: _Options, dithering: Dithering
+) -> tuple[_Fit, float, int]:
+    """Quantize an image in two passes; return its palette, inertia and the bytes written."""
     histogram = histogram_of_blocks(rows, rows.shape)
     fit = _fit(histogram, options)
     table = label_table(histogram.codes, fit.labels)
-    labels = (apply_table(block, table) for block in rows)
-    return fit, _write_blocks(path, rows.shape[:2], labels, fit.palette, rows.icc_profile)
+    errors: list[int] = []
+
+    def label_blocks() -> Iterator[UInt8Array]:
+        if not dithering:
+            yield from (apply_table(block, table) for block in rows)
+            return
+        ditherer = Ditherer(fit.palette, dithering)
+        for labels, error in ditherer.dither_blocks(rows, lambda block: apply_table(block, table)):
+            errors.append(error)
+            yield labels
+
+    shape, palette = rows.shape[:2], fit.palette
+    target_bytes = _write_blocks(path, shape, label_blocks(), palette, rows.icc_profile)
+    return fit, float(sum(errors)) if dithering else fit.inertia, target_bytes
 
 
 def _write_blocks(

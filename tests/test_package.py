@@ -18,7 +18,7 @@ PACKAGE = Path(fastkq.__file__).parent
 LAYERS = [
     {"_version", "types", "validate"},
     {"kernels", "metrics", "image_io", "png", "sampling"},
-    {"seeding"},
+    {"seeding", "dither"},
     {"histogram", "kmeans"},
     {"cells"},
     {"escape"},
