@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from numpy.typing import ArrayLike
 
 from fastkq.colorspace import COLOR_SPACES
+from fastkq.dither import Dithering
 from fastkq.jobs import (
     EXISTS,
     FAILED,
@@ -72,6 +73,8 @@ def compress_many(
     protect: bool = False,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs.
 
@@ -85,7 +88,7 @@ def compress_many(
         fastkq's own output is recognized and skipped.
     directory : path
         Where the targets go; made if it does not exist.
-    n_colors, effort, color_space
+    n_colors, effort, color_space, dither, dither_strength
         As in `quantize`.
     jobs : int, optional
         Images at once, each in a process of its own; at most, and by default, one a core, with one
@@ -142,6 +145,8 @@ def compress_many(
         palette=palette,
         locked=locked,
         protect=protect,
+        dither=dither,
+        dither_strength=dither_strength,
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
     planned = plan_jobs(sources, directory, recursive=recursive)
@@ -160,6 +165,8 @@ def check_job_options(
     palette: ArrayLike | str | os.PathLike[str] | None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> JobOptions:
     """Return the options of a run, if they are allowed; a shared palette is yet to come."""
     if effort not in EFFORTS:
@@ -183,6 +190,7 @@ def check_job_options(
         palette=check_palette(palette) if palette is not None and is_given else None,
         locked=check_locked(locked, n_colors),
         protect=protect,
+        dithering=Dithering(dither, dither_strength),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import fastkq
+from fastkq.dither import Dithering
 from fastkq.jobs import DONE as JOB_DONE
 from fastkq.jobs import Job, JobOptions, JobResult, find_images, one_line, skip_reason
 from fastkq.palette_files import parse_hex
@@ -116,6 +117,20 @@ def _add_compress(commands: _Commands) -> None:
         metavar="FILE",
         help="use these colors instead of fitting any: a .gpl, .act, .hex or .json file, or an "
         "image of up to 256 colors",
+    )
+    compress.add_argument(
+        "--dither",
+        choices=("none", "diffusion", "ordered", "adaptive"),
+        default="none",
+        help="mix colors, so that smooth gradients show no steps; adaptive spares bytes, ordered "
+        "holds still between frames (default: none)",
+    )
+    compress.add_argument(
+        "--dither-strength",
+        type=_strength,
+        default=1.0,
+        metavar="S",
+        help="0 to 1 (default: 1)",
     )
     compress.add_argument(
         "-o",
@@ -246,6 +261,28 @@ def _share(text: str) -> float:
     return share
 
 
+def _strength(text: str) -> float:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = math.nan
+    if not 0 <= strength <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return strength
+
+
+def _job_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides over the colors of one image and of many, but how many colors."""
+    return {
+        "effort": options.effort,
+        "color_space": options.color_space,
+        "locked": options.lock,
+        "protect": options.protect,
+        "dither": options.dither,
+        "dither_strength": options.dither_strength,
+    }
+
+
 def _compress(options: argparse.Namespace) -> int:
     if options.palette is not None:
         for name in ("lock", "protect", "weights", "shared_palette"):
@@ -285,14 +322,8 @@ def _compress_one(options: argparse.Namespace) -> int:
 
 def _color_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return what decides over the colors of one image, as `fastkq.quantize` takes it."""
-    return {
-        "n_colors": options.colors,
-        "effort": options.effort,
-        "color_space": options.color_space,
-        "weights": None if options.weights is None else read_weights(options.weights),
-        "locked": options.lock,
-        "protect": options.protect,
-    }
+    weights = None if options.weights is None else read_weights(options.weights)
+    return {"n_colors": options.colors, "weights": weights, **_job_options(options)}
 
 
 def _compress_stream(source: str, output: str | Path, options: argparse.Namespace) -> int:
@@ -306,7 +337,8 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
     if options.palette is None:
         result = fastkq.quantize(image, **_color_options(options))
     else:
-        result = apply_palette(image, check_palette(options.palette))
+        dithering = Dithering(options.dither, options.dither_strength)
+        result = apply_palette(image, check_palette(options.palette), dithering)
     n_bytes = result.save(sys.stdout.buffer if output == STREAM else output)
     if not options.quiet:
         line = f"{source} -> {output}: {megabytes(n_bytes)}, PSNR {result.psnr:.1f} dB"
@@ -320,13 +352,10 @@ def _compress_many(options: argparse.Namespace) -> int:
 
     settings = check_job_options(
         options.colors,
-        effort=options.effort,
-        color_space=options.color_space,
+        **_job_options(options),
         min_savings=options.min_savings or 0.0,
         overwrite=options.force,
         palette=SHARED if options.shared_palette else options.palette,
-        locked=options.lock,
-        protect=options.protect,
     )
     jobs = plan_jobs(_sources(options), options.directory, recursive=options.recursive)
     style = JSON if options.json else QUIET if options.quiet else LINES

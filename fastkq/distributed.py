@@ -159,6 +159,8 @@ def compress_many(
     protect: bool = False,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs, on the workers of a Dask cluster.
 
@@ -175,7 +177,7 @@ def compress_many(
     retries : int
         How often an image that failed is tried again, perhaps by a worker that can read it.
     n_colors, effort, color_space, recursive, min_savings, overwrite, palette, locked, protect, \
-    report, fail_fast
+    report, fail_fast, dither, dither_strength
         As in `fastkq.compress_many`. With `fail_fast`, images that workers have begun are finished
         without a result; a repeated run reports them.
 
@@ -211,6 +213,8 @@ def compress_many(
         palette=palette,
         locked=locked,
         protect=protect,
+        dither=dither,
+        dither_strength=dither_strength,
     )
     if client is None:
         from distributed import default_client

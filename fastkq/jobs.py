@@ -11,11 +11,12 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastkq import image_io
+from fastkq.dither import Dithering
 from fastkq.quantize import QuantizeResult, apply_palette, quantize
 from fastkq.types import UInt8Array
 
@@ -50,6 +51,7 @@ class JobOptions:
         Whether an existing target is replaced; it is skipped otherwise.
     palette : (K, 3) uint8, optional
         Used for all images, in its order.
+    dithering : Dithering
     """
 
     n_colors: int = 256
@@ -60,6 +62,7 @@ class JobOptions:
     palette: UInt8Array | None = None
     locked: UInt8Array | None = None
     protect: bool = False
+    dithering: Dithering = field(default_factory=Dithering)
 
     @property
     def settings(self) -> str:
@@ -71,6 +74,8 @@ class JobOptions:
             colors += ", protect" * self.protect
         else:
             colors = f"palette {zlib.crc32(self.palette.tobytes()):08x}"
+        if self.dithering:
+            colors += f", dither {self.dithering}"
         return f"{colors}, min_savings {self.min_savings:g}"
 
 
@@ -294,9 +299,11 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
             color_space=options.color_space,
             locked=options.locked,
             protect=options.protect,
+            dither=options.dithering.method,
+            dither_strength=options.dithering.strength,
         )
     else:
-        image = apply_palette(job.source, options.palette)
+        image = apply_palette(job.source, options.palette, options.dithering)
     source_bytes = os.path.getsize(job.source)
     data = _encode(image)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))

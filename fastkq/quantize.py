@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from fastkq import blocks, image_io, kernels, seeding
 from fastkq.cells import ColorCells
 from fastkq.colorspace import COLOR_SPACES, to_colors, to_points
+from fastkq.dither import Ditherer, Dithering
 from fastkq.escape import escape
 from fastkq.histogram import (
     SORT_LIMIT,
@@ -72,7 +73,7 @@ class QuantizeResult:
     ----------
     palette : (K, 3) uint8
     labels : (H, W) uint8
-        Each pixel's nearest row of the palette.
+        Each pixel's nearest row of the palette, or another where the image is dithered.
     inertia : float
         Squared error to the palette, summed over channels and pixels.
     n_iter : int
@@ -177,6 +178,8 @@ def quantize(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best.
 
@@ -223,6 +226,15 @@ def quantize(
         get entries of their own, at the price of some error elsewhere. Single pixels of such a
         color, as noise has them, do not.
         With this or `weights`, effort "fast" takes all pixels, as "balanced" does.
+    dither : {"none", "diffusion", "ordered", "adaptive"}
+        Mix palette entries, so that smooth gradients show no steps. "diffusion" passes each pixel's
+        error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
+        the image is flat or smooth: less noise there, and smaller files. "ordered" decides by a
+        mask of blue noise: a pixel's entry depends on its color and place alone, so that it holds
+        still from frame to frame. `labels` are then not the nearest entries, and `inertia` is that
+        of the dithered image.
+    dither_strength : float
+        0 (none) to 1.
 
     Returns
     -------
@@ -245,6 +257,7 @@ def quantize(
     options = _check_options(
         n_colors, effort, color_space, init, max_iter, tol, random_state, locked, protect=protect
     )
+    dithering = Dithering(dither, dither_strength)
     source = _read_while_kernels_load(image)
     counts_alike = weights is None and not protect
     sample = _sample(source.array, options) if counts_alike else None
@@ -263,6 +276,8 @@ def quantize(
         labels = apply_cubes(source.array, table)
         of_sample = table[sample.codes >> np.uint32(CUBE_BITS)]
         inertia = cells.squared_error(fit.palette, of_sample) * labels.size / sample.n_pixels
+    if dithering:
+        inertia = dithering.apply(source.array, fit.palette, labels)
     return QuantizeResult(
         palette=fit.palette,
         labels=labels,
@@ -273,15 +288,20 @@ def quantize(
     )
 
 
-def apply_palette(image: ImageSource, palette: UInt8Array) -> QuantizeResult:
+def apply_palette(
+    image: ImageSource, palette: UInt8Array, dithering: Dithering | None = None
+) -> QuantizeResult:
     """Replace the colors of an image by those of a palette (K, 3), which keeps its order."""
     source = _read_while_kernels_load(image)
     histogram = histogram_of_array(source.array)
     fit = _apply(ColorCells(histogram), palette)
+    labels, inertia = apply_labels(source.array, histogram.codes, fit.labels), fit.inertia
+    if dithering:
+        inertia = dithering.apply(source.array, palette, labels)
     return QuantizeResult(
         palette=palette,
-        labels=apply_labels(source.array, histogram.codes, fit.labels),
-        inertia=fit.inertia,
+        labels=labels,
+        inertia=inertia,
         n_iter=0,
         icc_profile=source.icc_profile,
     )
@@ -353,6 +373,8 @@ def compress(
     locked: ArrayLike | None = None,
     protect: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
+    dither: str = "none",
+    dither_strength: float = 1.0,
 ) -> CompressReport:
     """Quantize an image into an indexed PNG; one of any size, by blocks of rows.
 
@@ -365,7 +387,8 @@ def compress(
         the whole image in memory.
     target : path ending in .png
         Replaced in one step if it exists; it may not be the source.
-    n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect
+    n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
+    dither, dither_strength
         As in `quantize`; weights and protect not for what is read by blocks.
     palette : (K, 3) uint8 array_like, or path of a palette file, optional
         These colors, in their order, instead of those that represent the image best; the options
@@ -393,6 +416,7 @@ def compress(
     options = _check_options(
         n_colors, effort, color_space, init, max_iter, tol, random_state, locked, protect=protect
     )
+    dithering = Dithering(dither, dither_strength)
     if palette is not None:
         if weights is not None or locked is not None or protect:
             raise ValueError(
@@ -407,12 +431,12 @@ def compress(
                 f"and protect are for images of up to {blocks.LARGE_PIXELS}"
             )
         height, width = rows.shape[:2]
-        fit, target_bytes = _compress_blocks(rows, path, options, palette)
-        n_colors, inertia, n_iter = len(fit.palette), fit.inertia, fit.n_iter
+        fit, inertia, target_bytes = _compress_blocks(rows, path, options, dithering, palette)
+        n_colors, n_iter = len(fit.palette), fit.n_iter
     else:
         image = cast("ImageSource", source) if rows is None else blocks.read_whole(rows)
         result = (
-            apply_palette(image, palette)
+            apply_palette(image, palette, dithering)
             if palette is not None
             else quantize(
                 image,
@@ -426,6 +450,8 @@ def compress(
                 weights=weights,
                 locked=locked,
                 protect=protect,
+                dither=dither,
+                dither_strength=dither_strength,
             )
         )
         target_bytes = result.save(path)
@@ -448,14 +474,30 @@ def compress(
 
 
 def _compress_blocks(
-    rows: blocks.RowBlocks, path: Path, options: _Options, palette: UInt8Array | None
-) -> tuple[_Fit, int]:
-    """Quantize an image in two passes; return its palette and the bytes written."""
+    rows: blocks.RowBlocks,
+    path: Path,
+    options: _Options,
+    dithering: Dithering,
+    palette: UInt8Array | None,
+) -> tuple[_Fit, float, int]:
+    """Quantize an image in two passes; return its palette, inertia and the bytes written."""
     histogram = histogram_of_blocks(rows, rows.shape)
     fit = _fit(histogram, options) if palette is None else _apply(ColorCells(histogram), palette)
     table = label_table(histogram.codes, fit.labels)
-    labels = (apply_table(block, table) for block in rows)
-    return fit, _write_blocks(path, rows.shape[:2], labels, fit.palette, rows.icc_profile)
+    errors: list[int] = []
+
+    def label_blocks() -> Iterator[UInt8Array]:
+        if not dithering:
+            yield from (apply_table(block, table) for block in rows)
+            return
+        ditherer = Ditherer(fit.palette, dithering)
+        for labels, error in ditherer.dither_blocks(rows, lambda block: apply_table(block, table)):
+            errors.append(error)
+            yield labels
+
+    shape, palette = rows.shape[:2], fit.palette
+    target_bytes = _write_blocks(path, shape, label_blocks(), palette, rows.icc_profile)
+    return fit, float(sum(errors)) if dithering else fit.inertia, target_bytes
 
 
 def _write_blocks(

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastkq import image_io, kernels
 from fastkq.cells import CELL_BITS, PARENT_BITS, ROOT_BITS, ColorCells, pad_centers
+from fastkq.dither import Dithering
 from fastkq.histogram import CODE_BITS, SPREAD, decode_colors, histogram_of_array
 from fastkq.palette_files import read_palette
 from fastkq.types import Array, ImageSource, UInt8Array
@@ -18,8 +19,14 @@ CUBE_BITS = 3  # cubes of 2x2x2 colors
 CUBE_MIDDLE = 0.5
 
 
-def remap(image: ImageSource, palette: ArrayLike | str | os.PathLike[str]) -> UInt8Array:
-    """Label every pixel with its nearest palette entry.
+def remap(
+    image: ImageSource,
+    palette: ArrayLike | str | os.PathLike[str],
+    *,
+    dither: str = "none",
+    dither_strength: float = 1.0,
+) -> UInt8Array:
+    """Label every pixel with its nearest palette entry, or dither.
 
     Parameters
     ----------
@@ -27,6 +34,8 @@ def remap(image: ImageSource, palette: ArrayLike | str | os.PathLike[str]) -> UI
     palette : (K, 3) uint8 array_like, or path of a palette file
         1 to 256 colors. Files: .gpl (GIMP), .act (Photoshop), .hex, .json, or an image of so few
         colors; an indexed one's palette in its order.
+    dither, dither_strength
+        As in `quantize`.
 
     Returns
     -------
@@ -45,11 +54,14 @@ def remap(image: ImageSource, palette: ArrayLike | str | os.PathLike[str]) -> UI
     >>> fastkq.remap(image, [[0, 0, 0], [255, 255, 255]]).tolist()
     [[0, 1, 0]]
     """
-    colors = check_palette(palette)
+    colors, dithering = check_palette(palette), Dithering(dither, dither_strength)
     array = image_io.read_image(image).array
     histogram = histogram_of_array(array)
-    labels, _ = ColorCells(histogram).assign(colors)
-    return apply_labels(array, histogram.codes, labels)
+    of_colors, _ = ColorCells(histogram).assign(colors)
+    labels = apply_labels(array, histogram.codes, of_colors)
+    if dithering:
+        dithering.apply(array, colors, labels)
+    return labels
 
 
 def check_palette(palette: ArrayLike | str | os.PathLike[str]) -> UInt8Array:

@@ -257,3 +257,21 @@ def test_nothing_is_told_without_a_terminal(tmp_path, photo):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     result = run("compress", photo, "-k", 2, env=environment)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("method", ["diffusion", "ordered", "adaptive"])
+def test_dithering(photo, tmp_path, method):
+    expected = tmp_path / "expected.png"
+    fastkq.compress(photo, expected, 16, dither=method, dither_strength=0.8)
+    dithering = ["-k", 16, "--dither", method, "--dither-strength", 0.8]
+    one, many = tmp_path / "one.png", tmp_path / "many"
+    assert run("compress", photo, *dithering, "-o", one).returncode == 0
+    assert run("compress", photo, *dithering, "-d", many).returncode == 0
+    (other,) = many.iterdir()
+    assert one.read_bytes() == other.read_bytes() == expected.read_bytes()
+
+
+def test_a_wrong_strength(photo):
+    result = run("compress", photo, "--dither", "adaptive", "--dither-strength", "2")
+    assert result.returncode == 2
+    assert "'2' is not a number from 0 to 1" in result.stderr

@@ -18,7 +18,7 @@ PACKAGE = Path(fastkq.__file__).parent
 LAYERS = [
     {"_version", "types", "validate"},
     {"kernels", "colorspace", "metrics", "image_io", "png", "sampling"},
-    {"seeding"},
+    {"seeding", "dither"},
     {"histogram", "kmeans"},
     {"cells", "locked", "palette_files", "protect", "weights"},
     {"escape"},
