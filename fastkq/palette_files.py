@@ -57,7 +57,12 @@ def write_palette(path: str | os.PathLike[str], palette: ArrayLike) -> None:
         It is no palette; the path has another suffix or cannot be written.
     """
     check_palette_path(path)
-    colors = check_palette(palette).tolist()
+    checked = check_palette(palette)
+    if checked.shape[1] != 3:
+        raise ValueError(
+            f"palette has shape {checked.shape}; GIMP palettes have no alpha, so (K, 3)"
+        )
+    colors = checked.tolist()
     lines = [FIRST_LINE, f"Name: {Path(path).stem}", "Columns: 16", "#"]
     lines += [f"{r:3} {g:3} {b:3}\t#{r:02x}{g:02x}{b:02x}" for r, g, b in colors]
     write_file(path, "".join(f"{line}\n" for line in lines).encode())

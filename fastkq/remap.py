@@ -6,11 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastkq import image_io, kernels
+from fastkq.alpha import AlphaColors, AlphaLabels
+from fastkq.alpha_image import AlphaImage
 from fastkq.cells import CELL_BITS, PARENT_BITS, ROOT_BITS, ColorCells, pad_centers
 from fastkq.histogram import CODE_BITS, SPREAD, decode_colors, histogram_of_array
 from fastkq.types import Array, ImageSource, UInt8Array
 
 MAX_COLORS = 256
+OPAQUE_ONLY = "for a palette (K, 3); use one with alpha, (K, 4)"
 CUBE_BITS = 3  # cubes of 2x2x2 colors
 CUBE_MIDDLE = 0.5
 
@@ -20,19 +23,22 @@ def remap(image: ImageSource, palette: ArrayLike) -> UInt8Array:
 
     Parameters
     ----------
-    image : path, bytes, file object, PIL image or (H, W) or (H, W, 3) uint8 array
-    palette : (K, 3) uint8 array_like
-        1 to 256 colors.
+    image : path, bytes, file object, PIL image or array
+        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8.
+    palette : (K, 3) or (K, 4) uint8 array_like
+        1 to 256 colors. One with alpha is for any image; one without, for opaque images only.
 
     Returns
     -------
     (H, W) uint8
-        Rows of the palette; of equally near entries, the lowest.
+        Rows of the palette; of equally near entries, the lowest. With alpha, near is what looks
+        alike over black and white backgrounds, and opaque pixels take opaque entries if there are
+        any; see `quantize`.
 
     Raises
     ------
     ValueError, TypeError, OSError
-        What is not an opaque 8-bit image or such a palette.
+        What is not such an image or palette.
 
     Examples
     --------
@@ -42,20 +48,25 @@ def remap(image: ImageSource, palette: ArrayLike) -> UInt8Array:
     [[0, 1, 0]]
     """
     colors = check_palette(palette)
-    array = image_io.read_image(image).array
+    if colors.shape[1] == 4:
+        pixels = AlphaImage(image_io.read_image(image).array)
+        nearest = AlphaColors(pixels, with_transparent=True).assign(colors)
+        return apply_alpha_labels(pixels, nearest)
+    array = image_io.read_opaque_image(image, OPAQUE_ONLY).array
     histogram = histogram_of_array(array)
     labels, _ = ColorCells(histogram).assign(colors)
     return apply_labels(array, histogram.codes, labels)
 
 
 def check_palette(palette: ArrayLike) -> UInt8Array:
-    """Return a palette as an array (K, 3) uint8, if it is one."""
+    """Return a palette as an array (K, 3) or (K, 4) uint8, if it is one."""
     given = np.asarray(palette)
     if given.dtype.kind not in "iu":
         raise TypeError(f"palette has dtype {given.dtype}; integers from 0 to 255 are allowed")
-    if given.ndim != 2 or given.shape[1] != 3 or not 1 <= len(given) <= MAX_COLORS:
+    if given.ndim != 2 or given.shape[1] not in (3, 4) or not 1 <= len(given) <= MAX_COLORS:
         raise ValueError(
-            f"palette has shape {given.shape}; (K, 3) is allowed, K from 1 to {MAX_COLORS}"
+            f"palette has shape {given.shape}; (K, 3) and (K, 4) are allowed, K from 1 to "
+            f"{MAX_COLORS}"
         )
     if given.min() < 0 or given.max() > 255:
         raise ValueError("palette has values outside 0 to 255")
@@ -77,6 +88,18 @@ def apply_labels(array: UInt8Array, codes: NDArray[np.uint32], labels: UInt8Arra
     (H, W) uint8
     """
     return apply_table(array, label_table(codes, labels))
+
+
+def apply_alpha_labels(image: AlphaImage, nearest: AlphaLabels) -> UInt8Array:
+    """Replace each pixel of an image with alpha by the label (H, W) of its color."""
+    if len(image.opaque):
+        # All pixels as if they were opaque, then the others anew: one pass without a branch.
+        colors = np.ascontiguousarray(image.pixels[..., :3])
+        labels = apply_labels(colors, image.opaque.codes, nearest.opaque)
+    else:
+        labels = np.empty(image.pixels.shape[:2], np.uint8)
+    image.put_labels(labels, nearest.translucent, nearest.transparent)
+    return labels
 
 
 def label_table(codes: NDArray[np.uint32], labels: UInt8Array) -> UInt8Array:

@@ -51,10 +51,6 @@ def make_truncated_jpeg(path):
     path.write_bytes(path.read_bytes()[:-900])
 
 
-def make_transparent(path):
-    Image.new("RGBA", (3, 3), (1, 2, 3, 4)).save(path, "PNG")
-
-
 def make_fifo(path):
     os.mkfifo(path)
 
@@ -68,7 +64,6 @@ def make_fifo(path):
         (make_empty, ValueError, "is empty; JPEG, PNG, WebP, TIFF, BMP and GIF are allowed"),
         (make_text, ValueError, "no image of a known format; JPEG, .* are allowed"),
         (make_truncated_jpeg, ValueError, "cannot be decoded: .*truncated"),
-        (make_transparent, ValueError, "transparent pixels; only opaque images are allowed"),
     ],
 )
 def test_bad_files(tmp_path, make, kind, message):
@@ -87,10 +82,9 @@ def test_bad_files(tmp_path, make, kind, message):
         (np.zeros((0, 5, 3), np.uint8), ValueError, r"shape \(0, 5, 3\): no pixels"),
         (np.zeros((5, 0), np.uint8), ValueError, r"shape \(5, 0\): no pixels"),
         (np.zeros(5, np.uint8), ValueError, r"shape \(5,\); allowed are \(H, W\) gray"),
-        (np.zeros((2, 2, 2), np.uint8), ValueError, r"shape \(2, 2, 2\); allowed are"),
+        (np.zeros((2, 2, 1), np.uint8), ValueError, r"shape \(2, 2, 1\); allowed are"),
         (np.zeros((2, 2, 5), np.uint8), ValueError, r"shape \(2, 2, 5\); allowed are"),
         (np.zeros((1, 2, 2, 3), np.uint8), ValueError, r"shape \(1, 2, 2, 3\); allowed are"),
-        (np.zeros((2, 2, 4), np.uint8), ValueError, "transparent pixels; only opaque"),
         (OK.astype(np.uint16), TypeError, "dtype uint16; allowed are .* of uint8"),
         (OK.astype(float), TypeError, "dtype float64; allowed are .* of uint8"),
         (OK.astype(bool), TypeError, "dtype bool; allowed are .* of uint8"),
