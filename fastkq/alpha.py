@@ -40,7 +40,12 @@ ALPHA_WEIGHT = math.sqrt(3) / 2
 # up to 2 levels are small beside what 256 colors leave, and all are labeled exactly in the end.
 MAX_DENSE = 1 << 18
 FINE_BITS = 2
-SEED_BITS = 4  # seeds are chosen among the means of cells of 16 levels a side
+# Seeds are chosen among the colors; of more than these, among the means of cells, translucent ones
+# of 16 levels a side. Drawings have few colors, and at 256 each of them matters.
+MAX_SEED_COLORS = 1 << 14
+SEED_BITS = 4
+# While seeds are chosen, opaque colors are so far from the others: these cannot serve them.
+APART = 255
 
 
 def to_points(colors: UInt8Array) -> Array:
@@ -184,21 +189,24 @@ class AlphaColors:
     def seed(self, n_colors: int, init: str, rng: np.random.Generator) -> Array:
         """Return initial centers (n_colors, 4) float32, at least one of them opaque if it must be.
 
-        By greedy k-means++ over the means of cells, or, for "random", random colors.
+        By greedy k-means++ over the colors or the means of cells, or, for "random", random colors.
         """
         is_random = init == "random"
         points, weights = self._merged.points, self._merged.weights
-        if not is_random:
+        by_cell = not is_random and len(self._image) > MAX_SEED_COLORS
+        if by_cell:
             points, weights = merge_points(points, weights, SEED_BITS)
         if self._cells is not None:
             opaque, counts = self._opaque_points, self._cells.weights
-            if not is_random:
+            if by_cell:
                 counts = self._cells.grid_totals[:, 0]
                 opaque = _on_opaque_plane(self._cells.grid_totals[:, 1:4] / counts[:, None])
-            points = np.ascontiguousarray(np.concatenate([opaque, points]))
+            points = np.concatenate([opaque - [[0, 0, 0, np.float32(APART)]], points])
+            points = np.ascontiguousarray(points, np.float32)
             weights = np.concatenate([counts, weights])
         choose = seeding.random_points if is_random else seeding.kmeans_plus_plus
         centers = choose(points, weights, n_colors, rng)
+        centers[centers[:, 3] < 0, 3] = 0
         if self._cells is not None and not np.any(centers[:, 3] == 0):
             centers[-1] = counts @ opaque / counts.sum()
         return complete_centers(self, centers, n_colors)

@@ -45,7 +45,7 @@ class AlphaImage:
         alphas = numbers >> np.uint32(ALPHA_SHIFT)
         is_opaque = alphas == OPAQUE
         opaque = numbers[is_opaque].view(np.uint8).reshape(1, -1, 4)
-        self.opaque = histogram_of_array(np.ascontiguousarray(opaque[..., :3]))
+        self.opaque = histogram_of_array(drop_alpha(opaque))
         self._is_transparent = alphas == 0
         self.n_transparent = int(np.count_nonzero(self._is_transparent))
         # With its pixel in the low bits, sorting numbers sorts pixels: half the time of argsort.
@@ -77,6 +77,14 @@ class AlphaImage:
         flat = labels.reshape(-1)
         flat[self._is_transparent] = transparent_label
         flat[self._places] = np.repeat(translucent_labels, self.counts)
+
+
+def drop_alpha(array: UInt8Array) -> UInt8Array:
+    """Return the colors (H, W, 3) of (H, W, 4), in C order."""
+    colors = np.empty((*array.shape[:2], 3), np.uint8)
+    for channel in range(3):  # half the time of np.ascontiguousarray
+        colors[..., channel] = array[..., channel]
+    return colors
 
 
 def with_alpha(array: UInt8Array) -> UInt8Array:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastkq import image_io, kernels
 from fastkq.alpha import AlphaColors, AlphaLabels
-from fastkq.alpha_image import AlphaImage
+from fastkq.alpha_image import AlphaImage, drop_alpha
 from fastkq.cells import CELL_BITS, PARENT_BITS, ROOT_BITS, ColorCells, pad_centers
 from fastkq.histogram import CODE_BITS, SPREAD, decode_colors, histogram_of_array
 from fastkq.types import Array, ImageSource, UInt8Array
@@ -94,8 +94,7 @@ def apply_alpha_labels(image: AlphaImage, nearest: AlphaLabels) -> UInt8Array:
     """Replace each pixel of an image with alpha by the label (H, W) of its color."""
     if len(image.opaque):
         # All pixels as if they were opaque, then the others anew: one pass without a branch.
-        colors = np.ascontiguousarray(image.pixels[..., :3])
-        labels = apply_labels(colors, image.opaque.codes, nearest.opaque)
+        labels = apply_labels(drop_alpha(image.pixels), image.opaque.codes, nearest.opaque)
     else:
         labels = np.empty(image.pixels.shape[:2], np.uint8)
     image.put_labels(labels, nearest.translucent, nearest.transparent)

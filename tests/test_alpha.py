@@ -415,4 +415,4 @@ def test_real_cut_outs(shared_photos, name):
     assert not shown[image[..., 3] == 0].any()
     for color in BACKGROUNDS.values():
         difference = naive.composite(image, color) - naive.composite(shown, color)
-        assert 10 * np.log10(255**2 / np.mean(difference**2)) > 36
+        assert np.mean(difference**2) < 1

@@ -49,3 +49,9 @@ def test_a_palette_needs_its_suffix(tmp_path):
     with pytest.raises(ValueError, match=r"brand.png: a palette must be a .gpl file"):
         write_palette(tmp_path / "brand.png", PALETTE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_palette_with_alpha_is_no_gimp_palette(tmp_path):
+    with pytest.raises(ValueError, match=r"shape \(1, 4\); GIMP palettes have no alpha"):
+        write_palette(tmp_path / "a.gpl", [[1, 2, 3, 4]])
+    assert not list(tmp_path.iterdir())
