@@ -112,8 +112,8 @@ def remap(array: Any, palette: ArrayLike) -> Any:
     Parameters
     ----------
     array : dask.array.Array
-        (H, W), (H, W, 3) or opaque (H, W, 4) of uint8, cut along any axis.
-    palette : (K, 3) uint8 array_like
+        (H, W) or (H, W, 2 to 4) of uint8, cut along any axis; opaque, unless the palette has alpha.
+    palette : (K, 3) or (K, 4) uint8 array_like
         1 to 256 colors.
 
     Returns
@@ -340,7 +340,7 @@ def _check_dask_array(array: Any) -> Any:
         raise TypeError(f"array is a {type(array).__name__}; a Dask array is allowed")
     if array.dtype != np.uint8:
         raise TypeError(f"array has dtype {array.dtype}; allowed are {ALLOWED_ARRAYS}")
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (2, 3, 4)):
         raise ValueError(f"array has shape {array.shape}; allowed are {ALLOWED_ARRAYS}")
     return array.rechunk({2: -1}) if array.ndim == 3 else array
 

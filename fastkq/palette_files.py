@@ -58,9 +58,13 @@ def write_palette(path: str | os.PathLike[str], palette: UInt8Array) -> None:
     Raises
     ------
     ValueError, OSError
-        The path has another suffix or cannot be written.
+        It has alpha; the path has another suffix or cannot be written.
     """
     path = check_palette_path(path)
+    if palette.shape[1] != 3:
+        raise ValueError(
+            f"palette has shape {palette.shape}; palette files have no alpha, so (K, 3)"
+        )
     encode = {GPL: _encode_gpl, ACT: _encode_act, HEX: _encode_hex, JSON: _encode_json}
     image_io.write_file(path, encode[path.suffix.lower()](path, palette))
 
@@ -202,7 +206,7 @@ def _read_image(path: Path) -> UInt8Array:
     palette = image_io.read_indexed_palette(path)
     if palette is not None:
         return palette
-    array = image_io.read_image(path).array
+    array = image_io.read_opaque_image(path, "for a palette").array
     n_channels = 1 if array.ndim == 2 else array.shape[2]
     pixels = array.reshape(-1, n_channels)
     pixels = np.broadcast_to(pixels, (len(pixels), 3))

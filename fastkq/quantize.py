@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq import blocks, image_io, kernels, seeding
+from fastkq.alpha import TRANSPARENT, AlphaColors, AlphaLabels, fit_alpha
+from fastkq.alpha_image import OPAQUE, AlphaImage
 from fastkq.cells import ColorCells
 from fastkq.colorspace import COLOR_SPACES, to_colors, to_points
 from fastkq.dither import Ditherer, Dithering
@@ -37,10 +39,13 @@ from fastkq.protect import LEAST_SHARE, find_lost_color, solid_counts
 from fastkq.remap import (
     CUBE_BITS,
     MAX_COLORS,
+    OPAQUE_ONLY,
+    apply_alpha_labels,
     apply_cubes,
     apply_labels,
     apply_table,
     check_palette,
+    dither_opaque,
     label_cubes,
     label_table,
 )
@@ -71,15 +76,16 @@ class QuantizeResult:
 
     Attributes
     ----------
-    palette : (K, 3) uint8
+    palette : (K, 3) uint8, or (K, 4) for an image with transparent pixels
     labels : (H, W) uint8
         Each pixel's nearest row of the palette, or another where the image is dithered.
     inertia : float
-        Squared error to the palette, summed over channels and pixels.
+        Squared error to the palette, summed over channels and pixels; of an image with transparent
+        pixels, the mean of that over black and over white.
     n_iter : int
         K-means iterations done; 0 where the image had no more colors than asked for.
     is_gray : bool
-        Whether the image came as (H, W).
+        Whether the image came as gray, (H, W) or with alpha (H, W, 2).
     icc_profile : bytes or None
         The RGB profile that came with the image.
     """
@@ -103,7 +109,9 @@ class QuantizeResult:
 
     def to_array(self) -> UInt8Array:
         """Return the image with every pixel replaced by its centroid, in its original shape."""
-        colors = self.palette[:, 0] if self.is_gray else self.palette
+        colors = self.palette
+        if self.is_gray:
+            colors = colors[:, 0] if colors.shape[1] == 3 else colors[:, [0, 3]]
         return np.take(colors, self.labels, axis=0)
 
     def save(self, target: PathOrFile) -> int:
@@ -188,7 +196,7 @@ def quantize(
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array
-        (H, W) gray, (H, W, 3) RGB or opaque (H, W, 4) RGBA of uint8.
+        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8.
     n_colors : int
         1 to 256. The palette has exactly so many, or all the image's colors where it has fewer;
         the result is then lossless.
@@ -241,6 +249,16 @@ def quantize(
     QuantizeResult
         The same for the same input and options, on any number of threads.
 
+    Notes
+    -----
+    An image with transparent pixels gets a palette (K, 4), its transparent entries first. The
+    squared error is then that over black and over white, halved: over an unknown background, colors
+    are alike if they look alike on both. Opaque pixels take opaque entries. Fully transparent ones
+    have one entry, (0, 0, 0, 0), whatever color was stored under them. Seeds are by k-means++
+    unless `init` is "random", and any `effort` is "balanced" (without pixels between opaque and
+    transparent: as for RGB, but "fast" is "balanced"). An opaque image with an alpha channel gives
+    what it gives without.
+
     Raises
     ------
     ValueError, TypeError, OSError
@@ -259,6 +277,9 @@ def quantize(
     )
     dithering = Dithering(dither, dither_strength)
     source = _read_while_kernels_load(image)
+    if image_io.has_alpha(source.array):
+        _refuse_for_alpha(weights, options)
+        return _quantize_alpha(source, options, dithering)
     counts_alike = weights is None and not protect
     sample = _sample(source.array, options) if counts_alike else None
     if sample is None:
@@ -288,11 +309,46 @@ def quantize(
     )
 
 
+def _quantize_alpha(
+    source: image_io.InputImage, options: _Options, dithering: Dithering
+) -> QuantizeResult:
+    """Quantize an image with transparent pixels."""
+    image = AlphaImage(source.array)
+    palette, nearest, n_iter = _fit_alpha(image, options)
+    return _alpha_result(source, image, palette, nearest, n_iter, dithering)
+
+
+def _alpha_result(
+    source: image_io.InputImage,
+    image: AlphaImage,
+    palette: UInt8Array,
+    nearest: AlphaLabels,
+    n_iter: int,
+    dithering: Dithering | None,
+) -> QuantizeResult:
+    labels, inertia = apply_alpha_labels(image, nearest), nearest.inertia
+    if dithering:
+        inertia = dither_opaque(image, palette, labels, dithering)
+    return QuantizeResult(
+        palette=palette,
+        labels=labels,
+        inertia=inertia,
+        n_iter=n_iter,
+        is_gray=source.array.ndim == 2 or source.array.shape[2] == 2,
+        icc_profile=source.icc_profile,
+    )
+
+
 def apply_palette(
     image: ImageSource, palette: UInt8Array, dithering: Dithering | None = None
 ) -> QuantizeResult:
-    """Replace the colors of an image by those of a palette (K, 3), which keeps its order."""
+    """Replace the colors of an image by those of a palette (K, 3 or 4), which keeps its order."""
     source = _read_while_kernels_load(image)
+    if palette.shape[1] == 4:
+        pixels = AlphaImage(source.array)
+        nearest = AlphaColors(pixels, with_transparent=True).assign(palette)
+        return _alpha_result(source, pixels, palette, nearest, 0, dithering)
+    image_io.refuse_alpha(source, image, OPAQUE_ONLY)
     histogram = histogram_of_array(source.array)
     fit = _apply(ColorCells(histogram), palette)
     labels, inertia = apply_labels(source.array, histogram.codes, fit.labels), fit.inertia
@@ -333,7 +389,7 @@ def fit_palette(
 
     Returns
     -------
-    (K, 3) uint8
+    (K, 3) uint8, or (K, 4) for an image with transparent pixels
 
     Examples
     --------
@@ -352,6 +408,9 @@ def fit_palette(
             raise ValueError(f"image is a ColorHistogram; {name} needs an image, with its places")
         return _fit(image, options).palette
     array = image_io.read_image(image).array
+    if image_io.has_alpha(array):
+        _refuse_for_alpha(weights, options)
+        return _fit_alpha(AlphaImage(array), options)[0]
     if weights is not None or protect:
         return _fit_pixels(array, histogram_of_array(array), options, weights).palette
     sample = _sample(array, options)
@@ -381,10 +440,10 @@ def compress(
     Parameters
     ----------
     source : path, or array_like with shape, dtype and slicing
-        JPEG, PNG, WebP, TIFF, BMP or GIF; or (H, W), (H, W, 3) or opaque (H, W, 4) of uint8, such
-        as a memory map or a Zarr array. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are
-        read twice, by blocks of rows, and must not change meanwhile; the result is the same as of
-        the whole image in memory.
+        JPEG, PNG, WebP, TIFF, BMP or GIF; or what `quantize` takes as an array, such as a memory
+        map or a Zarr array. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP must be opaque;
+        they are read twice, by blocks of rows, and must not change meanwhile; the result is the
+        same as of the whole image in memory.
     target : path ending in .png
         Replaced in one step if it exists; it may not be the source.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
@@ -683,6 +742,42 @@ def _lock_lost_colors(
         trial = replace(trial, locked=np.concatenate([trial.locked, color[None]]))
         fit = _fit(counted, trial)
     return replace(options, locked=trial.locked)
+
+
+def _refuse_for_alpha(weights: ArrayLike | None, options: _Options) -> None:
+    if weights is not None or len(options.locked) or options.protect:
+        raise ValueError(
+            "the image has transparent pixels; weights, locked and protect are for opaque ones"
+        )
+
+
+def _fit_alpha(image: AlphaImage, options: _Options) -> tuple[UInt8Array, AlphaLabels, int]:
+    """Find the palette (K, 4) of an image with transparent pixels, the labels, the iterations."""
+    n_transparent = int(image.n_transparent > 0)
+    is_lossless = len(image) <= options.n_colors
+    if not is_lossless and not isinstance(options.init, str):
+        raise ValueError(
+            f"init is an array of centers; for an image with transparent pixels, one of {INITS} is "
+            "allowed"
+        )
+    if is_lossless or (len(image.translucent) == 0 and options.n_colors > 1):
+        # The opaque colors as of any photo, beside the entries that are exact.
+        n_exact = n_transparent + len(image.translucent)
+        fit = _fit(image.opaque, replace(options, n_colors=options.n_colors - n_exact))
+        opaque = np.pad(fit.palette, ((0, 0), (0, 1)), constant_values=OPAQUE)
+        palette = np.concatenate([TRANSPARENT[:n_transparent], image.translucent, opaque])
+        translucent = np.arange(n_transparent, n_exact, dtype=np.uint8)
+        labels = AlphaLabels(fit.labels + np.uint8(n_exact), translucent, 0, fit.inertia)
+        return palette, labels, fit.n_iter
+    return fit_alpha(
+        image,
+        options.n_colors,
+        init=cast("str", options.init),
+        max_iter=options.max_iter,
+        tol=options.tol,
+        relaxation=RELAXATION,
+        random_state=options.random_state,
+    )
 
 
 def _fit_cells(cells: ColorCells, options: _Options) -> _Fit:

@@ -154,3 +154,46 @@ def mix(image, palette, thresholds, strength, neighbours):
             if (thresholds[y % 64, x % 64] + 0.5) / 256 < strength * share:
                 labels[y, x] = best
     return labels
+
+
+def composite(image, background):
+    """An image (..., 4) over a background color, in floats (..., 3)."""
+    share = image[..., 3:].astype(float) / 255
+    return share * image[..., :3] + (1 - share) * np.asarray(background, float)
+
+
+def alpha_distance(one, other):
+    """The squared difference of two colors (4,) over black and over white, halved."""
+    over = [np.sum((composite(one, level) - composite(other, level)) ** 2) for level in (0, 255)]
+    return np.mean(over)
+
+
+def alpha_histogram(image):
+    """Counts of the opaque and of the translucent colors, and of the transparent pixels."""
+    colors, counts = np.unique(image.reshape(-1, 4), axis=0, return_counts=True)
+    opaque, translucent, n_transparent = {}, {}, 0
+    for color, count in zip(colors.tolist(), counts, strict=True):
+        if color[3] == 0:
+            n_transparent += count
+        elif color[3] == 255:
+            opaque[tuple(color[:3])] = count
+        else:
+            translucent[tuple(color)] = count
+    return opaque, translucent, n_transparent
+
+
+def assign_alpha(image, palette):
+    """Nearest entries (H, W) of a palette (K, 4), opaque ones for opaque pixels; the inertia."""
+    pixels = image.reshape(-1, 4)
+    distances = np.mean(
+        [
+            np.sum((composite(pixels, b)[:, None] - composite(palette, b)) ** 2, axis=2)
+            for b in (0, 255)
+        ],
+        axis=0,
+    )
+    if np.any(palette[:, 3] == 255):
+        distances[np.ix_(pixels[:, 3] == 255, palette[:, 3] < 255)] = np.inf
+    labels = distances.argmin(axis=1)
+    inertia = distances[np.arange(len(pixels)), labels].sum()
+    return labels.reshape(image.shape[:2]), inertia

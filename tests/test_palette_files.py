@@ -206,3 +206,9 @@ def test_a_given_palette_is_not_fitted(tmp_path, options):
     image = np.zeros((4, 4), np.uint8)
     with pytest.raises(ValueError, match="palette is given; weights, locked and protect are for"):
         fastkq.compress(image, tmp_path / "out.png", palette=PALETTE, **options)
+
+
+def test_palette_files_have_no_alpha(tmp_path):
+    with pytest.raises(ValueError, match=r"shape \(1, 4\); palette files have no alpha"):
+        write_palette(tmp_path / "a.gpl", np.array([[1, 2, 3, 4]], np.uint8))
+    assert not list(tmp_path.iterdir())
