@@ -158,9 +158,8 @@ class AlphaColors:
             own = centers[centers[:, 3] == 0, :3]
             labels, _ = self._cells.assign(own)
             points = np.concatenate([self._opaque_points, points])
-            distances = np.concatenate(
-                [squared_distances(self._cells.points, own, labels), distances]
-            )
+            of_opaque = squared_distances(self._cells.points, own, labels)
+            distances = np.concatenate([of_opaque, distances])
         return farthest_points(points, distances, n_points)
 
     def assign(self, palette: UInt8Array) -> AlphaLabels:
