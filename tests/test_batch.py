@@ -223,7 +223,7 @@ def test_the_report_has_a_line_an_image(photos, tmp_path):
     report = tmp_path / "run.jsonl"
     results = compress([photos], tmp_path / "out", 8, report=report)
     expected = [
-        result.to_dict() | {"settings": "8 colors, balanced, min_savings 0"} for result in results
+        result.to_dict() | {"settings": "8 colors, balanced, srgb, min_savings 0"} for result in results
     ]
     assert sorted(lines(report), key=lambda line: line["source"]) == expected
 
@@ -362,7 +362,7 @@ def test_settings_tell_of_locked_and_protected_colors():
     }
     assert len(settings) == 4
     none = np.empty((0, 3), np.uint8)
-    assert options(locked=none).settings == "8 colors, balanced, min_savings 0"
+    assert options(locked=none).settings == "8 colors, balanced, srgb, min_savings 0"
 
 
 def test_a_shared_palette_has_the_locked_colors(photos, tmp_path):

@@ -284,8 +284,8 @@ def test_a_job_dithers(tmp_path, photo):
     Image.fromarray(photo).save(source)
     plain = JobOptions(n_colors=8)
     dithered = JobOptions(n_colors=8, dithering=Dithering("adaptive", 0.5))
-    assert plain.settings == "8 colors, balanced, min_savings 0"
-    assert dithered.settings == "8 colors, balanced, dither adaptive 0.5, min_savings 0"
+    assert plain.settings == "8 colors, balanced, srgb, min_savings 0"
+    assert dithered.settings == "8 colors, balanced, srgb, dither adaptive 0.5, min_savings 0"
     own = fastkq.quantize(photo, 8, dither="adaptive", dither_strength=0.5)
     with_palette = JobOptions(palette=own.palette, dithering=dithered.dithering)
     for name, options in (("own", dithered), ("given", with_palette)):
