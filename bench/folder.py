@@ -28,6 +28,7 @@ from PIL import Image
 
 from fastkq import kernels
 from fastkq.batch import Job, JobOptions, JobResult, plan_jobs, run_job
+from fastkq.options import check_options
 
 FOLDERS = {"large": 1, "photo2mp": 2, "kodak": 2, "cq100": 2}  # and how often they are taken
 SUFFIXES = {".jpg", ".png"}
@@ -72,7 +73,7 @@ def compress_in_threads(source: Path, target: Path, n_threads: int) -> None:
     share = max(1, (os.cpu_count() or 1) // n_threads)
 
     def run(job: Job) -> JobResult:
-        return run_job(job, JobOptions(N_COLORS))
+        return run_job(job, JobOptions(check_options(N_COLORS)))
 
     with ThreadPoolExecutor(
         n_threads, initializer=kernels.threads.set_threads, initargs=(share,)

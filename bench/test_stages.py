@@ -11,9 +11,9 @@ from PIL import Image
 import fastkq
 from fastkq.cells import ColorCells
 from fastkq.dither import Dithering
+from fastkq.fitting import seed_centers
 from fastkq.kmeans import DensePoints, update
 from fastkq.png import encode_indexed_png
-from fastkq.quantize import seed_centers
 from fastkq.remap import apply_labels
 
 COLORS = (16, 64, 256)

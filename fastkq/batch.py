@@ -8,16 +8,16 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from numpy.typing import ArrayLike
 
-from fastkq.colorspace import COLOR_SPACES
-from fastkq.dither import Dithering
+from fastkq.fitting import fit_histogram
+from fastkq.histogram import ColorHistogram
 from fastkq.jobs import (
+    DONE,
     EXISTS,
     FAILED,
-    NO_GAIN,
     Job,
     JobOptions,
     JobResult,
@@ -26,12 +26,11 @@ from fastkq.jobs import (
     run_job,
     skip_reason,
 )
-from fastkq.locked import check_locked
-from fastkq.quantize import EFFORTS, fit_palette
-from fastkq.remap import MAX_COLORS, check_palette
+from fastkq.options import JobKeywords, check_options
+from fastkq.remap import MAX_COLORS
 from fastkq.run_report import RunReport
 from fastkq.shared_palette import sum_histograms
-from fastkq.validate import check_flag, check_integer, check_number
+from fastkq.validate import check_integer, check_number
 
 if TYPE_CHECKING:
     from fastkq.workers import WorkerDiedError
@@ -62,19 +61,14 @@ def compress_many(
     directory: str | os.PathLike[str],
     n_colors: int = MAX_COLORS,
     *,
-    effort: str = "balanced",
-    color_space: str = "srgb",
     jobs: int | None = None,
     recursive: bool = False,
     min_savings: float = 0.0,
     overwrite: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
-    locked: ArrayLike | None = None,
-    protect: bool = False,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
-    dither: str = "none",
-    dither_strength: float = 1.0,
+    **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs.
 
@@ -88,8 +82,6 @@ def compress_many(
         fastkq's own output is recognized and skipped.
     directory : path
         Where the targets go; made if it does not exist.
-    n_colors, effort, color_space, dither, dither_strength
-        As in `quantize`.
     jobs : int, optional
         Images at once, each in a process of its own; at most, and by default, one a core, with one
         thread for its kernels. With 1, images follow each other in this process, on all cores.
@@ -106,13 +98,16 @@ def compress_many(
     palette : (K, 3) uint8 array_like, path of a palette file, or "shared"
         One palette for all images; for the files, see `remap`. "shared" fits `n_colors` to all
         images together first: each is decoded once more, in a repeated run as well.
-    locked, protect
-        As in `quantize`, for each image; `locked` for a shared palette as well.
     report : path, optional
         A file to which each result is added as a line of JSON when it is known. In a repeated run
         it saves the work for images without gain as well.
     fail_fast : bool
         Whether to stop after the first image that fails.
+    n_colors, effort, color_space, locked, protect, dither, dither_strength, quality, max_mse, \
+    min_psnr, max_bytes
+        As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
+        as well. An image that does not reach its target is not written, and no failure: its status
+        is "target not reached".
 
     Returns
     -------
@@ -136,62 +131,31 @@ def compress_many(
     if isinstance(sources, (str, os.PathLike)):
         sources = [sources]
     is_shared = isinstance(palette, str) and palette == SHARED
-    options = check_job_options(
-        n_colors,
-        effort=effort,
-        color_space=color_space,
-        min_savings=min_savings,
-        overwrite=overwrite,
-        palette=palette,
-        locked=locked,
-        protect=protect,
-        dither=dither,
-        dither_strength=dither_strength,
+    checked = check_job_options(
+        n_colors, min_savings=min_savings, overwrite=overwrite, palette=palette, **options
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
     planned = plan_jobs(sources, directory, recursive=recursive)
     if is_shared:
-        options, _ = share_palette(planned, options, n_workers=n_workers)
-    return run_jobs(planned, options, n_workers=n_workers, report=report, fail_fast=fail_fast)
+        checked, _ = share_palette(planned, checked, n_workers=n_workers)
+    return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
 
 
 def check_job_options(
     n_colors: int,
     *,
-    effort: str,
-    color_space: str,
     min_savings: float,
     overwrite: bool,
     palette: ArrayLike | str | os.PathLike[str] | None,
-    locked: ArrayLike | None = None,
-    protect: bool = False,
-    dither: str = "none",
-    dither_strength: float = 1.0,
+    **options: Unpack[JobKeywords],
 ) -> JobOptions:
     """Return the options of a run, if they are allowed; a shared palette is yet to come."""
-    if effort not in EFFORTS:
-        raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
-    if color_space not in COLOR_SPACES:
-        raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
-    check_flag(protect, "protect")
-    n_colors = check_integer(n_colors, "n_colors", 1, MAX_COLORS)
     is_shared = isinstance(palette, str) and palette == SHARED
-    is_given = palette is not None and not is_shared
-    if is_given and (locked is not None or protect):
-        raise ValueError("palette is given; locked and protect are for palettes that are fitted")
-    if is_shared and protect:
-        raise ValueError("palette is 'shared'; protect is for a palette fitted to one image")
-    return JobOptions(
-        n_colors=n_colors,
-        effort=effort,
-        color_space=color_space,
-        min_savings=check_number(min_savings, "min_savings", 0, 1),
-        overwrite=overwrite,
-        palette=check_palette(palette) if palette is not None and is_given else None,
-        locked=check_locked(locked, n_colors),
-        protect=protect,
-        dithering=Dithering(dither, dither_strength),
-    )
+    image = check_options(n_colors, palette=None if is_shared else palette, **options)
+    if is_shared and (image.protect or image.target is not None):
+        name = "protect" if image.target is None else image.target.name
+        raise ValueError(f"palette is 'shared'; {name} is for a palette fitted to one image")
+    return JobOptions(image, check_number(min_savings, "min_savings", 0, 1), overwrite)
 
 
 def share_palette(
@@ -199,14 +163,13 @@ def share_palette(
 ) -> tuple[JobOptions, dict[str, str]]:
     """Fit one palette to all sources; return options that have it, and the errors by source."""
     histogram, errors = sum_histograms((job.source for job in jobs), n_workers=n_workers)
-    palette = fit_palette(
-        histogram,
-        options.n_colors,
-        effort=options.effort,
-        color_space=options.color_space,
-        locked=options.locked,
-    )
-    return replace(options, palette=palette), errors
+    return use_shared(histogram, options), errors
+
+
+def use_shared(histogram: ColorHistogram, options: JobOptions) -> JobOptions:
+    """Return options with the palette that represents a histogram best."""
+    palette = fit_histogram(histogram, options.image).palette
+    return replace(options, image=replace(options.image, palette=palette))
 
 
 def run_jobs(
@@ -278,7 +241,7 @@ def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResul
     if report is not None and not options.overwrite:
         written = report.decides(job)
         if written is not None:
-            known = NO_GAIN if written.status == NO_GAIN else EXISTS
+            known = EXISTS if written.status == DONE else written.status
             return replace(written, status=known, seconds=0.0)
         # Killed between the target and its line: this run writes both.
         if report.lacks(job) and is_own_output(job.target):

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import fastkq
-from fastkq.dither import Dithering
+from fastkq.image_io import write_file
 from fastkq.jobs import DONE as JOB_DONE
 from fastkq.jobs import Job, JobOptions, JobResult, find_images, one_line, skip_reason
+from fastkq.options import check_options
 from fastkq.palette_files import parse_hex
 from fastkq.progress import JSON, LINES, QUIET, follow, megabytes
 from fastkq.progress import describe as describe_result
-from fastkq.quantize import apply_palette
-from fastkq.remap import check_palette
+from fastkq.quantize import quantize_and_encode
+from fastkq.result import encode_image
+from fastkq.targets import TargetNotReachedError, check_quality
 from fastkq.weights import read_weights
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130  # wrong usage is argparse's 2
+# Wrong usage is argparse's 2; a target out of reach is what it is of pngquant.
+DONE, FAILED, NOT_REACHED, INTERRUPTED = 0, 1, 99, 130
 DEFAULT_SUFFIX = "-fastkq.png"
 MAX_COLORS = 256
 MAX_JOBS = 4096
@@ -39,6 +42,17 @@ FOR_MANY = (
     "report",
     "fail_fast",
     "dry_run",
+)
+# Options that choose colors, which a palette has.
+NOT_WITH_PALETTE = (
+    "lock",
+    "protect",
+    "weights",
+    "shared_palette",
+    "quality",
+    "max_mse",
+    "min_psnr",
+    "max_bytes",
 )
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -56,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
     except (OSError, ValueError, TypeError, MemoryError) as error:
         print(f"fastkq: {one_line(error)}", file=sys.stderr)
-        return FAILED
+        return NOT_REACHED if isinstance(error, TargetNotReachedError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
@@ -66,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fastkq",
         description="Compress large photos, fast, by K-means color quantization.",
-        epilog="Exit codes: 0 done, 1 an input failed, 2 wrong usage.",
+        epilog="Exit codes: 0 done, 1 an input failed, 2 wrong usage, 99 a target is not reached.",
     )
     parser.add_argument("--version", action="version", version=f"fastkq {fastkq.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -132,6 +146,7 @@ def _add_compress(commands: _Commands) -> None:
         metavar="S",
         help="0 to 1 (default: 1)",
     )
+    _add_targets(compress)
     compress.add_argument(
         "-o",
         "--output",
@@ -159,6 +174,27 @@ def _add_compress(commands: _Commands) -> None:
     many.add_argument("--fail-fast", action="store_true", help="stop after the first that fails")
     many.add_argument("--dry-run", action="store_true", help="tell what would go where, and stop")
     compress.set_defaults(run=_compress, parser=compress)
+
+
+def _add_targets(compress: argparse.ArgumentParser) -> None:
+    targets = compress.add_argument_group(
+        "what you want, instead of how many colors",
+        "The fewest colors, at most K, that reach it; where none do, nothing is written.",
+    )
+    error = targets.add_mutually_exclusive_group()
+    error.add_argument(
+        "--quality",
+        type=_quality,
+        metavar="MIN-MAX",
+        help="0 to 100, as pngquant has it: as few colors as reach MAX, and an error below MIN",
+    )
+    error.add_argument(
+        "--max-mse", type=float, metavar="E", help="squared error a pixel, over all channels"
+    )
+    error.add_argument("--min-psnr", type=float, metavar="DB", help="in dB")
+    targets.add_argument(
+        "--max-bytes", type=int, metavar="N", help="size of the file; together with others as well"
+    )
 
 
 def _add_palette(commands: _Commands) -> None:
@@ -271,6 +307,16 @@ def _strength(text: str) -> float:
     return strength
 
 
+def _quality(text: str) -> tuple[float, float]:
+    least, _, most = text.rpartition("-")
+    try:
+        return check_quality((float(least or 0), float(most)))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not such as 65-80, two numbers from 0 to 100"
+        ) from None
+
+
 def _job_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return what decides over the colors of one image and of many, but how many colors."""
     return {
@@ -280,13 +326,17 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "protect": options.protect,
         "dither": options.dither,
         "dither_strength": options.dither_strength,
+        "quality": options.quality,
+        "max_mse": options.max_mse,
+        "min_psnr": options.min_psnr,
+        "max_bytes": options.max_bytes,
     }
 
 
 def _compress(options: argparse.Namespace) -> int:
     if options.palette is not None:
-        for name in ("lock", "protect", "weights", "shared_palette"):
-            if getattr(options, name):
+        for name in NOT_WITH_PALETTE:
+            if getattr(options, name) not in (None, False):
                 options.parser.error(f"--{name.replace('_', '-')} and --palette exclude each other")
     if options.directory is not None:
         if options.output is not None:
@@ -334,14 +384,12 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
     image = sys.stdin.buffer if source == STREAM else source
-    if options.palette is None:
-        result = fastkq.quantize(image, **_color_options(options))
-    else:
-        dithering = Dithering(options.dither, options.dither_strength)
-        result = apply_palette(image, check_palette(options.palette), dithering)
-    n_bytes = result.save(sys.stdout.buffer if output == STREAM else output)
+    checked = check_options(palette=options.palette, **_color_options(options))
+    result, data = quantize_and_encode(image, checked)
+    data = encode_image(result) if data is None else data
+    write_file(sys.stdout.buffer if output == STREAM else output, data)
     if not options.quiet:
-        line = f"{source} -> {output}: {megabytes(n_bytes)}, PSNR {result.psnr:.1f} dB"
+        line = f"{source} -> {output}: {megabytes(len(data))}, PSNR {result.psnr:.1f} dB"
         print(f"{line}, {len(result.palette)} colors", file=sys.stderr)
     return DONE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -316,6 +317,14 @@ def write_file(target: PathOrFile, data: bytes) -> None:
     """Write a file so that it is either complete or untouched."""
     with open_target(target) as file:
         file.write(data)
+
+
+class Nowhere(io.BytesIO):
+    """A file that counts what is written, and keeps nothing."""
+
+    def write(self, data: Any, /) -> int:
+        """Return how many bytes there are."""
+        return memoryview(data).nbytes
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import fastkq
 from fastkq import alpha, blocks
 from fastkq.alpha import AlphaColors, merge_points, sort_by_alpha, to_colors, to_points
 from fastkq.alpha_image import AlphaImage, with_alpha
-from fastkq.quantize import apply_palette
+from fastkq.options import check_options
+from fastkq.quantize import quantize_and_encode
 
 BACKGROUNDS = {"black": [0, 0, 0], "white": [255, 255, 255], "red": [255, 0, 0]}
 
@@ -291,6 +292,10 @@ def test_many_translucent_colors_are_merged_for_kmeans_only(monkeypatch):
 
 
 # --- palettes
+
+
+def apply_palette(image, palette):
+    return quantize_and_encode(image, check_options(palette=palette))[0]
 
 
 def test_remap_takes_a_palette_with_alpha():

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.batch import Job, JobOptions, plan_jobs, remove_leftovers
+from fastkq.options import check_options
 from fastkq.palette_files import write_palette
 
 KILL_AND_RESUME = Path(__file__).parents[1] / "scripts" / "kill_and_resume.py"
@@ -193,8 +193,16 @@ def test_fail_fast_stops(photos, tmp_path):
         ({"palette": [[1, 2]]}, ValueError, "palette has shape"),
         ({"locked": [[1, 2]]}, ValueError, "locked has shape"),
         ({"protect": "yes"}, TypeError, "protect is 'yes'; True or False is allowed"),
-        ({"palette": [[1, 2, 3]], "protect": True}, ValueError, "palette is given; locked and"),
-        ({"palette": [[1, 2, 3]], "locked": [[0, 0, 0]]}, ValueError, "palette is given; locked"),
+        (
+            {"palette": [[1, 2, 3]], "protect": True},
+            ValueError,
+            "palette is given, and protect; only palettes",
+        ),
+        (
+            {"palette": [[1, 2, 3]], "locked": [[0, 0, 0]]},
+            ValueError,
+            "palette is given, and locked",
+        ),
         ({"palette": "shared", "protect": True}, ValueError, "palette is 'shared'; protect is for"),
     ],
 )
@@ -223,7 +231,8 @@ def test_the_report_has_a_line_an_image(photos, tmp_path):
     report = tmp_path / "run.jsonl"
     results = compress([photos], tmp_path / "out", 8, report=report)
     expected = [
-        result.to_dict() | {"settings": "8 colors, balanced, srgb, min_savings 0"} for result in results
+        result.to_dict() | {"settings": "8 colors, balanced, srgb, min_savings 0"}
+        for result in results
     ]
     assert sorted(lines(report), key=lambda line: line["source"]) == expected
 
@@ -353,16 +362,23 @@ def test_a_shared_palette_of_nothing_readable_is_an_error(photos, tmp_path):
 
 
 def test_settings_tell_of_locked_and_protected_colors():
-    options = partial(JobOptions, n_colors=8)
-    settings = {
-        options().settings,
-        options(locked=np.array([[1, 2, 3]], np.uint8)).settings,
-        options(locked=np.array([[1, 2, 4]], np.uint8)).settings,
-        options(protect=True).settings,
-    }
-    assert len(settings) == 4
-    none = np.empty((0, 3), np.uint8)
-    assert options(locked=none).settings == "8 colors, balanced, srgb, min_savings 0"
+    given = [
+        {},
+        {"locked": [[1, 2, 3]]},
+        {"locked": [[1, 2, 4]]},
+        {"protect": True},
+        {"color_space": "oklab"},
+        {"dither": "ordered"},
+        {"quality": (10, 80)},
+        {"max_bytes": 800},
+        {"palette": [[1, 2, 3]]},
+    ]
+    settings = {JobOptions(check_options(8, **options)).settings for options in given}
+    assert len(settings) == len(given)
+    assert (
+        JobOptions(check_options(8, locked=[])).settings
+        == "8 colors, balanced, srgb, min_savings 0"
+    )
 
 
 def test_a_shared_palette_has_the_locked_colors(photos, tmp_path):

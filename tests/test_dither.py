@@ -19,6 +19,7 @@ from fastkq.dither import (
 )
 from fastkq.image_io import read_image
 from fastkq.jobs import Job, JobOptions, run_job
+from fastkq.options import check_options
 
 METHODS = ("diffusion", "ordered", "adaptive")
 BLACK_WHITE = [[0, 0, 0], [255, 255, 255]]
@@ -282,12 +283,12 @@ def test_by_blocks_it_is_the_same(method, block_rows, tmp_path, monkeypatch):
 def test_a_job_dithers(tmp_path, photo):
     source = tmp_path / "photo.png"
     Image.fromarray(photo).save(source)
-    plain = JobOptions(n_colors=8)
-    dithered = JobOptions(n_colors=8, dithering=Dithering("adaptive", 0.5))
+    adaptive = {"dither": "adaptive", "dither_strength": 0.5}
+    plain, dithered = JobOptions(check_options(8)), JobOptions(check_options(8, **adaptive))
     assert plain.settings == "8 colors, balanced, srgb, min_savings 0"
     assert dithered.settings == "8 colors, balanced, srgb, dither adaptive 0.5, min_savings 0"
     own = fastkq.quantize(photo, 8, dither="adaptive", dither_strength=0.5)
-    with_palette = JobOptions(palette=own.palette, dithering=dithered.dithering)
+    with_palette = JobOptions(check_options(palette=own.palette, **adaptive))
     for name, options in (("own", dithered), ("given", with_palette)):
         target = tmp_path / f"{name}.png"
         result = run_job(Job(str(source), str(target)), options)
