@@ -243,7 +243,13 @@ def test_an_interrupt_ends_it_with_130_and_it_goes_on(photos, tmp_path):
         Image.fromarray(coarse).resize((900, 700)).save(photos / f"{number}.bmp")
     report = tmp_path / "run.jsonl"
     arguments = ["compress", photos, "-d", tmp_path / "out", "-q", "-j", 2, "--report", report]
-    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command(*arguments),
+        stderr=subprocess.PIPE,
+        text=True,
+        # Shells have their background jobs ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         while not (report.exists() and report.read_bytes().count(b"\n") >= 3):
             assert process.poll() is None
             time.sleep(0.005)
