@@ -26,7 +26,7 @@ SAMPLE = 10_000  # pixels that scikit-learn's recipe fits
 MINIBATCH_SAMPLE = 200_000
 OPENCV_ITERATIONS = 10
 OPENCV_LIMIT = 1_000_000  # pixels; it visits every one in every iteration
-Indexed = tuple[np.ndarray, np.ndarray]  # labels (H, W) and palette (K, 3)
+Indexed = tuple[np.ndarray, np.ndarray]  # labels (H, W) and palette (K, 3) or (K, 4)
 
 
 def restore_indexed(result: Indexed) -> tuple[np.ndarray, int]:
@@ -37,9 +37,10 @@ def restore_indexed(result: Indexed) -> tuple[np.ndarray, int]:
 
 
 def restore_png(data: bytes) -> tuple[np.ndarray, int]:
-    """Return the image (H, W, 3) of a PNG file, and its bytes."""
+    """Return the image (H, W, 3), or with alpha (H, W, 4), of a PNG file, and its bytes."""
     with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB")), len(data)
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        return np.asarray(image.convert(mode)), len(data)
 
 
 @dataclass(frozen=True)

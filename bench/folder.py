@@ -1,13 +1,14 @@
 """Throughput of a folder: fastkq one at a time, two at a time, and pngquant over the same files.
 
-    python bench/folder.py [--repeat 3] [--json bench/results/folder.json]
+    python bench/folder.py [--repeat 3] [--times 3] [--json bench/results/folder.json]
 
-The folder has the JPEG and PNG photos of ../shared/photos, the small ones several times under other
-names; pngquant, which reads no JPEG, gets them as PNG, and fastkq these as well. Each contender is
-run as its users run it, from starting the command to its end; pngquant, which takes one file after
-the other, also two at a time. Nobody dithers. Threads in one process are measured beside
-fastkq's processes. The contenders take turns, and the least time of each counts: others on the
-machine can only add to it.
+The folder has the JPEG and PNG photos of ../shared/photos, each several times under other names, so
+that the start of the workers, about a second, is a small part; pngquant, which reads no JPEG, gets
+them as PNG, and fastkq these as well. Each contender is run as its users run it, from starting the
+command to its end; pngquant, which takes one file after the other, also two at a time. Nobody
+dithers. One at a time uses all cores in the kernels, so it is also run on one core only; threads in
+one process are measured beside fastkq's processes. The contenders take turns, and the least time of
+each counts: others on the machine can only add to it.
 """
 
 from __future__ import annotations
@@ -28,21 +29,22 @@ from PIL import Image
 
 from fastkq import kernels
 from fastkq.batch import Job, JobOptions, JobResult, plan_jobs, run_job
+from fastkq.options import check_options
 
-FOLDERS = {"large": 1, "photo2mp": 2, "kodak": 2, "cq100": 2}  # and how often they are taken
+FOLDERS = {"large": 1, "photo2mp": 2, "kodak": 2, "cq100": 2}  # and their shares
 SUFFIXES = {".jpg", ".png"}
 N_COLORS = 256
 IN_THREADS = "--in-threads"  # FOLDER OUT: how this script calls itself
 
 
-def make_folders(originals: Path, pngs: Path) -> int:
+def make_folders(originals: Path, pngs: Path, n_times: int) -> int:
     """Fill the folders with the photos, and the same as PNG; return their pixels."""
     n_pixels = 0
-    for name, n_times in FOLDERS.items():
+    for name, share in FOLDERS.items():
         for path in sorted((PHOTOS / name).iterdir()):
             if path.suffix not in SUFFIXES:
                 continue
-            for number in range(n_times):
+            for number in range(share * n_times):
                 copy = f"{name}-{path.stem}-{number}"
                 shutil.copy(path, originals / f"{copy}{path.suffix}")
                 if number:
@@ -60,6 +62,16 @@ def run_fastkq(source: Path, target: Path, n_jobs: int) -> None:
     subprocess.run([*command, "-k", str(N_COLORS), "--jobs", str(n_jobs)], check=True)
 
 
+def run_on_one_core(source: Path, target: Path, n_jobs: int) -> None:
+    """Run the command where it may use one core only."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        run_fastkq(source, target, n_jobs)
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def run_in_threads(source: Path, target: Path, n_threads: int) -> None:
     """Run this script, which does the same work by threads of one process."""
     subprocess.run(
@@ -72,7 +84,7 @@ def compress_in_threads(source: Path, target: Path, n_threads: int) -> None:
     share = max(1, (os.cpu_count() or 1) // n_threads)
 
     def run(job: Job) -> JobResult:
-        return run_job(job, JobOptions(N_COLORS))
+        return run_job(job, JobOptions(check_options(N_COLORS)))
 
     with ThreadPoolExecutor(
         n_threads, initializer=kernels.threads.set_threads, initargs=(share,)
@@ -123,6 +135,7 @@ def main() -> None:
         return
     parser = report.arguments(__doc__)
     parser.add_argument("--repeat", type=int, default=3, help="turns (default: 3)")
+    parser.add_argument("--times", type=int, default=3, help="copies of the folder (default: 3)")
     options = parser.parse_args()
     if not PHOTOS.is_dir():
         parser.error(f"{PHOTOS}: no such folder")
@@ -131,11 +144,12 @@ def main() -> None:
         originals, pngs = work / "originals", work / "pngs"
         originals.mkdir()
         pngs.mkdir()
-        n_pixels = make_folders(originals, pngs)
+        n_pixels = make_folders(originals, pngs, options.times)
         n_images = len(list(originals.iterdir()))
         seconds = measure(
             {
                 "fastkq --jobs 1": (run_fastkq, originals, 1),
+                "fastkq --jobs 1, on one core": (run_on_one_core, originals, 1),
                 "fastkq --jobs 2": (run_fastkq, originals, 2),
                 "fastkq by 2 threads": (run_in_threads, originals, 2),
                 "fastkq --jobs 1, PNG": (run_fastkq, pngs, 1),

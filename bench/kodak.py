@@ -18,9 +18,9 @@ from pictures import PHOTOS, photo
 
 import fastkq
 from fastkq.cells import ColorCells
-from fastkq.kmeans import DEFAULT_MAX_ITER
+from fastkq.fitting import find_centers
 from fastkq.metrics import inertia_from_sums
-from fastkq.quantize import _check_options, _find_centers
+from fastkq.options import check_options
 from fastkq.warmup import warm_up
 
 KODAK = PHOTOS / "kodak"
@@ -56,8 +56,7 @@ def float_mse(image: np.ndarray, n_colors: int, init: str, effort: str) -> float
     """Return the error to the centers before they are rounded."""
     histogram = fastkq.color_histogram(image)
     cells = ColorCells(histogram)
-    options = _check_options(n_colors, effort, init, DEFAULT_MAX_ITER, None, 0)
-    centers, _ = _find_centers(cells, options)
+    centers, _ = find_centers(cells, check_options(n_colors, effort=effort, init=init))
     sums = cells.accumulate(centers)
     return inertia_from_sums(sums, cells.squared_norm, centers) / histogram.n_pixels
 

@@ -10,6 +10,7 @@ over the pictures of a group:
 - SSIMULACRA2: 100 is perfect, 70 is high and 50 medium quality;
 - FLIP (Andersson et al. 2020, doi:10.1145/3406183): the difference that is seen when flipping
   between two pictures, in percent; less is better;
+- pictures with transparency: means over a black and a white background;
 - at equal bytes: SSIMULACRA2 of fastkq with the most colors, up to K, whose file is no larger than
   pngquant's.
 """
@@ -45,6 +46,8 @@ TOOLS: dict[str, Callable[[], Contender]] = {
     "fastkq": make_fastkq,
     "fastkq best": partial(make_fastkq, effort="best"),
     "fastkq oklab": partial(make_fastkq, color_space="oklab"),
+    "fastkq adaptive": partial(make_fastkq, dither="adaptive"),
+    "fastkq oklab, adaptive": partial(make_fastkq, color_space="oklab", dither="adaptive"),
     "imagequant, undithered": make_imagequant,
     "scikit-learn KMeans, 10k sample": make_sklearn,
     "Pillow FASTOCTREE": partial(make_pillow, "FASTOCTREE"),
@@ -56,7 +59,11 @@ GROUPS = {
     "cq100": "*.png",
     "photo2mp": "*.jpg",
     "graphics": "*.png",
+    "alpha": "*.png",
 }
+# What pictures with transparency are looked at on; their errors are means over these.
+BACKGROUNDS = (0, 255)
+WITH_ALPHA = ("fastkq", "fastkq adaptive", RIVAL)
 FEWER = 0.94  # of the colors, from trial to trial at equal bytes
 LEAST_COLORS = 16
 PACKAGES = ("ssimulacra2", "flip-evaluator", "pillow", "imagequant", "pngquant-cli", "scikit-learn")
@@ -67,8 +74,23 @@ def read_group(name: str) -> dict[str, np.ndarray]:
     folder = PHOTOS / name
     if name == "kodak":
         return {f"kodim{i:02}": image for i, image in enumerate(read_kodak(folder), 1)}
-    found = {path.stem: photo(path) for path in sorted(folder.glob(GROUPS[name]))}
+    read = read_with_alpha if name == "alpha" else photo
+    found = {path.stem: read(path) for path in sorted(folder.glob(GROUPS[name]))}
     return {stem: image for stem, image in found.items() if image is not None}
+
+
+def read_with_alpha(path: Path) -> np.ndarray:
+    """Return a picture as (H, W, 4) uint8."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGBA"))
+
+
+def lay_on(image: np.ndarray, level: int) -> np.ndarray:
+    """Return an image (H, W, 3), that of one with alpha on a gray of a level."""
+    if image.shape[2] == 3:
+        return image
+    share = image[..., 3:] / np.float32(255)
+    return np.rint(share * image[..., :3] + (1 - share) * level).astype(np.uint8)
 
 
 def as_file(image: np.ndarray) -> io.BytesIO:
@@ -80,7 +102,15 @@ def as_file(image: np.ndarray) -> io.BytesIO:
 
 
 def measure(image: np.ndarray, shown: np.ndarray) -> report.Row:
-    """Return the errors of a picture."""
+    """Return the errors of a picture, the means over backgrounds if it has alpha."""
+    if image.shape[2] == 3:
+        return measure_opaque(image, shown)
+    errors = [measure_opaque(lay_on(image, b), lay_on(shown, b)) for b in BACKGROUNDS]
+    return {name: float(np.mean([each[name] for each in errors])) for name in errors[0]}
+
+
+def measure_opaque(image: np.ndarray, shown: np.ndarray) -> report.Row:
+    """Return the errors of an opaque picture."""
     import flip_evaluator
     from ssimulacra2 import compute_ssimulacra2
 
@@ -118,6 +148,8 @@ def compare(
 ) -> Iterator[tuple[report.Row, np.ndarray]]:
     """Yield what each tool makes of a picture, and fastkq's at the bytes of its rival."""
     files = {}
+    if image.shape[2] == 4:
+        tools = {name: tools[name] for name in WITH_ALPHA}
     for name, tool in tools.items():
         shown, facts = compress(tool, image, n_colors)
         files[name] = facts["bytes"]

@@ -32,10 +32,11 @@ from PIL import Image
 
 import fastkq
 from fastkq.cells import ColorCells
+from fastkq.fitting import RELAXATION, round_centers, seed_centers
 from fastkq.histogram import histogram_of_array
 from fastkq.kmeans import DEFAULT_MAX_ITER, lloyd
+from fastkq.options import TOL_PER_COLOR
 from fastkq.png import encode_indexed_png
-from fastkq.quantize import RELAXATION, TOL_PER_COLOR, _round_centers, seed_centers
 from fastkq.remap import apply_labels
 
 NAMES = ("louvre-24mp", "craft-beer-24mp")
@@ -97,7 +98,7 @@ def stages(name: str, image: np.ndarray) -> Iterator[report.Row]:
         cells = lap("cells", ColorCells, histogram)
         start = lap("seed", seed_centers, cells, N_COLORS, "wu", 0)
         centers, n_iter = lap("Lloyd", lloyd, cells, start, **stop)
-        palette, of_colors, _ = lap("round", _round_centers, cells, centers)
+        palette, of_colors, _ = lap("round", round_centers, cells, centers, 0)
         labels = lap("remap", apply_labels, image, histogram.codes, of_colors)
         lap("PNG", encode_indexed_png, labels, palette)
     n_pixels = labels.size

@@ -10,9 +10,10 @@ from PIL import Image
 
 import fastkq
 from fastkq.cells import ColorCells
+from fastkq.dither import Dithering
+from fastkq.fitting import seed_centers
 from fastkq.kmeans import DensePoints, update
 from fastkq.png import encode_indexed_png
-from fastkq.quantize import seed_centers
 from fastkq.remap import apply_labels
 
 COLORS = (16, 64, 256)
@@ -123,6 +124,23 @@ def test_remap(measure, image, n_colors):
     sample = every(n_pixels)
     expected = nearest(image.reshape(-1, 3)[sample], palette)
     assert np.array_equal(labels.ravel()[sample], expected)
+
+
+@pytest.mark.benchmark(group="dither")
+@pytest.mark.parametrize("method", ["diffusion", "adaptive", "ordered"])
+def test_dither(measure, image, method):
+    palette = palette_of(image, 256)
+    nearest_labels = fastkq.remap(image, palette)
+    dithering = Dithering(method)
+
+    def dither(labels):
+        return labels, dithering.apply(image, palette, labels)
+
+    labels, error = measure(
+        dither, image[..., 0].size, K=256, setup=lambda: ((nearest_labels.copy(),), {})
+    )
+    assert error == np.sum((palette[labels].astype(np.int32) - image) ** 2, dtype=np.int64)
+    assert not np.array_equal(labels, nearest_labels)
 
 
 def dense_points(image):

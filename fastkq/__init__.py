@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING
 from fastkq._version import __version__
 from fastkq.histogram import ColorHistogram, color_histogram
 from fastkq.kmeans import KMeansResult, kmeans
-from fastkq.quantize import (
-    CompressReport,
-    QuantizeResult,
-    compress,
-    fit_palette,
-    quantize,
-)
+from fastkq.quantize import compress, fit_palette, quantize
 from fastkq.remap import remap
+from fastkq.result import CompressReport, QuantizeResult
+from fastkq.targets import TargetNotReachedError
 
 __all__ = [
     "ColorHistogram",
@@ -24,6 +20,7 @@ __all__ = [
     "JobResult",
     "KMeansResult",
     "QuantizeResult",
+    "TargetNotReachedError",
     "__version__",
     "color_histogram",
     "compress",

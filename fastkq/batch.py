@@ -8,15 +8,16 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from numpy.typing import ArrayLike
 
-from fastkq.colorspace import COLOR_SPACES
+from fastkq.fitting import fit_histogram
+from fastkq.histogram import ColorHistogram
 from fastkq.jobs import (
+    DONE,
     EXISTS,
     FAILED,
-    NO_GAIN,
     Job,
     JobOptions,
     JobResult,
@@ -25,9 +26,8 @@ from fastkq.jobs import (
     run_job,
     skip_reason,
 )
-from fastkq.palette_files import read_palette
-from fastkq.quantize import EFFORTS, fit_palette
-from fastkq.remap import MAX_COLORS, check_palette
+from fastkq.options import JobKeywords, check_options
+from fastkq.remap import MAX_COLORS
 from fastkq.run_report import RunReport
 from fastkq.shared_palette import sum_histograms
 from fastkq.validate import check_integer, check_number
@@ -61,8 +61,6 @@ def compress_many(
     directory: str | os.PathLike[str],
     n_colors: int = MAX_COLORS,
     *,
-    effort: str = "balanced",
-    color_space: str = "srgb",
     jobs: int | None = None,
     recursive: bool = False,
     min_savings: float = 0.0,
@@ -70,6 +68,7 @@ def compress_many(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs.
 
@@ -83,8 +82,6 @@ def compress_many(
         fastkq's own output is recognized and skipped.
     directory : path
         Where the targets go; made if it does not exist.
-    n_colors, effort, color_space
-        As in `quantize`.
     jobs : int, optional
         Images at once, each in a process of its own; at most, and by default, one a core, with one
         thread for its kernels. With 1, images follow each other in this process, on all cores.
@@ -98,14 +95,19 @@ def compress_many(
         saving will do; never is an output written that is not smaller than its source.
     overwrite : bool
         Whether existing targets are replaced; they are skipped otherwise.
-    palette : (K, 3) uint8 array_like, path of a .gpl file, or "shared"
-        One palette for all images. "shared" fits `n_colors` to all images together first: each is
-        decoded once more, in a repeated run as well.
+    palette : (K, 3) uint8 array_like, path of a palette file, or "shared"
+        One palette for all images; for the files, see `remap`. "shared" fits `n_colors` to all
+        images together first: each is decoded once more, in a repeated run as well.
     report : path, optional
         A file to which each result is added as a line of JSON when it is known. In a repeated run
         it saves the work for images without gain as well.
     fail_fast : bool
         Whether to stop after the first image that fails.
+    n_colors, effort, color_space, locked, protect, dither, dither_strength, quality, max_mse, \
+    min_psnr, max_bytes
+        As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
+        as well. An image that does not reach its target is not written, and no failure: its status
+        is "target not reached".
 
     Returns
     -------
@@ -129,45 +131,31 @@ def compress_many(
     if isinstance(sources, (str, os.PathLike)):
         sources = [sources]
     is_shared = isinstance(palette, str) and palette == SHARED
-    options = check_job_options(
-        n_colors,
-        effort=effort,
-        color_space=color_space,
-        min_savings=min_savings,
-        overwrite=overwrite,
-        palette=None if is_shared else palette,
+    checked = check_job_options(
+        n_colors, min_savings=min_savings, overwrite=overwrite, palette=palette, **options
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
     planned = plan_jobs(sources, directory, recursive=recursive)
     if is_shared:
-        options, _ = share_palette(planned, options, n_workers=n_workers)
-    return run_jobs(planned, options, n_workers=n_workers, report=report, fail_fast=fail_fast)
+        checked, _ = share_palette(planned, checked, n_workers=n_workers)
+    return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
 
 
 def check_job_options(
     n_colors: int,
     *,
-    effort: str,
-    color_space: str,
     min_savings: float,
     overwrite: bool,
     palette: ArrayLike | str | os.PathLike[str] | None,
+    **options: Unpack[JobKeywords],
 ) -> JobOptions:
-    """Return the options of a run, if they are allowed; a palette may be a file."""
-    if effort not in EFFORTS:
-        raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
-    if color_space not in COLOR_SPACES:
-        raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
-    if isinstance(palette, (str, os.PathLike)):
-        palette = read_palette(palette)
-    return JobOptions(
-        n_colors=check_integer(n_colors, "n_colors", 1, MAX_COLORS),
-        effort=effort,
-        color_space=color_space,
-        min_savings=check_number(min_savings, "min_savings", 0, 1),
-        overwrite=overwrite,
-        palette=None if palette is None else check_palette(palette),
-    )
+    """Return the options of a run, if they are allowed; a shared palette is yet to come."""
+    is_shared = isinstance(palette, str) and palette == SHARED
+    image = check_options(n_colors, palette=None if is_shared else palette, **options)
+    if is_shared and (image.protect or image.target is not None):
+        name = "protect" if image.target is None else image.target.name
+        raise ValueError(f"palette is 'shared'; {name} is for a palette fitted to one image")
+    return JobOptions(image, check_number(min_savings, "min_savings", 0, 1), overwrite)
 
 
 def share_palette(
@@ -175,10 +163,13 @@ def share_palette(
 ) -> tuple[JobOptions, dict[str, str]]:
     """Fit one palette to all sources; return options that have it, and the errors by source."""
     histogram, errors = sum_histograms((job.source for job in jobs), n_workers=n_workers)
-    palette = fit_palette(
-        histogram, options.n_colors, effort=options.effort, color_space=options.color_space
-    )
-    return replace(options, palette=palette), errors
+    return use_shared(histogram, options), errors
+
+
+def use_shared(histogram: ColorHistogram, options: JobOptions) -> JobOptions:
+    """Return options with the palette that represents a histogram best."""
+    palette = fit_histogram(histogram, options.image).palette
+    return replace(options, image=replace(options.image, palette=palette))
 
 
 def run_jobs(
@@ -250,7 +241,7 @@ def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResul
     if report is not None and not options.overwrite:
         written = report.decides(job)
         if written is not None:
-            known = NO_GAIN if written.status == NO_GAIN else EXISTS
+            known = EXISTS if written.status == DONE else written.status
             return replace(written, status=known, seconds=0.0)
         # Killed between the target and its line: this run writes both.
         if report.lacks(job) and is_own_output(job.target):

@@ -33,7 +33,7 @@ class ArrayLike(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(H, W), (H, W, 3) or (H, W, 4)."""
+        """(H, W) or (H, W, 2 to 4)."""
 
     @property
     def dtype(self) -> Any:
@@ -49,10 +49,10 @@ class RowBlocks:
 
     Attributes
     ----------
-    shape : (H, W) or (H, W, 3)
+    shape : (H, W) or (H, W, 3), without alpha
     name : what errors and reports call it
     n_bytes : int, of the source
-    read : start a pass: returns an iterator of blocks (h, W) or (h, W, 3 or 4), from the top
+    read : start a pass: returns an iterator of blocks (h, W) or (h, W, 2 to 4), from the top
     icc_profile : the RGB profile that its values refer to, if it came with one
     """
 
@@ -75,10 +75,22 @@ class RowBlocks:
         ValueError
             The source cannot be read, is not opaque, or gives other rows than asked for.
         """
+        for block in self.raw_blocks():
+            checked = image_io.check_array(block)
+            if image_io.has_alpha(checked):
+                raise ValueError(
+                    f"{self.name}: has transparent pixels; of over {LARGE_PIXELS >> 20} MiP, only "
+                    "opaque images are allowed"
+                )
+            yield checked
+
+    def raw_blocks(self) -> Iterator[Array]:
+        """Start a pass over blocks as they come, which may have alpha; raise as iteration does."""
         source, n_rows = self.read(), 0
         while True:
             try:
-                block = image_io.check_array(next(source))
+                block = next(source)
+                image_io.check_layout(block.shape, block.dtype, "image")
             except StopIteration:
                 break
             except MemoryError:
@@ -87,7 +99,7 @@ class RowBlocks:
                 # Storage and decoders raise anything, also OSError, which is not the target's.
                 raise ValueError(f"{self.name}: cannot be read: {error}") from error
             n_rows += len(block)
-            if block.shape[1:] != self.shape[1:] or n_rows > self.shape[0]:
+            if opaque_shape(block.shape)[1:] != self.shape[1:] or n_rows > self.shape[0]:
                 break
             yield block
         if n_rows != self.shape[0]:
@@ -115,8 +127,8 @@ def open_blocks(source: str | os.PathLike[str] | ArrayLike) -> RowBlocks | None:
 
 
 def read_whole(blocks: RowBlocks) -> UInt8Array:
-    """Return an image (H, W) or (H, W, 3) that is small enough for it."""
-    return np.concatenate(list(blocks))
+    """Return an image that is small enough for it, with its alpha."""
+    return np.concatenate(list(blocks.raw_blocks()))
 
 
 def _open_array(array: ArrayLike) -> RowBlocks:
@@ -133,11 +145,12 @@ def _open_array(array: ArrayLike) -> RowBlocks:
             _drop_pages(array)
 
     name = f"{kind} {shape}"
-    return RowBlocks(_opaque_shape(shape), name, int(np.prod(shape, dtype=np.int64)), read)
+    return RowBlocks(opaque_shape(shape), name, int(np.prod(shape, dtype=np.int64)), read)
 
 
-def _opaque_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape if len(shape) == 2 else (*shape[:2], 3)
+def opaque_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape (H, W) or (H, W, 3) that an image has without alpha."""
+    return shape[:2] if len(shape) == 2 or shape[2] == 2 else (*shape[:2], 3)
 
 
 def _chunk_rows(array: ArrayLike) -> int:
@@ -196,7 +209,7 @@ def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> RowBlocks:
     chunk_rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, shape[0])
     rows = _block_rows(shape[1], chunk_rows)
     return RowBlocks(
-        shape=_opaque_shape(shape),
+        shape=opaque_shape(shape),
         name=path,
         n_bytes=os.path.getsize(path),
         # Uncompressed strips are often one, of all rows: mapped, they are read by any.

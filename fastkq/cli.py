@@ -11,15 +11,23 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import fastkq
+from fastkq.image_io import write_file
 from fastkq.jobs import DONE as JOB_DONE
 from fastkq.jobs import Job, JobOptions, JobResult, find_images, one_line, skip_reason
+from fastkq.options import check_options
+from fastkq.palette_files import parse_hex
 from fastkq.progress import JSON, LINES, QUIET, follow, megabytes
 from fastkq.progress import describe as describe_result
+from fastkq.quantize import quantize_and_encode
+from fastkq.result import encode_image
+from fastkq.targets import TargetNotReachedError, check_quality
+from fastkq.weights import read_weights
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130  # wrong usage is argparse's 2
+# Wrong usage is argparse's 2; a target out of reach is what it is of pngquant.
+DONE, FAILED, NOT_REACHED, INTERRUPTED = 0, 1, 99, 130
 DEFAULT_SUFFIX = "-fastkq.png"
 MAX_COLORS = 256
 MAX_JOBS = 4096
@@ -30,11 +38,21 @@ FOR_MANY = (
     "recursive",
     "jobs",
     "min_savings",
-    "palette",
     "shared_palette",
     "report",
     "fail_fast",
     "dry_run",
+)
+# Options that choose colors, which a palette has.
+NOT_WITH_PALETTE = (
+    "lock",
+    "protect",
+    "weights",
+    "shared_palette",
+    "quality",
+    "max_mse",
+    "min_psnr",
+    "max_bytes",
 )
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -52,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
     except (OSError, ValueError, TypeError, MemoryError) as error:
         print(f"fastkq: {one_line(error)}", file=sys.stderr)
-        return FAILED
+        return NOT_REACHED if isinstance(error, TargetNotReachedError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
@@ -62,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fastkq",
         description="Compress large photos, fast, by K-means color quantization.",
-        epilog="Exit codes: 0 done, 1 an input failed, 2 wrong usage.",
+        epilog="Exit codes: 0 done, 1 an input failed, 2 wrong usage, 99 a target is not reached.",
     )
     parser.add_argument("--version", action="version", version=f"fastkq {fastkq.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -98,6 +116,38 @@ def _add_compress(commands: _Commands) -> None:
     _add_sources(compress)
     _add_colors(compress)
     compress.add_argument(
+        "--protect",
+        action="store_true",
+        help="keep small patches of colors unlike all others, for some error elsewhere",
+    )
+    compress.add_argument(
+        "--weights",
+        metavar="IMAGE",
+        help="for one image: a gray one of its size that tells how much each pixel counts for the "
+        "colors, black not at all",
+    )
+    compress.add_argument(
+        "--palette",
+        metavar="FILE",
+        help="use these colors instead of fitting any: a .gpl, .act, .hex or .json file, or an "
+        "image of up to 256 colors",
+    )
+    compress.add_argument(
+        "--dither",
+        choices=("none", "diffusion", "ordered", "adaptive"),
+        default="none",
+        help="mix colors, so that smooth gradients show no steps; adaptive spares bytes, ordered "
+        "holds still between frames (default: none)",
+    )
+    compress.add_argument(
+        "--dither-strength",
+        type=_strength,
+        default=1.0,
+        metavar="S",
+        help="0 to 1 (default: 1)",
+    )
+    _add_targets(compress)
+    compress.add_argument(
         "-o",
         "--output",
         metavar="PNG",
@@ -117,9 +167,7 @@ def _add_compress(commands: _Commands) -> None:
         metavar="SHARE",
         help="write only what saves so much, such as 5%% (default: whatever is smaller)",
     )
-    palette = many.add_mutually_exclusive_group()
-    palette.add_argument("--palette", metavar="GPL", help="use the colors of this file for all")
-    palette.add_argument(
+    many.add_argument(
         "--shared-palette", action="store_true", help="fit one palette to all images together"
     )
     many.add_argument("--report", metavar="JSONL", help="add a line of JSON an image to this file")
@@ -128,16 +176,37 @@ def _add_compress(commands: _Commands) -> None:
     compress.set_defaults(run=_compress, parser=compress)
 
 
+def _add_targets(compress: argparse.ArgumentParser) -> None:
+    targets = compress.add_argument_group(
+        "what you want, instead of how many colors",
+        "The fewest colors, at most K, that reach it; where none do, nothing is written.",
+    )
+    error = targets.add_mutually_exclusive_group()
+    error.add_argument(
+        "--quality",
+        type=_quality,
+        metavar="MIN-MAX",
+        help="0 to 100, as pngquant has it: as few colors as reach MAX, and an error below MIN",
+    )
+    error.add_argument(
+        "--max-mse", type=float, metavar="E", help="squared error a pixel, over all channels"
+    )
+    error.add_argument("--min-psnr", type=float, metavar="DB", help="in dB")
+    targets.add_argument(
+        "--max-bytes", type=int, metavar="N", help="size of the file; together with others as well"
+    )
+
+
 def _add_palette(commands: _Commands) -> None:
     palette = commands.add_parser(
         "palette",
         help="fit one palette to images",
-        description="Write the few colors that represent all images together best, as a GIMP "
-        "palette.",
+        description="Write the few colors that represent all images together best, as a .gpl, "
+        ".act, .hex or .json file.",
     )
     _add_sources(palette)
     _add_colors(palette)
-    palette.add_argument("-o", "--output", required=True, metavar="GPL", help="such as brand.gpl")
+    palette.add_argument("-o", "--output", required=True, metavar="FILE", help="such as brand.gpl")
     palette.add_argument("--force", action="store_true", help="overwrite an existing output")
     palette.set_defaults(run=_palette, parser=palette)
 
@@ -184,10 +253,24 @@ def _add_colors(parser: argparse.ArgumentParser) -> None:
         help="where distances are measured; srgb: the least squared error; oklab: looks closer to "
         "the original (default: srgb)",
     )
+    parser.add_argument(
+        "--lock",
+        type=_colors,
+        metavar="RRGGBB,...",
+        help="colors that the palette must have exactly, as its first; the others are fitted "
+        "around them",
+    )
 
 
 def _color_count(text: str) -> int:
     return _integer(text, 1, MAX_COLORS)
+
+
+def _colors(text: str) -> list[list[int]]:
+    colors = [parse_hex(part) for part in text.split(",")]
+    if None in colors:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of colors such as ff0000,00ff00")
+    return [color for color in colors if color is not None]
 
 
 def _job_count(text: str) -> int:
@@ -214,10 +297,52 @@ def _share(text: str) -> float:
     return share
 
 
+def _strength(text: str) -> float:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = math.nan
+    if not 0 <= strength <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return strength
+
+
+def _quality(text: str) -> tuple[float, float]:
+    least, _, most = text.rpartition("-")
+    try:
+        return check_quality((float(least or 0), float(most)))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not such as 65-80, two numbers from 0 to 100"
+        ) from None
+
+
+def _job_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides over the colors of one image and of many, but how many colors."""
+    return {
+        "effort": options.effort,
+        "color_space": options.color_space,
+        "locked": options.lock,
+        "protect": options.protect,
+        "dither": options.dither,
+        "dither_strength": options.dither_strength,
+        "quality": options.quality,
+        "max_mse": options.max_mse,
+        "min_psnr": options.min_psnr,
+        "max_bytes": options.max_bytes,
+    }
+
+
 def _compress(options: argparse.Namespace) -> int:
+    if options.palette is not None:
+        for name in NOT_WITH_PALETTE:
+            if getattr(options, name) not in (None, False):
+                options.parser.error(f"--{name.replace('_', '-')} and --palette exclude each other")
     if options.directory is not None:
         if options.output is not None:
             options.parser.error("-o is for one image, -d for many; only one of them is allowed")
+        if options.weights is not None:
+            options.parser.error("--weights is for one image, -d for many")
         return _compress_many(options)
     for name in FOR_MANY:
         if getattr(options, name):
@@ -237,14 +362,18 @@ def _compress_one(options: argparse.Namespace) -> int:
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
-    report = fastkq.compress(
-        source, output, options.colors, effort=options.effort, color_space=options.color_space
-    )
+    report = fastkq.compress(source, output, palette=options.palette, **_color_options(options))
     if options.json:
         print(json.dumps(_to_result(report).to_dict()))
     elif not options.quiet:
         print(describe(report))
     return DONE
+
+
+def _color_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides over the colors of one image, as `fastkq.quantize` takes it."""
+    weights = None if options.weights is None else read_weights(options.weights)
+    return {"n_colors": options.colors, "weights": weights, **_job_options(options)}
 
 
 def _compress_stream(source: str, output: str | Path, options: argparse.Namespace) -> int:
@@ -255,27 +384,26 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _tell_of_compilation()
     image = sys.stdin.buffer if source == STREAM else source
-    result = fastkq.quantize(
-        image, options.colors, effort=options.effort, color_space=options.color_space
-    )
-    n_bytes = result.save(sys.stdout.buffer if output == STREAM else output)
+    checked = check_options(palette=options.palette, **_color_options(options))
+    result, data = quantize_and_encode(image, checked)
+    data = encode_image(result) if data is None else data
+    write_file(sys.stdout.buffer if output == STREAM else output, data)
     if not options.quiet:
-        line = f"{source} -> {output}: {megabytes(n_bytes)}, PSNR {result.psnr:.1f} dB"
+        line = f"{source} -> {output}: {megabytes(len(data))}, PSNR {result.psnr:.1f} dB"
         print(f"{line}, {len(result.palette)} colors", file=sys.stderr)
     return DONE
 
 
 def _compress_many(options: argparse.Namespace) -> int:
-    from fastkq.batch import check_job_options, plan_jobs, run_jobs, share_palette
+    from fastkq.batch import SHARED, check_job_options, plan_jobs, run_jobs, share_palette
     from fastkq.workers import n_cores
 
     settings = check_job_options(
         options.colors,
-        effort=options.effort,
-        color_space=options.color_space,
+        **_job_options(options),
         min_savings=options.min_savings or 0.0,
         overwrite=options.force,
-        palette=options.palette,
+        palette=SHARED if options.shared_palette else options.palette,
     )
     jobs = plan_jobs(_sources(options), options.directory, recursive=options.recursive)
     style = JSON if options.json else QUIET if options.quiet else LINES
@@ -326,7 +454,11 @@ def _palette(options: argparse.Namespace) -> int:
     for error in errors.values():
         print(f"fastkq: {error}", file=sys.stderr)
     palette = fastkq.fit_palette(
-        histogram, options.colors, effort=options.effort, color_space=options.color_space
+        histogram,
+        options.colors,
+        effort=options.effort,
+        color_space=options.color_space,
+        locked=options.lock,
     )
     write_palette(output, palette)
     print(f"{output}: {len(palette)} colors of {len(images) - len(errors)} images")

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq import kernels
-from fastkq.batch import SHARED, check_job_options, run_jobs
+from fastkq.batch import SHARED, check_job_options, run_jobs, use_shared
 from fastkq.histogram import ColorHistogram, color_histogram
 from fastkq.image_io import ALLOWED_ARRAYS
 from fastkq.jobs import FAILED, Job, JobResult, plan_jobs
-from fastkq.kmeans import DEFAULT_MAX_ITER
+from fastkq.options import HistogramKeywords, JobKeywords
 from fastkq.quantize import fit_palette as fit_to_histogram
 from fastkq.remap import MAX_COLORS, check_palette
 from fastkq.remap import remap as remap_array
@@ -44,13 +43,8 @@ def fit_palette(
     images: Any,
     n_colors: int = MAX_COLORS,
     *,
-    effort: str = "balanced",
-    color_space: str = "srgb",
-    init: str | ArrayLike = "wu",
-    max_iter: int = DEFAULT_MAX_ITER,
-    tol: float | None = None,
-    random_state: int | np.random.Generator | None = 0,
     split_every: int = SPLIT_EVERY,
+    **options: Unpack[HistogramKeywords],
 ) -> UInt8Array:
     """Find the palette that represents a Dask array, or many files together, best.
 
@@ -63,7 +57,7 @@ def fit_palette(
     images : dask.array.Array, dask.bag.Bag or iterable of paths
         A (H, W), (H, W, 3) or opaque (H, W, 4) array of uint8, cut along any axis; or what
         `fastkq.color_histogram` takes, in a bag; or the paths of files.
-    n_colors, effort, color_space, init, max_iter, tol, random_state
+    n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `fastkq.quantize`; all pixels are counted at any effort.
     split_every : int
         How many histograms a task adds, 2 or more.
@@ -90,14 +84,6 @@ def fit_palette(
     [[9, 9, 9], [200, 0, 0]]
     """
     check_integer(split_every, "split_every", 2)
-    options: dict[str, Any] = {
-        "effort": effort,
-        "color_space": color_space,
-        "init": init,
-        "max_iter": max_iter,
-        "tol": tol,
-        "random_state": random_state,
-    }
     # Wrong options show before the work, not after it.
     fit_to_histogram(_count_nothing(), n_colors, **options)
     histogram = _add_in_a_tree(_histograms(images), split_every).compute()
@@ -112,8 +98,8 @@ def remap(array: Any, palette: ArrayLike) -> Any:
     Parameters
     ----------
     array : dask.array.Array
-        (H, W), (H, W, 3) or opaque (H, W, 4) of uint8, cut along any axis.
-    palette : (K, 3) uint8 array_like
+        (H, W) or (H, W, 2 to 4) of uint8, cut along any axis; opaque, unless the palette has alpha.
+    palette : (K, 3) or (K, 4) uint8 array_like
         1 to 256 colors.
 
     Returns
@@ -149,14 +135,13 @@ def compress_many(
     *,
     client: Client | None = None,
     retries: int = 2,
-    effort: str = "balanced",
-    color_space: str = "srgb",
     recursive: bool = False,
     min_savings: float = 0.0,
     overwrite: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs, on the workers of a Dask cluster.
 
@@ -172,7 +157,7 @@ def compress_many(
         By default, the current one.
     retries : int
         How often an image that failed is tried again, perhaps by a worker that can read it.
-    n_colors, effort, color_space, recursive, min_savings, overwrite, palette, report, fail_fast
+    n_colors, recursive, min_savings, overwrite, palette, report, fail_fast, and options of images
         As in `fastkq.compress_many`. With `fail_fast`, images that workers have begun are finished
         without a result; a repeated run reports them.
 
@@ -199,13 +184,8 @@ def compress_many(
         sources = [sources]
     check_integer(retries, "retries", 0)
     is_shared = isinstance(palette, str) and palette == SHARED
-    options = check_job_options(
-        n_colors,
-        effort=effort,
-        color_space=color_space,
-        min_savings=min_savings,
-        overwrite=overwrite,
-        palette=None if is_shared else palette,
+    checked = check_job_options(
+        n_colors, min_savings=min_savings, overwrite=overwrite, palette=palette, **options
     )
     if client is None:
         from distributed import default_client
@@ -214,10 +194,9 @@ def compress_many(
     planned = plan_jobs(sources, directory, recursive=recursive)
     if is_shared:
         histogram = _add_readable(client, [job.source for job in planned])
-        shared = fit_to_histogram(histogram, n_colors, effort=effort, color_space=color_space)
-        options = replace(options, palette=shared)
+        checked = use_shared(histogram, checked)
     mapper = partial(_map_jobs, client, retries)
-    return run_jobs(planned, options, mapper=mapper, report=report, fail_fast=fail_fast)
+    return run_jobs(planned, checked, mapper=mapper, report=report, fail_fast=fail_fast)
 
 
 def _map_jobs(
@@ -329,7 +308,7 @@ def _check_dask_array(array: Any) -> Any:
         raise TypeError(f"array is a {type(array).__name__}; a Dask array is allowed")
     if array.dtype != np.uint8:
         raise TypeError(f"array has dtype {array.dtype}; allowed are {ALLOWED_ARRAYS}")
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (2, 3, 4)):
         raise ValueError(f"array has shape {array.shape}; allowed are {ALLOWED_ARRAYS}")
     return array.rechunk({2: -1}) if array.ndim == 3 else array
 

@@ -35,13 +35,15 @@ class Clusters:
     Attributes
     ----------
     weights : (K,) float64
-    means : (K, 3) float64; the center itself where a cluster is empty
-    covariances : (K, 3, 3) float64
+    means : (K, 3) float64; the center itself where a cluster is empty or its center locked
+    covariances : (K, 3, 3) float64, around the means, or the locked centers
+    n_locked : int, clusters, the first, whose centers are locked
     """
 
     weights: Array
     means: Array
     covariances: Array
+    n_locked: int = 0
 
     @property
     def errors(self) -> Array:
@@ -50,7 +52,13 @@ class Clusters:
 
 
 def escape(
-    cells: ColorCells, centers: Array, *, tol: float, relaxation: float, max_iter: int
+    cells: ColorCells,
+    centers: Array,
+    *,
+    tol: float,
+    relaxation: float,
+    max_iter: int,
+    n_locked: int = 0,
 ) -> tuple[Array, int]:
     """Improve centers that Lloyd no longer improves.
 
@@ -60,8 +68,9 @@ def escape(
         The colors.
     centers : (K, 3) float32
         Where Lloyd ended.
-    tol, relaxation, max_iter
-        As in `kmeans.lloyd`; `max_iter` is for the last one.
+    tol, relaxation, max_iter, n_locked
+        As in `kmeans.lloyd`; `max_iter` is for the last one. Locked clusters take in others, but
+        are neither merged away nor split.
 
     Returns
     -------
@@ -70,31 +79,43 @@ def escape(
     n_iter : int
         Iterations done.
     """
-    best = measure_clusters(cells, centers)
+    best = measure_clusters(cells, centers, n_locked)
     n_moved, n_iter = max(1, len(centers) // FIRST_SHARE), 0
     failed: set[int] = set()
     for _ in range(MAX_ROUNDS):
         moved = pick_mergers(best, n_moved, failed)
         start = move_centers(best, moved)
         ended, n = lloyd(
-            cells, start, max_iter=ROUND_MAX_ITER, tol=ROUND_TOL * tol, relaxation=relaxation
+            cells,
+            start,
+            max_iter=ROUND_MAX_ITER,
+            tol=ROUND_TOL * tol,
+            relaxation=relaxation,
+            n_locked=n_locked,
         )
         n_iter += n
-        found = measure_clusters(cells, ended)
+        found = measure_clusters(cells, ended, n_locked)
         if found.errors.sum() < best.errors.sum() * (1 - LEAST_GAIN):
             best, failed = found, set()
         elif n_moved > 1:
             n_moved //= 2
         else:
             failed.update(moved.tolist())
-        if len(failed) >= min(MAX_FAILURES, len(centers) // 2):
+        if len(failed) >= min(MAX_FAILURES, (len(centers) - n_locked) // 2):
             break
     means = best.means.astype(np.float32)
-    means, n = lloyd(cells, means, max_iter=max_iter, tol=LAST_TOL * tol, relaxation=relaxation)
+    means, n = lloyd(
+        cells,
+        means,
+        max_iter=max_iter,
+        tol=LAST_TOL * tol,
+        relaxation=relaxation,
+        n_locked=n_locked,
+    )
     return means, n_iter + n
 
 
-def measure_clusters(cells: ColorCells, centers: Array) -> Clusters:
+def measure_clusters(cells: ColorCells, centers: Array, n_locked: int = 0) -> Clusters:
     """Assign the colors to centers; return the moments of the clusters."""
     moments = cells.moments(centers)
     weights = moments[:, 0]
@@ -103,8 +124,12 @@ def measure_clusters(cells: ColorCells, centers: Array) -> Clusters:
     # The order of the moments: 00 11 22 01 02 12.
     squares = (moments[:, 4:] / divisors)[:, [0, 3, 4, 3, 1, 5, 4, 5, 2]].reshape(-1, 3, 3)
     covariances = squares - means[:, :, None] * means[:, None, :]
+    # Around another point than the mean, by the square of the way there.
+    ways = (means - centers)[:n_locked]
+    covariances[:n_locked] += ways[:, :, None] * ways[:, None, :]
+    means[:n_locked] = centers[:n_locked]
     covariances[weights == 0] = 0
-    return Clusters(weights, means, covariances)
+    return Clusters(weights, means, covariances, n_locked)
 
 
 def merger_costs(clusters: Clusters) -> Array:
@@ -113,6 +138,9 @@ def merger_costs(clusters: Clusters) -> Array:
     distances = np.sum((means[:, None] - means) ** 2, axis=2)
     totals = np.maximum(weights[:, None] + weights, 1)
     costs = weights[:, None] * weights / totals * distances
+    # A locked center does not move to meet the other cluster, and is not given up for it.
+    costs[:, : clusters.n_locked] = weights[:, None] * distances[:, : clusters.n_locked]
+    costs[: clusters.n_locked] = np.inf
     np.fill_diagonal(costs, np.inf)
     return np.asarray(costs)
 
@@ -122,7 +150,7 @@ def pick_mergers(clusters: Clusters, n_moved: int, excluded: set[int]) -> NDArra
     costs = merger_costs(clusters)
     partners, least = costs.argmin(axis=1), costs.min(axis=1)
     picked: list[int] = []
-    kept = set(excluded)
+    kept = excluded.union(range(clusters.n_locked))
     for cluster in np.argsort(least, kind="stable").tolist():
         if len(picked) == n_moved:
             break
@@ -141,6 +169,7 @@ def move_centers(clusters: Clusters, moved: NDArray[np.intp]) -> Array:
     errors = clusters.errors.copy()
     errors[moved] = -1
     errors[merger_costs(clusters)[moved].argmin(axis=1)] = -1
+    errors[: clusters.n_locked] = -2  # chosen after all others, which are as many as are moved
     split = np.argsort(-errors, kind="stable")[: len(moved)]
     variances, axes = np.linalg.eigh(clusters.covariances[split])
     offsets = axes[:, :, -1] * np.sqrt(np.maximum(variances[:, -1:], 0))

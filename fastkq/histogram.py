@@ -143,14 +143,14 @@ def color_histogram(image: ImageSource) -> ColorHistogram:
     Parameters
     ----------
     image : path, bytes, file object, PIL image or (H, W) or (H, W, 3) uint8 array
-        Gray is counted as R = G = B.
+        Opaque. Gray is counted as R = G = B.
 
     Raises
     ------
     ValueError, TypeError, OSError
         What is not a readable, opaque 8-bit image.
     """
-    return histogram_of_array(image_io.read_image(image).array)
+    return histogram_of_array(image_io.read_opaque_image(image, "in a histogram").array)
 
 
 def histogram_of_array(array: UInt8Array) -> ColorHistogram:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 ALLOWED_FORMATS = "JPEG, PNG, WebP, TIFF, BMP and GIF"
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
-ALLOWED_ARRAYS = "(H, W) gray, (H, W, 3) RGB and opaque (H, W, 4) RGBA of uint8"
+ALLOWED_ARRAYS = "(H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB and (H, W, 4) RGBA of uint8"
 SIGNATURE_BYTES = 12
 MAX_16_BIT = 65535
 # What `write_file` writes to: the target's name between others.
@@ -45,7 +46,7 @@ class InputImage:
 
     Attributes
     ----------
-    array : (H, W) or (H, W, 3) uint8, C order
+    array : (H, W) or (H, W, 3) uint8, C order; with transparent pixels, (H, W, 2) or (H, W, 4)
     icc_profile : the RGB profile that its values refer to, if it came with one
     """
 
@@ -67,7 +68,7 @@ def read_image(source: ImageSource) -> InputImage:
     OSError
         A file cannot be opened.
     ValueError
-        It is not an image of an allowed format, is damaged, not opaque or has no pixels.
+        It is not an image of an allowed format, is damaged or has no pixels.
     TypeError
         The source or its dtype is not allowed.
     """
@@ -89,6 +90,24 @@ def read_image(source: ImageSource) -> InputImage:
     )
 
 
+def read_opaque_image(source: ImageSource, purpose: str) -> InputImage:
+    """Read an image; one with transparent pixels is an error. For the rest, see `read_image`."""
+    image = read_image(source)
+    refuse_alpha(image, source, purpose)
+    return image
+
+
+def refuse_alpha(image: InputImage, source: ImageSource, purpose: str) -> None:
+    """Raise ValueError if an image has transparent pixels, saying for what it must not."""
+    if has_alpha(image.array):
+        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "image"
+        raise _not_opaque(name, purpose)
+
+
+def _not_opaque(name: str, purpose: str) -> ValueError:
+    return ValueError(f"{name}: has transparent pixels; only opaque images are allowed {purpose}")
+
+
 def count_pixels(path: str) -> int | None:
     """Return how many pixels an image file has, by its header; None where Pillow refuses so many.
 
@@ -104,6 +123,39 @@ def count_pixels(path: str) -> int | None:
     except Exception:
         # As in `_decode`: a damaged file raises anything.
         return 0
+
+
+def is_image(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as an image of an allowed format does."""
+    start = _first_bytes(os.fspath(path))
+    return any(_matches(start, signature) for signature, _ in SIGNATURES)
+
+
+def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
+    """Return the palette (K, 3) of an image file, in its order; None if it is not indexed.
+
+    Raises
+    ------
+    OSError, ValueError
+        It is no such file, damaged, or has a transparent entry.
+    """
+    _first_bytes(os.fspath(path))
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=PILLOW_FORMATS) as image:
+            image.load()
+            if image.mode != "P":
+                return None
+            levels = image.getpalette("RGB")
+            is_opaque = "transparency" not in image.info
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be decoded: {_reason(error)}") from error
+    if not is_opaque:
+        raise _not_opaque(os.fspath(path), "for a palette")
+    return np.array(levels, np.uint8).reshape(-1, 3)
 
 
 def _read_all(file: BinaryIO) -> bytes:
@@ -185,16 +237,15 @@ def _mode_to_read(mode: str, info: Mapping[str, Any]) -> str | None:
 
 
 def _finish(array: Array, mode: str, info: Mapping[str, Any], name: str) -> InputImage:
-    """Reduce what was decoded to opaque 8-bit gray or RGB."""
+    """Reduce what was decoded to 8-bit gray or RGB, with alpha where it is not opaque."""
     if mode == "F":
         raise ValueError(f"{name}: has floating-point pixels; 8 or 16 bits a channel are allowed")
     if mode.startswith("I"):
-        if np.any(array == info.get("transparency", -1)):
-            raise _not_opaque(name)
+        is_key = array == info.get("transparency", -1)
         # Rounded: 65535 -> 255, 257 v -> v. (Mode "I" is int32 that holds 16-bit values.)
         array = ((np.clip(array, 0, MAX_16_BIT).astype(np.uint32) + 128) // 257).astype(np.uint8)
-    elif array.ndim == 3 and array.shape[2] in (2, 4):
-        array = _drop_opaque_alpha(array, name)
+        if is_key.any():
+            array = np.stack([array, np.where(is_key, np.uint8(0), np.uint8(255))], axis=2)
     profile = info.get("icc_profile")
     return InputImage(
         check_array(array), rgb_profile(profile) if mode in ("RGB", "RGBA", "P") else None
@@ -206,22 +257,21 @@ def rgb_profile(profile: bytes | None) -> bytes | None:
     return profile if profile is not None and profile[16:20] == b"RGB " else None
 
 
-def _drop_opaque_alpha(array: Array, name: str) -> Array:
-    if np.any(array[..., -1] != 255):
-        raise _not_opaque(name)
+def has_alpha(array: Array) -> bool:
+    """Return whether a checked array has transparent pixels."""
+    return array.ndim == 3 and array.shape[2] in (2, 4)
+
+
+def _drop_opaque_alpha(array: Array) -> Array:
+    if not has_alpha(array) or np.any(array[..., -1] != 255):
+        return array
     return array[..., 0] if array.shape[2] == 2 else array[..., :3]
 
 
-def _not_opaque(name: str) -> ValueError:
-    return ValueError(f"{name}: has transparent pixels; only opaque images are allowed for now")
-
-
 def check_array(array: Array) -> UInt8Array:
-    """Return an array as the stages take it: opaque 8-bit gray or RGB, C order, read-only."""
+    """Return an array as the stages take it: opaque ones without alpha, C order, read-only."""
     check_layout(array.shape, array.dtype, "image")
-    if array.ndim == 3 and array.shape[2] == 4:
-        array = _drop_opaque_alpha(array, "image")
-    array = np.ascontiguousarray(array).view()
+    array = np.ascontiguousarray(_drop_opaque_alpha(array)).view()
     array.flags.writeable = False  # one type for the kernels, whatever the source
     return array
 
@@ -230,7 +280,7 @@ def check_layout(shape: tuple[int, ...], dtype: object, name: str) -> None:
     """Raise ValueError or TypeError for a shape or dtype that no image may have."""
     if dtype != np.uint8:
         raise TypeError(f"{name} has dtype {dtype}; allowed are {ALLOWED_ARRAYS}")
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (3, 4)):
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (2, 3, 4)):
         raise ValueError(f"{name} has shape {shape}; allowed are {ALLOWED_ARRAYS}")
     if 0 in shape:
         raise ValueError(f"{name} has shape {shape}: no pixels")
@@ -267,6 +317,14 @@ def write_file(target: PathOrFile, data: bytes) -> None:
     """Write a file so that it is either complete or untouched."""
     with open_target(target) as file:
         file.write(data)
+
+
+class Nowhere(io.BytesIO):
+    """A file that counts what is written, and keeps nothing."""
+
+    def write(self, data: Any, /) -> int:
+        """Return how many bytes there are."""
+        return memoryview(data).nbytes
 
 
 @contextmanager

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import glob
-import io
 import math
 import os
 import re
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from fastkq import image_io
-from fastkq.quantize import QuantizeResult, apply_palette, quantize
-from fastkq.types import UInt8Array
+from fastkq.options import Options
+from fastkq.quantize import quantize_and_encode
+from fastkq.result import encode_image
+from fastkq.targets import TargetNotReachedError
 
 DONE = "done"
 NO_GAIN = "no gain"
+NOT_REACHED = "target not reached"
 EXISTS = "skipped: exists"
 OWN_OUTPUT = "skipped: own output"
 FAILED = "failed"
@@ -42,30 +43,22 @@ class JobOptions:
 
     Attributes
     ----------
-    n_colors, effort, color_space : as in `fastkq.quantize`; without effect where there is a palette
+    image : Options
+        Of each image.
     min_savings : float, 0 to 1
         The share of the source's bytes that an output must save to be written.
     overwrite : bool
         Whether an existing target is replaced; it is skipped otherwise.
-    palette : (K, 3) uint8, optional
-        Used for all images, in its order.
     """
 
-    n_colors: int = 256
-    effort: str = "balanced"
-    color_space: str = "srgb"
+    image: Options
     min_savings: float = 0.0
     overwrite: bool = False
-    palette: UInt8Array | None = None
 
     @property
     def settings(self) -> str:
         """What decides over the bytes of an output, for the lines of a report."""
-        if self.palette is None:
-            colors = f"{self.n_colors} colors, {self.effort}, {self.color_space}"
-        else:
-            colors = f"palette {zlib.crc32(self.palette.tobytes()):08x}"
-        return f"{colors}, min_savings {self.min_savings:g}"
+        return f"{self.image.describe()}, min_savings {self.min_savings:g}"
 
 
 @dataclass(frozen=True)
@@ -76,13 +69,14 @@ class JobResult:
     ----------
     source, target : str
     status : str
-        "done"; "no gain": the output would not save `min_savings`, and is not written; "skipped:
+        "done"; "no gain": the output would not save `min_savings`, and is not written; "target not
+        reached": nor is one that would be worse, or larger, than what was asked for; "skipped:
         exists": there is such a target; "skipped: own output": the source was written by fastkq;
         "failed".
     source_bytes, target_bytes : int or None
         For "no gain", the bytes that the target would have had.
     pixels : int or None
-    n_colors : int or None, of the palette
+    n_colors : int or None, of the palette; for "target not reached", of the best
     psnr : float or None, in dB; infinite where nothing was lost
     seconds : float, from opening the source to the finished target
     error : str or None, one line that says what came and what is allowed
@@ -269,6 +263,18 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
         if status is not None:
             return JobResult(job.source, job.target, status)
         return _compress(job, options, start)
+    except TargetNotReachedError as error:
+        return JobResult(
+            job.source,
+            job.target,
+            NOT_REACHED,
+            source_bytes=os.path.getsize(job.source),
+            target_bytes=error.n_bytes,
+            n_colors=error.n_colors,
+            psnr=error.psnr,
+            seconds=time.perf_counter() - start,
+            error=one_line(error),
+        )
     except Exception as error:
         return JobResult(
             job.source,
@@ -280,17 +286,10 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
 
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
-    if options.palette is None:
-        image = quantize(
-            job.source,
-            options.n_colors,
-            effort=options.effort,
-            color_space=options.color_space,
-        )
-    else:
-        image = apply_palette(job.source, options.palette)
+    image, data = quantize_and_encode(job.source, options.image)
+    if data is None:
+        data = encode_image(image)
     source_bytes = os.path.getsize(job.source)
-    data = _encode(image)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
     if len(data) <= most:
         os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
@@ -306,12 +305,6 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
         psnr=image.psnr,
         seconds=time.perf_counter() - start,
     )
-
-
-def _encode(image: QuantizeResult) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer)
-    return buffer.getvalue()
 
 
 def one_line(error: BaseException) -> str:

@@ -66,7 +66,13 @@ class Points(Protocol):
 
 
 def lloyd(
-    points: Points, centers: Array, *, max_iter: int, tol: float, relaxation: float = 1.0
+    points: Points,
+    centers: Array,
+    *,
+    max_iter: int,
+    tol: float,
+    relaxation: float = 1.0,
+    n_locked: int = 0,
 ) -> tuple[Array, int]:
     """Alternate assignment and update until the centers stand still.
 
@@ -84,18 +90,23 @@ def lloyd(
         moves.
     relaxation : float
         How far an update goes, of the way to the means: 1 is Lloyd's, up to 1.9 is faster.
+    n_locked : int
+        So many centers, the first, stay where they are, with points or without.
 
     Returns
     -------
     centers : (K, C)
-        The means of the clusters of the last assignment.
+        The locked ones, and the means of the other clusters of the last assignment.
     n_iter : int
     """
     variance = points.variance
     for n_iter in range(1, max_iter + 1):
         sums = points.accumulate(centers)
         empty = sums[:, 0] == 0
-        means = replace_empty(points, update(sums, centers), empty)
+        empty[:n_locked] = False
+        updated = update(sums, centers)
+        updated[:n_locked] = centers[:n_locked]
+        means = replace_empty(points, updated, empty)
         way = means - centers
         shift = np.sum(np.square(way, dtype=np.float64))
         if shift <= tol * variance or n_iter == max_iter:

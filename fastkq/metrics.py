@@ -41,3 +41,20 @@ def psnr_from_mse(mse: float) -> float:
     PSNR = 10 log10(3 * 255^2 / MSE); infinite for identical images.
     """
     return math.inf if mse == 0 else 10 * math.log10(N_CHANNELS * MAX_LEVEL**2 / mse)
+
+
+def mse_from_psnr(psnr: float) -> float:
+    """Return the largest MSE, summed over R, G and B, whose PSNR is not below a finite one in dB.
+
+    Examples
+    --------
+    >>> round(mse_from_psnr(30), 3)
+    195.075
+    """
+    mse = N_CHANNELS * MAX_LEVEL**2 / 10 ** (psnr / 10)
+    # The PSNR of a palette, asked for again, must be reached by it: rounding goes either way.
+    while psnr_from_mse(mse) < psnr:
+        mse = math.nextafter(mse, 0)
+    while psnr_from_mse(math.nextafter(mse, math.inf)) >= psnr:
+        mse = math.nextafter(mse, math.inf)
+    return mse

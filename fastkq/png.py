@@ -53,8 +53,9 @@ def encode_indexed_png(
     ----------
     labels : (H, W) uint8
         Rows of the palette.
-    palette : (K, 3) uint8
-        1 to 256 colors.
+    palette : (K, 3) or (K, 4) uint8
+        1 to 256 colors, with their alpha. The fewer entries up to the last transparent one, the
+        shorter the file.
     icc_profile : bytes, optional
         The profile that the palette's values refer to.
     """
@@ -144,7 +145,11 @@ def _head(shape: tuple[int, ...], palette: UInt8Array, icc_profile: bytes | None
     if icc_profile is not None:
         # Keyword, compression method 0, zlib stream.
         chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
-    chunks.append(_chunk(b"PLTE", palette.tobytes()))
+    chunks.append(_chunk(b"PLTE", palette[:, :3].tobytes()))
+    if palette.shape[1] == 4:  # entries beyond the chunk are opaque
+        alphas = palette[:, 3].tobytes().rstrip(b"\xff")
+        if alphas:
+            chunks.append(_chunk(b"tRNS", alphas))
     return b"".join(chunks)
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from fastkq.jobs import DONE, EXISTS, FAILED, NO_GAIN, OWN_OUTPUT, JobResult
+from fastkq.jobs import DONE, EXISTS, FAILED, NO_GAIN, NOT_REACHED, OWN_OUTPUT, JobResult
 
 LINES, JSON, QUIET = "lines", "json", "quiet"
 
@@ -43,6 +43,7 @@ class Summary:
             "images": self._counts.total(),
             "done": self._counts[DONE],
             "no_gain": self._counts[NO_GAIN],
+            "target_not_reached": self._counts[NOT_REACHED],
             "skipped": self._counts[EXISTS] + self._counts[OWN_OUTPUT],
             "failed": self._counts[FAILED],
             "bytes_saved": self._bytes_saved,
@@ -53,10 +54,12 @@ class Summary:
     def describe(self) -> str:
         """Return the totals as a line."""
         totals = self.to_dict()
+        missed = totals["target_not_reached"]
+        short = f"{missed} short of the target, " if missed else ""
         return (
             f"{totals['images']} images: {totals['done']} done, {totals['no_gain']} without gain, "
-            f"{totals['skipped']} skipped, {totals['failed']} failed; {self.describe_rate()}, "
-            f"{totals['seconds']:.1f} s"
+            f"{short}{totals['skipped']} skipped, {totals['failed']} failed; "
+            f"{self.describe_rate()}, {totals['seconds']:.1f} s"
         )
 
     def describe_rate(self) -> str:
@@ -94,6 +97,8 @@ def follow(results: Iterable[JobResult], total: int, style: str) -> Summary:
 def describe(result: JobResult) -> str:
     """Return the line that tells what became of an image."""
     line = f"{result.source} -> {result.target}: "
+    if result.status == NOT_REACHED:
+        return f"{line}not written; {result.error}"
     if result.source_bytes is None or result.target_bytes is None or result.psnr is None:
         return line + result.status
     if result.status == EXISTS:

@@ -5,157 +5,36 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastkq import blocks, image_io, kernels, seeding
+from fastkq import blocks, image_io
 from fastkq.cells import ColorCells
-from fastkq.colorspace import COLOR_SPACES, to_colors, to_points
-from fastkq.escape import escape
-from fastkq.histogram import (
-    SORT_LIMIT,
-    ColorHistogram,
-    decode_colors,
-    histogram_of_array,
-    histogram_of_blocks,
+from fastkq.dither import Ditherer, Dithering
+from fastkq.fitters import (
+    AlphaFitter,
+    OpaqueFitter,
+    SampleFitter,
+    make_fitter,
+    sample_colors,
 )
-from fastkq.kmeans import (
-    DEFAULT_MAX_ITER,
-    check_init,
-    complete_centers,
-    lloyd,
-)
-from fastkq.metrics import MAX_LEVEL, inertia_from_sums, psnr_from_mse
-from fastkq.remap import (
-    CUBE_BITS,
-    MAX_COLORS,
-    apply_cubes,
-    apply_labels,
-    apply_table,
-    label_cubes,
-    label_table,
-)
-from fastkq.sampling import sample_pixels, sample_step
-from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
-from fastkq.validate import check_integer, check_number
+from fastkq.fitting import Fit, apply_to_cells, fit_histogram, search_palette
+from fastkq.histogram import SORT_LIMIT, ColorHistogram, histogram_of_blocks
+from fastkq.kmeans import DEFAULT_MAX_ITER
+from fastkq.metrics import psnr_from_mse
+from fastkq.options import FitKeywords, Options, QuantizeKeywords, check_options
+from fastkq.remap import MAX_COLORS, OPAQUE_ONLY, apply_table, label_table
+from fastkq.result import CompressReport, QuantizeResult, encode_image, write_blocks
+from fastkq.types import ImageSource, PathOrFile, QualityRange, UInt8Array
 
-INITS = ("wu", "k-means++", "random")
-EFFORTS = ("fast", "balanced", "best")
-# Where K-means stops, for each color: after 6 to 27 iterations on a photo, within 1 % of where it
-# would end. Steps for few colors are cheap, so they may go on for longer.
-TOL_PER_COLOR = 2e-5
-# Half the iterations of plain Lloyd (1) for the same error.
-RELAXATION = 1.8
-# A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
-# counted and labeled in little time.
-FEW_COLORS = 4096
 # Time in which most bad files are found out: their error need not wait for the kernels.
 BAD_FILE_SECONDS = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class QuantizeResult:
-    """An image of few colors.
-
-    Attributes
-    ----------
-    palette : (K, 3) uint8
-    labels : (H, W) uint8
-        Each pixel's nearest row of the palette.
-    inertia : float
-        Squared error to the palette, summed over channels and pixels.
-    n_iter : int
-        K-means iterations done; 0 where the image had no more colors than asked for.
-    is_gray : bool
-        Whether the image came as (H, W).
-    icc_profile : bytes or None
-        The RGB profile that came with the image.
-    """
-
-    palette: UInt8Array
-    labels: UInt8Array
-    inertia: float
-    n_iter: int
-    is_gray: bool = False
-    icc_profile: bytes | None = None
-
-    @property
-    def mse(self) -> float:
-        """The squared error a pixel, summed over R, G and B (gray counts as R = G = B)."""
-        return self.inertia / self.labels.size
-
-    @property
-    def psnr(self) -> float:
-        """The peak signal-to-noise ratio in dB: 10 log10(3 * 255^2 / mse)."""
-        return psnr_from_mse(self.mse)
-
-    def to_array(self) -> UInt8Array:
-        """Return the image with every pixel replaced by its centroid, in its original shape."""
-        colors = self.palette[:, 0] if self.is_gray else self.palette
-        return np.take(colors, self.labels, axis=0)
-
-    def save(self, target: PathOrFile) -> int:
-        """Write an indexed PNG of 1, 2, 4 or 8 bits a pixel; return its size in bytes.
-
-        Parameters
-        ----------
-        target : path ending in .png, or binary file object
-            An existing file is replaced, in one step.
-
-        Raises
-        ------
-        ValueError, OSError
-            The target is not a .png, or cannot be written.
-        """
-        from fastkq.png import encode_indexed_png
-
-        if isinstance(target, (str, os.PathLike)):
-            target = image_io.check_target(target)
-        if self.labels.size > blocks.LARGE_PIXELS:
-            shape = self.labels.shape
-            return _write_blocks(target, shape, [self.labels], self.palette, self.icc_profile)
-        data = encode_indexed_png(self.labels, self.palette, icc_profile=self.icc_profile)
-        image_io.write_file(target, data)
-        return len(data)
-
-
-@dataclass(frozen=True)
-class CompressReport:
-    """What `compress` did.
-
-    Attributes
-    ----------
-    source, target : str
-    source_bytes, target_bytes : int
-    width, height : int, in pixels, as the image is meant to be seen
-    n_colors : int, of the palette
-    mse : float, squared error a pixel, summed over channels
-    psnr : float, in dB
-    n_iter : int
-    seconds : float, from opening the source to the finished target
-    """
-
-    source: str
-    target: str
-    source_bytes: int
-    target_bytes: int
-    width: int
-    height: int
-    n_colors: int
-    mse: float
-    psnr: float
-    n_iter: int
-    seconds: float
-
-    @property
-    def saving(self) -> float:
-        """The share of the source's bytes that is saved; negative where the result is larger."""
-        return 1 - self.target_bytes / self.source_bytes
 
 
 def quantize(
@@ -168,6 +47,14 @@ def quantize(
     max_iter: int = DEFAULT_MAX_ITER,
     tol: float | None = None,
     random_state: int | np.random.Generator | None = 0,
+    weights: ArrayLike | None = None,
+    locked: ArrayLike | None = None,
+    protect: bool = False,
+    dither: str = "none",
+    dither_strength: float = 1.0,
+    quality: QualityRange | None = None,
+    max_mse: float | None = None,
+    min_psnr: float | None = None,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best.
 
@@ -176,17 +63,18 @@ def quantize(
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array
-        (H, W) gray, (H, W, 3) RGB or opaque (H, W, 4) RGBA of uint8.
+        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8.
     n_colors : int
         1 to 256. The palette has exactly so many, or all the image's colors where it has fewer;
-        the result is then lossless.
+        the result is then lossless. With one of the last three options, the most that the palette
+        may have.
     effort : {"fast", "balanced", "best"}
         "balanced" is exact K-means from the initial centers. "best" goes on from where that ends:
         it merges and splits clusters as long as that helps, for 1 to 5 % less error in about ten
         times the time. "fast" takes half the time for photos of over 2 MP, at 1 to 3 % more error:
         it fits the palette to a sample of the pixels, labels the colors of each 2x2x2 cube alike,
-        and estimates `inertia` from the sample. Images of few colors, those of over 67 MP, and
-        K-means in another space than sRGB, stay exact ("balanced").
+        and estimates `inertia` from the sample. Images of few colors, those of over 67 MP, K-means
+        in another space than sRGB and palettes with a target stay exact ("balanced").
     color_space : {"srgb", "oklab"}
         Where distances are measured. "srgb" has the least squared error and the highest PSNR;
         "oklab" spends more colors where the eye tells them apart, and looks closer to the original.
@@ -201,14 +89,59 @@ def quantize(
         times n_colors.
     random_state : int, numpy.random.Generator or None
         Seed of the random choices of `init`; None takes a fresh one each time.
+    weights : (H, W) array_like of real numbers, optional
+        How much each pixel counts for the palette, 0 or more; only their ratios matter. Integers
+        count as if each pixel came so often, others are rounded to 16 bits of the largest. Pixels
+        that do not count get the nearest entry as well; `inertia`, `mse` and `psnr` are those of
+        all pixels, unweighted.
+    locked : (L, 3) array_like of uint8, optional
+        Up to n_colors distinct colors that the palette must have exactly, used or not: its first
+        entries, in their order. The others are fitted around them.
+    protect : bool
+        Whether patches of a color far from all of the palette, such as a red sign in a gray street,
+        get entries of their own, at the price of some error elsewhere. Single pixels of such a
+        color, as noise has them, do not.
+        With this or `weights`, effort "fast" takes all pixels, as "balanced" does.
+    dither : {"none", "diffusion", "ordered", "adaptive"}
+        Mix palette entries, so that smooth gradients show no steps. "diffusion" passes each pixel's
+        error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
+        the image is flat or smooth: less noise there, and smaller files. "ordered" decides by a
+        mask of blue noise: a pixel's entry depends on its color and place alone, so that it holds
+        still from frame to frame. `labels` are then not the nearest entries, and `inertia` is that
+        of the dithered image.
+    dither_strength : float
+        0 (none) to 1.
+    quality : (min, max), 0 to 100, optional
+        As few colors as reach `max`, on a scale like that of pngquant (100 is lossless, 0 anything;
+        see `fastkq.targets.quality_to_mse`). If not even `n_colors` reach it, so many, as long as
+        they reach `min`.
+    max_mse : float, optional
+        As few colors as keep the squared error a pixel, summed over channels, to so much.
+    min_psnr : float, 0 to 200, optional
+        As few colors as reach so many dB. At most one of these three is allowed; they bound the
+        error before dithering. The result is that of `n_colors` set to the number that was found:
+        it reaches the target, one less does not. Some smaller number still might, since the error
+        does not fall strictly with the number.
 
     Returns
     -------
     QuantizeResult
         The same for the same input and options, on any number of threads.
 
+    Notes
+    -----
+    An image with transparent pixels gets a palette (K, 4), its transparent entries first. The
+    squared error is then that over black and over white, halved: over an unknown background, colors
+    are alike if they look alike on both. Opaque pixels take opaque entries. Fully transparent ones
+    have one entry, (0, 0, 0, 0), whatever color was stored under them. Seeds are by k-means++
+    unless `init` is "random", and any `effort` is "balanced" (without pixels between opaque and
+    transparent: as for RGB, but "fast" is "balanced"). An opaque image with an alpha channel gives
+    what it gives without.
+
     Raises
     ------
+    TargetNotReachedError
+        Not even `n_colors` reach the target; it says what they do. A ValueError.
     ValueError, TypeError, OSError
         What is not such an image or option; the message says what came and what is allowed.
 
@@ -219,68 +152,85 @@ def quantize(
     >>> result = fastkq.quantize(ramp, n_colors=4)
     >>> sorted(result.palette[:, 0].tolist()), result.labels.shape, round(result.psnr, 1)
     ([32, 96, 160, 224], (16, 16), 22.8)
+    >>> len(fastkq.quantize(ramp, min_psnr=30).palette)
+    10
     """
-    options = _check_options(n_colors, effort, color_space, init, max_iter, tol, random_state)
-    source = _read_while_kernels_load(image)
-    sample = _sample(source.array, options)
-    if sample is None:
-        histogram = histogram_of_array(source.array)
-        fit = _fit(histogram, options)
-        labels, inertia = apply_labels(source.array, histogram.codes, fit.labels), fit.inertia
-    else:
-        cells = ColorCells(sample)
-        fit = _fit_cells(cells, options)
-        table = label_cubes(fit.palette)
-        labels = apply_cubes(source.array, table)
-        of_sample = table[sample.codes >> np.uint32(CUBE_BITS)]
-        inertia = cells.squared_error(fit.palette, of_sample) * labels.size / sample.n_pixels
-    return QuantizeResult(
-        palette=fit.palette,
-        labels=labels,
-        inertia=inertia,
-        n_iter=fit.n_iter,
-        is_gray=source.array.ndim == 2,
-        icc_profile=source.icc_profile,
+    options = check_options(
+        n_colors,
+        effort=effort,
+        color_space=color_space,
+        init=init,
+        max_iter=max_iter,
+        tol=tol,
+        random_state=random_state,
+        weights=weights,
+        locked=locked,
+        protect=protect,
+        dither=dither,
+        dither_strength=dither_strength,
+        quality=quality,
+        max_mse=max_mse,
+        min_psnr=min_psnr,
     )
+    return quantize_and_encode(image, options)[0]
 
 
-def apply_palette(image: ImageSource, palette: UInt8Array) -> QuantizeResult:
-    """Replace the colors of an image by those of a palette (K, 3), which keeps its order."""
+def quantize_and_encode(
+    image: ImageSource, options: Options
+) -> tuple[QuantizeResult, bytes | None]:
+    """Quantize an image; return its file as well if the target made it necessary to encode it."""
     source = _read_while_kernels_load(image)
-    histogram = histogram_of_array(source.array)
-    cells = ColorCells(histogram)
-    labels, sums = cells.assign(palette)
-    return QuantizeResult(
-        palette=palette,
-        labels=apply_labels(source.array, histogram.codes, labels),
-        inertia=inertia_from_sums(sums, cells.squared_norm, palette),
-        n_iter=0,
-        icc_profile=source.icc_profile,
+    if options.palette is not None:
+        if options.palette.shape[1] == 3:
+            image_io.refuse_alpha(source, image, OPAQUE_ONLY)
+        return _apply_palette(source, options.palette, options.dithering), None
+    sample = sample_colors(source.array, options)
+    if sample is not None:
+        sampled = SampleFitter(source.array, sample)
+        fit = sampled.fit(options)
+        return _to_result(source, fit, *sampled.label(fit, options.dithering)), None
+    fitter = make_fitter(source.array)
+
+    def finish(fit: Fit) -> QuantizeResult:
+        return _to_result(source, fit, *fitter.label(fit, options.dithering))
+
+    if options.target is None:
+        return finish(fitter.fit(options)), None
+    files: dict[int, bytes] = {}
+
+    def count_bytes(fit: Fit) -> int:
+        data = files[len(fit.palette)] = encode_image(finish(fit))
+        return len(data)
+
+    fit = search_palette(
+        fitter.fit,
+        options,
+        options.target,
+        n_distinct=fitter.n_distinct,
+        n_pixels=fitter.n_pixels,
+        count_bytes=count_bytes,
     )
+    return finish(fit), files.get(len(fit.palette))
 
 
 def fit_palette(
     image: ImageSource | ColorHistogram,
     n_colors: int = MAX_COLORS,
-    *,
-    effort: str = "balanced",
-    color_space: str = "srgb",
-    init: str | ArrayLike = "wu",
-    max_iter: int = DEFAULT_MAX_ITER,
-    tol: float | None = None,
-    random_state: int | np.random.Generator | None = 0,
+    **options: Unpack[FitKeywords],
 ) -> UInt8Array:
     """Find the palette that represents an image, or a histogram of several, best.
 
     Parameters
     ----------
     image : ColorHistogram or what `quantize` takes
-    n_colors, effort, color_space, init, max_iter, tol, random_state
+    n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `quantize`; a histogram is taken as it is.
+    weights, protect
+        As in `quantize`; for an image only, since a histogram does not know where its pixels are.
 
     Returns
     -------
-    (K, 3) uint8
+    (K, 3) uint8, or (K, 4) for an image with transparent pixels
 
     Examples
     --------
@@ -290,12 +240,16 @@ def fit_palette(
     >>> fastkq.fit_palette(both, n_colors=2).tolist()
     [[10, 10, 10], [200, 200, 200]]
     """
-    options = _check_options(n_colors, effort, color_space, init, max_iter, tol, random_state)
-    if not isinstance(image, ColorHistogram):
-        array = image_io.read_image(image).array
-        sample = _sample(array, options)
-        image = histogram_of_array(array) if sample is None else sample
-    return _fit(image, options).palette
+    checked = check_options(n_colors, **options)
+    if isinstance(image, ColorHistogram):
+        if checked.needs_places:
+            name = "protect" if checked.weights is None else "weights"
+            raise ValueError(f"image is a ColorHistogram; {name} needs an image, with its places")
+        return fit_histogram(image, checked).palette
+    array = image_io.read_image(image).array
+    sample = sample_colors(array, checked)
+    fitter = make_fitter(array) if sample is None else SampleFitter(array, sample)
+    return fitter.fit(checked).palette
 
 
 def compress(
@@ -303,31 +257,37 @@ def compress(
     target: str | os.PathLike[str],
     n_colors: int = MAX_COLORS,
     *,
-    effort: str = "balanced",
-    color_space: str = "srgb",
-    init: str | ArrayLike = "wu",
-    max_iter: int = DEFAULT_MAX_ITER,
-    tol: float | None = None,
-    random_state: int | np.random.Generator | None = 0,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    **options: Unpack[QuantizeKeywords],
 ) -> CompressReport:
     """Quantize an image into an indexed PNG; one of any size, by blocks of rows.
 
     Parameters
     ----------
     source : path, or array_like with shape, dtype and slicing
-        JPEG, PNG, WebP, TIFF, BMP or GIF; or (H, W), (H, W, 3) or opaque (H, W, 4) of uint8, such
-        as a memory map or a Zarr array. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are
-        read twice, by blocks of rows, and must not change meanwhile; the result is the same as of
-        the whole image in memory.
+        JPEG, PNG, WebP, TIFF, BMP or GIF; or what `quantize` takes as an array, such as a memory
+        map or a Zarr array. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP must be opaque;
+        they are read twice, by blocks of rows, and must not change meanwhile; the result is the
+        same as of the whole image in memory.
     target : path ending in .png
         Replaced in one step if it exists; it may not be the source.
-    n_colors, effort, color_space, init, max_iter, tol, random_state
-        As in `quantize`.
+    palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
+        These colors, in their order, instead of those that represent the image best; the options
+        that choose them are then without effect, or refused. For the files, see `remap`.
+    max_bytes : int, optional
+        The largest size of the target. As many colors as fit: one more does not, or is more than
+        `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the
+        image.
+    n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
+    dither, dither_strength, quality, max_mse, min_psnr
+        As in `quantize`; weights and protect not for what is read by blocks.
 
     Raises
     ------
+    TargetNotReachedError
+        Not even `n_colors`, or as many as `max_bytes` has room for, reach what is asked for.
     ValueError, TypeError, OSError
-        As `quantize`, and where the target cannot be written. Nothing is left behind then.
+        As `quantize`, and where the target cannot be written. Nothing is left behind in any case.
 
     Examples
     --------
@@ -342,24 +302,20 @@ def compress(
     start = time.perf_counter()
     is_path = isinstance(source, (str, os.PathLike))
     path = image_io.check_target(target, cast("str", source) if is_path else None)
-    options = _check_options(n_colors, effort, color_space, init, max_iter, tol, random_state)
+    checked = check_options(n_colors, palette=palette, **options)
     rows = blocks.open_blocks(source)
     if rows is not None and rows.n_pixels > blocks.LARGE_PIXELS:
         height, width = rows.shape[:2]
-        fit, target_bytes = _compress_blocks(rows, path, options)
-        n_colors, inertia, n_iter = len(fit.palette), fit.inertia, fit.n_iter
+        fit, inertia, target_bytes = _compress_blocks(rows, path, checked)
+        n_colors, n_iter = len(fit.palette), fit.n_iter
     else:
-        result = quantize(
-            cast("ImageSource", source) if rows is None else blocks.read_whole(rows),
-            n_colors,
-            effort=effort,
-            color_space=color_space,
-            init=init,
-            max_iter=max_iter,
-            tol=tol,
-            random_state=random_state,
-        )
-        target_bytes = result.save(path)
+        image = cast("ImageSource", source) if rows is None else blocks.read_whole(rows)
+        result, data = quantize_and_encode(image, checked)
+        if data is None:
+            target_bytes = result.save(path)
+        else:
+            image_io.write_file(path, data)
+            target_bytes = len(data)
         height, width = result.labels.shape
         n_colors, inertia, n_iter = len(result.palette), result.inertia, result.n_iter
     mse = inertia / (height * width)
@@ -378,34 +334,82 @@ def compress(
     )
 
 
-def _compress_blocks(rows: blocks.RowBlocks, path: Path, options: _Options) -> tuple[_Fit, int]:
-    """Quantize an image in two passes; return its palette and the bytes written."""
-    histogram = histogram_of_blocks(rows, rows.shape)
-    fit = _fit(histogram, options)
-    table = label_table(histogram.codes, fit.labels)
-    labels = (apply_table(block, table) for block in rows)
-    return fit, _write_blocks(path, rows.shape[:2], labels, fit.palette, rows.icc_profile)
+def _compress_blocks(
+    rows: blocks.RowBlocks, path: Path, options: Options
+) -> tuple[Fit, float, int]:
+    """Quantize an image in two passes, and one for each trial of its size.
 
-
-def _write_blocks(
-    target: PathOrFile,
-    shape: tuple[int, ...],
-    labels: Iterable[UInt8Array],
-    palette: UInt8Array,
-    icc_profile: bytes | None,
-) -> int:
-    """Write the labels (h, W) of blocks of rows as they come; return the bytes written."""
-    from fastkq.png import write_indexed_png
-
-    with image_io.open_target(target) as file:
-        return write_indexed_png(
-            file,
-            (shape[0], shape[1]),
-            labels,
-            palette,
-            icc_profile=icc_profile,
-            n_threads=kernels.threads.n_threads(),
+    Returns its palette, inertia and the bytes written.
+    """
+    if options.needs_places:
+        raise ValueError(
+            f"{rows.name}: has {rows.n_pixels} pixels and is read by blocks of rows; weights and "
+            f"protect are for images of up to {blocks.LARGE_PIXELS}"
         )
+    histogram = histogram_of_blocks(rows, rows.shape)
+    write = partial(_write_fit, rows, histogram, options)
+    if options.palette is not None:
+        fit = apply_to_cells(ColorCells(histogram), options.palette)
+    elif options.target is None:
+        fit = fit_histogram(histogram, options)
+    else:
+        fit = search_palette(
+            partial(fit_histogram, histogram),
+            options,
+            options.target,
+            n_distinct=len(histogram),
+            n_pixels=histogram.n_pixels,
+            count_bytes=lambda fit: write(fit, image_io.Nowhere())[1],
+        )
+    return fit, *write(fit, path)
+
+
+def _write_fit(
+    rows: blocks.RowBlocks,
+    histogram: ColorHistogram,
+    options: Options,
+    fit: Fit,
+    target: PathOrFile,
+) -> tuple[float, int]:
+    """Label and write the pixels of an image block by block; return its inertia and the bytes."""
+    table = label_table(histogram.codes, cast("UInt8Array", fit.labels))
+    errors: list[int] = []
+
+    def label_blocks() -> Iterator[UInt8Array]:
+        if not options.dithering:
+            yield from (apply_table(block, table) for block in rows)
+            return
+        ditherer = Ditherer(fit.palette, options.dithering)
+        for labels, error in ditherer.dither_blocks(rows, lambda block: apply_table(block, table)):
+            errors.append(error)
+            yield labels
+
+    n_bytes = write_blocks(target, rows.shape[:2], label_blocks(), fit.palette, rows.icc_profile)
+    return float(sum(errors)) if options.dithering else fit.inertia, n_bytes
+
+
+def _apply_palette(
+    source: image_io.InputImage, palette: UInt8Array, dithering: Dithering
+) -> QuantizeResult:
+    """Replace the colors of an image by those of a palette, which keeps its order."""
+    fitter = AlphaFitter(source.array) if palette.shape[1] == 4 else OpaqueFitter(source.array)
+    fit = fitter.apply(palette)
+    # Its colors, whatever those of the image: not gray.
+    return replace(_to_result(source, fit, *fitter.label(fit, dithering)), is_gray=False)
+
+
+def _to_result(
+    source: image_io.InputImage, fit: Fit, labels: UInt8Array, inertia: float
+) -> QuantizeResult:
+    array = source.array
+    return QuantizeResult(
+        palette=fit.palette,
+        labels=labels,
+        inertia=inertia,
+        n_iter=fit.n_iter,
+        is_gray=array.ndim == 2 or array.shape[2] == 2,
+        icc_profile=source.icc_profile,
+    )
 
 
 def _read_while_kernels_load(image: ImageSource) -> image_io.InputImage:
@@ -431,134 +435,3 @@ def load_kernels() -> None:
     shape = (SORT_LIMIT // 256, 256, 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     quantize(noise, 2, max_iter=1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    palette: UInt8Array  # (K, 3)
-    labels: UInt8Array  # (U,), of the histogram's colors
-    inertia: float
-    n_iter: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Options:
-    n_colors: int
-    effort: str
-    color_space: str
-    init: str | Array
-    max_iter: int
-    tol: float
-    random_state: int | np.random.Generator | None
-
-
-def _check_options(
-    n_colors: int,
-    effort: str,
-    color_space: str,
-    init: str | ArrayLike,
-    max_iter: int,
-    tol: float | None,
-    random_state: int | np.random.Generator | None,
-) -> _Options:
-    n_colors = check_integer(n_colors, "n_colors", 1, MAX_COLORS)
-    max_iter = check_integer(max_iter, "max_iter", 0)
-    if effort not in EFFORTS:
-        raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
-    if color_space not in COLOR_SPACES:
-        raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
-    tol = TOL_PER_COLOR * n_colors if tol is None else check_number(tol, "tol", 0)
-    if isinstance(init, str):
-        if init not in INITS:
-            raise ValueError(f"init is {init!r}; one of {INITS} or an array of centers is allowed")
-    else:
-        init = check_init(init, n_colors, 3).astype(np.float32)
-        if init.min() < 0 or init.max() > MAX_LEVEL:
-            raise ValueError(
-                f"init has values from {init.min():g} to {init.max():g}; colors from 0 to "
-                f"{MAX_LEVEL} are allowed"
-            )
-    return _Options(n_colors, effort, color_space, init, max_iter, tol, random_state)
-
-
-def _sample(array: UInt8Array, options: _Options) -> ColorHistogram | None:
-    """Return the histogram of a sample of an image, or None if it should be taken whole."""
-    # The cubes that get a label each lie close together in sRGB only.
-    if options.effort != "fast" or options.color_space != "srgb":
-        return None
-    n_pixels = array.size // 3
-    # Of large images, which come by blocks, writing takes most of the time: no sample.
-    if array.ndim == 2 or sample_step(n_pixels) == 1 or n_pixels > blocks.LARGE_PIXELS:
-        return None
-    histogram = histogram_of_array(sample_pixels(array))
-    return histogram if len(histogram) > FEW_COLORS else None
-
-
-def _fit(histogram: ColorHistogram, options: _Options) -> _Fit:
-    """Find the palette of a histogram: its own colors where they are few enough."""
-    if len(histogram) <= options.n_colors:
-        return _Fit(histogram.colors, np.arange(len(histogram), dtype=np.uint8), 0.0, 0)
-    return _fit_cells(ColorCells(histogram, options.color_space), options)
-
-
-def _fit_cells(cells: ColorCells, options: _Options) -> _Fit:
-    """Run K-means over more colors than are wanted and round its centers to a palette."""
-    centers, n_iter = _find_centers(cells, options)
-    palette, labels, sums = _round_centers(cells, centers)
-    if cells.space == "srgb":
-        inertia = inertia_from_sums(sums, cells.squared_norm, palette)
-    else:
-        inertia = cells.squared_error(palette, labels)
-    return _Fit(palette, labels, inertia, n_iter)
-
-
-def _find_centers(cells: ColorCells, options: _Options) -> tuple[Array, int]:
-    """Return the centers (K, 3) float32 of K-means, and its iterations."""
-    if isinstance(options.init, str):
-        start = seed_centers(cells, options.n_colors, options.init, options.random_state)
-    else:
-        start = options.init
-        if cells.space != "srgb":
-            start = to_points(np.rint(start).astype(np.uint8), cells.space)
-    max_iter, tol = options.max_iter, options.tol
-    centers, n_iter = lloyd(cells, start, max_iter=max_iter, tol=tol, relaxation=RELAXATION)
-    if options.effort == "best":
-        centers, n_more = escape(cells, centers, max_iter=max_iter, tol=tol, relaxation=RELAXATION)
-        n_iter += n_more
-    return centers, n_iter
-
-
-def seed_centers(
-    cells: ColorCells,
-    n_colors: int,
-    init: str,
-    random_state: int | np.random.Generator | None,
-) -> Array:
-    """Return the initial centers (n_colors, 3) float32."""
-    rng = np.random.default_rng(random_state)
-    if init == "wu":
-        positions = decode_colors(cells.grid_ids)
-        centers = seeding.wu_centers(positions, cells.grid_totals, n_colors)
-    elif init == "k-means++":  # over the cells: the colors would take 50 times as long
-        weights = np.ascontiguousarray(cells.grid_totals[:, 0])
-        means = (cells.grid_totals[:, 1:4] / weights[:, None]).astype(np.float32)
-        centers = seeding.kmeans_plus_plus(means, weights, n_colors, rng)
-    else:
-        points = np.ascontiguousarray(cells.points.T)
-        centers = seeding.random_points(points, cells.weights, n_colors, rng)
-    return complete_centers(cells, centers, n_colors)
-
-
-def _round_centers(cells: ColorCells, centers: Array) -> tuple[UInt8Array, UInt8Array, Array]:
-    """Round centers to a palette whose every entry is used.
-
-    Centers that round to the same color, or that have no pixel after rounding, give way to the
-    colors that the others serve worst. It ends: an entry on a color of the image stays used.
-    """
-    palette = to_colors(centers, cells.space)
-    while True:
-        labels, sums = cells.assign_palette(palette)
-        unused = sums[:, 0] == 0
-        if not unused.any():
-            return palette, labels, sums
-        palette[unused] = cells.farthest_colors(palette[~unused], int(unused.sum()))

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastkq import image_io, kernels
+from fastkq.alpha import AlphaColors, AlphaLabels, to_points
+from fastkq.alpha_image import OPAQUE, AlphaImage, drop_alpha
 from fastkq.cells import CELL_BITS, PARENT_BITS, ROOT_BITS, ColorCells, pad_centers
+from fastkq.dither import Dithering
 from fastkq.histogram import CODE_BITS, SPREAD, decode_colors, histogram_of_array
+from fastkq.palette_files import read_palette
 from fastkq.types import Array, ImageSource, UInt8Array
 
 MAX_COLORS = 256
+OPAQUE_ONLY = "for a palette (K, 3); use one with alpha, (K, 4)"
 CUBE_BITS = 3  # cubes of 2x2x2 colors
 CUBE_MIDDLE = 0.5
 
 
-def remap(image: ImageSource, palette: ArrayLike) -> UInt8Array:
-    """Label every pixel with its nearest palette entry.
+def remap(
+    image: ImageSource,
+    palette: ArrayLike | str | os.PathLike[str],
+    *,
+    dither: str = "none",
+    dither_strength: float = 1.0,
+) -> UInt8Array:
+    """Label every pixel with its nearest palette entry, or dither.
 
     Parameters
     ----------
-    image : path, bytes, file object, PIL image or (H, W) or (H, W, 3) uint8 array
-    palette : (K, 3) uint8 array_like
-        1 to 256 colors.
+    image : path, bytes, file object, PIL image or array
+        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8.
+    palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file
+        1 to 256 colors. One with alpha is for any image; one without, for opaque images only.
+        Files: .gpl (GIMP), .act (Photoshop), .hex, .json, or an image of so few colors; an indexed
+        one's palette in its order.
+    dither, dither_strength
+        As in `quantize`.
 
     Returns
     -------
     (H, W) uint8
-        Rows of the palette; of equally near entries, the lowest.
+        Rows of the palette, which keeps its order; of equally near entries, the lowest. With alpha,
+        near is what looks alike over black and white backgrounds, and opaque pixels take opaque
+        entries if there are any; see `quantize`.
 
     Raises
     ------
     ValueError, TypeError, OSError
-        What is not an opaque 8-bit image or such a palette.
+        What is not such an image or palette, or cannot be read.
 
     Examples
     --------
@@ -41,21 +61,34 @@ def remap(image: ImageSource, palette: ArrayLike) -> UInt8Array:
     >>> fastkq.remap(image, [[0, 0, 0], [255, 255, 255]]).tolist()
     [[0, 1, 0]]
     """
-    colors = check_palette(palette)
-    array = image_io.read_image(image).array
+    colors, dithering = check_palette(palette), Dithering(dither, dither_strength)
+    if colors.shape[1] == 4:
+        pixels = AlphaImage(image_io.read_image(image).array)
+        nearest = AlphaColors(pixels, with_transparent=True).assign(colors)
+        labels = apply_alpha_labels(pixels, nearest)
+        if dithering:
+            dither_opaque(pixels, colors, labels, dithering)
+        return labels
+    array = image_io.read_opaque_image(image, OPAQUE_ONLY).array
     histogram = histogram_of_array(array)
-    labels, _ = ColorCells(histogram).assign(colors)
-    return apply_labels(array, histogram.codes, labels)
+    of_colors, _ = ColorCells(histogram).assign(colors)
+    labels = apply_labels(array, histogram.codes, of_colors)
+    if dithering:
+        dithering.apply(array, colors, labels)
+    return labels
 
 
-def check_palette(palette: ArrayLike) -> UInt8Array:
-    """Return a palette as an array (K, 3) uint8, if it is one."""
+def check_palette(palette: ArrayLike | str | os.PathLike[str]) -> UInt8Array:
+    """Return a palette (K, 3) or (K, 4) uint8, if it, or the file of that path, is one."""
+    if isinstance(palette, (str, os.PathLike)):
+        return read_palette(palette)
     given = np.asarray(palette)
     if given.dtype.kind not in "iu":
         raise TypeError(f"palette has dtype {given.dtype}; integers from 0 to 255 are allowed")
-    if given.ndim != 2 or given.shape[1] != 3 or not 1 <= len(given) <= MAX_COLORS:
+    if given.ndim != 2 or given.shape[1] not in (3, 4) or not 1 <= len(given) <= MAX_COLORS:
         raise ValueError(
-            f"palette has shape {given.shape}; (K, 3) is allowed, K from 1 to {MAX_COLORS}"
+            f"palette has shape {given.shape}; (K, 3) and (K, 4) are allowed, K from 1 to "
+            f"{MAX_COLORS}"
         )
     if given.min() < 0 or given.max() > 255:
         raise ValueError("palette has values outside 0 to 255")
@@ -77,6 +110,55 @@ def apply_labels(array: UInt8Array, codes: NDArray[np.uint32], labels: UInt8Arra
     (H, W) uint8
     """
     return apply_table(array, label_table(codes, labels))
+
+
+def apply_alpha_labels(image: AlphaImage, nearest: AlphaLabels) -> UInt8Array:
+    """Replace each pixel of an image with alpha by the label (H, W) of its color."""
+    if len(image.opaque):
+        # All pixels as if they were opaque, then the others anew: one pass without a branch.
+        labels = apply_labels(drop_alpha(image.pixels), image.opaque.codes, nearest.opaque)
+    else:
+        labels = np.empty(image.pixels.shape[:2], np.uint8)
+    image.put_labels(labels, nearest.translucent, nearest.transparent)
+    return labels
+
+
+def dither_opaque(
+    image: AlphaImage, palette: UInt8Array, labels: UInt8Array, dithering: Dithering
+) -> float:
+    """Dither the opaque pixels of an image with the opaque entries of a palette.
+
+    The others keep their labels: mixing alphas would make soft edges rough.
+
+    Parameters
+    ----------
+    image : AlphaImage
+    palette : (K, 4) uint8
+    labels : (H, W) uint8
+        The nearest entries; those of opaque pixels are replaced.
+    dithering : Dithering
+
+    Returns
+    -------
+    float
+        The squared error of the whole image, the mean of that over black and over white.
+    """
+    own = np.flatnonzero(palette[:, 3] == OPAQUE).astype(np.uint8)
+    is_opaque = image.pixels[..., 3] == OPAQUE
+    if len(own) and is_opaque.any():
+        colors = drop_alpha(image.pixels)
+        colors[~is_opaque] = palette[own[0], :3]  # exact: errors end there, and none begins
+        ranks = np.zeros(len(palette), np.uint8)
+        ranks[own] = np.arange(len(own), dtype=np.uint8)
+        dithered = ranks[labels]
+        dithering.apply(colors, np.ascontiguousarray(palette[own, :3]), dithered)
+        labels[is_opaque] = own[dithered[is_opaque]]
+    # Row by row: points are large.
+    entries = to_points(palette).astype(np.float64)
+    differences = (
+        to_points(row) - entries[of_row] for row, of_row in zip(image.pixels, labels, strict=True)
+    )
+    return float(sum(np.sum(difference**2) for difference in differences))
 
 
 def label_table(codes: NDArray[np.uint32], labels: UInt8Array) -> UInt8Array:

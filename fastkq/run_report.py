@@ -6,7 +6,7 @@ import json
 import os
 from types import TracebackType
 
-from fastkq.jobs import DONE, EXISTS, NO_GAIN, OWN_OUTPUT, Job, JobResult
+from fastkq.jobs import DONE, EXISTS, NO_GAIN, NOT_REACHED, OWN_OUTPUT, Job, JobResult
 
 SKIPPED = (EXISTS, OWN_OUTPUT)
 LINE_START = b'{"source": "'
@@ -62,7 +62,7 @@ class RunReport:
         result = self._lines.get(job)
         if result is None or not os.path.exists(job.source):
             return None
-        is_final = result.status == NO_GAIN or (
+        is_final = result.status in (NO_GAIN, NOT_REACHED) or (
             result.status == DONE and os.path.exists(job.target)
         )
         same_source = result.source_bytes == os.path.getsize(job.source)

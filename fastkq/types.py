@@ -15,3 +15,4 @@ Array: TypeAlias = NDArray[Any]
 UInt8Array: TypeAlias = NDArray[np.uint8]
 PathOrFile: TypeAlias = "str | PathLike[str] | BinaryIO"
 ImageSource: TypeAlias = "str | PathLike[str] | bytes | BinaryIO | Array | Image"
+QualityRange: TypeAlias = "tuple[float, float] | list[float]"

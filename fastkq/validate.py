@@ -26,3 +26,9 @@ def check_number(value: object, name: str, low: float, high: float | None = None
     if not (math.isfinite(number) and low <= number <= (math.inf if high is None else high)):
         raise ValueError(f"{name} is {value}; {allowed} is allowed")
     return number
+
+
+def check_flag(value: object, name: str) -> None:
+    """Raise TypeError for an option that is neither True nor False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; True or False is allowed")

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastkq.kmeans import kmeans
 from fastkq.quantize import load_kernels, quantize
-from fastkq.remap import label_cubes
+from fastkq.remap import label_cubes, remap
 
 
 def warm_up() -> float:
@@ -17,6 +17,8 @@ def warm_up() -> float:
     load_kernels()
     label_cubes(np.zeros((1, 3), np.uint8))
     quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
+    for method in ("diffusion", "ordered", "adaptive"):
+        remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
         kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
     return time.perf_counter() - start

@@ -91,3 +91,109 @@ def pack_rows(labels, bits):
         text += "0" * (-len(text) % 8)
         rows.append([0] + [int(text[i : i + 8], 2) for i in range(0, len(text), 8)])
     return np.array(rows, np.uint8)
+
+
+def diffuse(image, palette, strength):
+    """Floyd and Steinberg, every other row from the right; labels (H, W).
+
+    In quarters of a level and float32, as the kernel has it; an error larger than the distance of
+    its entry to the fourth neighbour is damped.
+    """
+    height, width = image.shape[:2]
+    single = np.float32
+    colors = palette.astype(single) * 4
+    distances_of = np.sort(((colors[:, None] - colors) ** 2).sum(axis=2), axis=1)
+    limits = distances_of[:, min(4, len(palette) - 1)]
+    above, before = single(single(strength) * single(1 / 16)), single(strength) * single(7 / 16)
+    labels = np.zeros((height, width), np.uint8)
+    errors = np.zeros((width + 2, 3), single)
+    for y in range(height):
+        step = 1 if y % 2 == 0 else -1
+        values = image[y].astype(single) * 4
+        for x in range(width):  # the row above went the other way
+            later, earlier = errors[x + 1 - step], errors[x + 1 + step]
+            values[x] += above * (3 * later + (5 * errors[x + 1] + earlier))
+        errors = np.zeros((width + 2, 3), single)
+        last = np.zeros(3, single)
+        for x in range(width)[::step]:
+            value = values[x] + before * last
+            rounded = np.clip((value + single(0.5)).astype(np.int64), 0, 1020)
+            squares = ((rounded - colors.astype(np.int64)) ** 2).sum(axis=1)
+            label = labels[y, x] = squares.argmin()
+            share = single(0.75 if squares[label] > limits[label] else 1)
+            last = (np.clip(value, 0, 1020) - colors[label]) * share
+            errors[x + 1] = last
+    return labels
+
+
+def map_strengths(image, table):
+    """The table's strength for the range of light in each pixel's 3x3 surroundings, (H, W)."""
+    light = (image.astype(int) * [1, 2, 1]).sum(axis=2) // 4
+    height, width = light.shape
+    result = np.zeros((height, width), np.uint8)
+    for y in range(height):
+        for x in range(width):
+            part = light[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+            result[y, x] = table[part.max() - part.min()]
+    return result
+
+
+def mix(image, palette, thresholds, strength, neighbours):
+    """Ordered dithering pixel by pixel, in float64; labels (H, W)."""
+    height, width = image.shape[:2]
+    labels = assign(image.reshape(-1, 3).astype(float), palette).reshape(height, width)
+    for y in range(height):
+        for x in range(width):
+            nearest = palette[labels[y, x]].astype(float)
+            best, share = labels[y, x], 0.0
+            for entry in neighbours[labels[y, x]]:
+                way = palette[entry] - nearest
+                part = (image[y, x] - nearest) @ way / (way @ way) if np.any(way) else 0.0
+                if part > share:
+                    best, share = entry, part
+            if (thresholds[y % 64, x % 64] + 0.5) / 256 < strength * share:
+                labels[y, x] = best
+    return labels
+
+
+def composite(image, background):
+    """An image (..., 4) over a background color, in floats (..., 3)."""
+    share = image[..., 3:].astype(float) / 255
+    return share * image[..., :3] + (1 - share) * np.asarray(background, float)
+
+
+def alpha_distance(one, other):
+    """The squared difference of two colors (4,) over black and over white, halved."""
+    over = [np.sum((composite(one, level) - composite(other, level)) ** 2) for level in (0, 255)]
+    return np.mean(over)
+
+
+def alpha_histogram(image):
+    """Counts of the opaque and of the translucent colors, and of the transparent pixels."""
+    colors, counts = np.unique(image.reshape(-1, 4), axis=0, return_counts=True)
+    opaque, translucent, n_transparent = {}, {}, 0
+    for color, count in zip(colors.tolist(), counts, strict=True):
+        if color[3] == 0:
+            n_transparent += count
+        elif color[3] == 255:
+            opaque[tuple(color[:3])] = count
+        else:
+            translucent[tuple(color)] = count
+    return opaque, translucent, n_transparent
+
+
+def assign_alpha(image, palette):
+    """Nearest entries (H, W) of a palette (K, 4), opaque ones for opaque pixels; the inertia."""
+    pixels = image.reshape(-1, 4)
+    distances = np.mean(
+        [
+            np.sum((composite(pixels, b)[:, None] - composite(palette, b)) ** 2, axis=2)
+            for b in (0, 255)
+        ],
+        axis=0,
+    )
+    if np.any(palette[:, 3] == 255):
+        distances[np.ix_(pixels[:, 3] == 255, palette[:, 3] < 255)] = np.inf
+    labels = distances.argmin(axis=1)
+    inertia = distances[np.arange(len(pixels)), labels].sum()
+    return labels.reshape(image.shape[:2]), inertia

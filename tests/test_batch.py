@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.batch import Job, plan_jobs, remove_leftovers
+from fastkq.batch import Job, JobOptions, plan_jobs, remove_leftovers
+from fastkq.options import check_options
 from fastkq.palette_files import write_palette
 
 KILL_AND_RESUME = Path(__file__).parents[1] / "scripts" / "kill_and_resume.py"
@@ -190,6 +191,19 @@ def test_fail_fast_stops(photos, tmp_path):
         ({"jobs": 0}, ValueError, "jobs is 0"),
         ({"palette": "none.gpl"}, FileNotFoundError, "none.gpl: no such file"),
         ({"palette": [[1, 2]]}, ValueError, "palette has shape"),
+        ({"locked": [[1, 2]]}, ValueError, "locked has shape"),
+        ({"protect": "yes"}, TypeError, "protect is 'yes'; True or False is allowed"),
+        (
+            {"palette": [[1, 2, 3]], "protect": True},
+            ValueError,
+            "palette is given, and protect; only palettes",
+        ),
+        (
+            {"palette": [[1, 2, 3]], "locked": [[0, 0, 0]]},
+            ValueError,
+            "palette is given, and locked",
+        ),
+        ({"palette": "shared", "protect": True}, ValueError, "palette is 'shared'; protect is for"),
     ],
 )
 def test_wrong_options_are_errors_at_once(photos, tmp_path, options, error, words):
@@ -217,7 +231,8 @@ def test_the_report_has_a_line_an_image(photos, tmp_path):
     report = tmp_path / "run.jsonl"
     results = compress([photos], tmp_path / "out", 8, report=report)
     expected = [
-        result.to_dict() | {"settings": "8 colors, balanced, min_savings 0"} for result in results
+        result.to_dict() | {"settings": "8 colors, balanced, srgb, min_savings 0"}
+        for result in results
     ]
     assert sorted(lines(report), key=lambda line: line["source"]) == expected
 
@@ -344,3 +359,31 @@ def test_a_shared_palette_is_that_of_all_images_together(photos, tmp_path, jobs)
 def test_a_shared_palette_of_nothing_readable_is_an_error(photos, tmp_path):
     with pytest.raises(ValueError, match="none of 1 images could be read"):
         fastkq.compress_many([photos / "bad.jpg"], tmp_path / "out", palette="shared")
+
+
+def test_settings_tell_of_locked_and_protected_colors():
+    given = [
+        {},
+        {"locked": [[1, 2, 3]]},
+        {"locked": [[1, 2, 4]]},
+        {"protect": True},
+        {"color_space": "oklab"},
+        {"dither": "ordered"},
+        {"quality": (10, 80)},
+        {"max_bytes": 800},
+        {"palette": [[1, 2, 3]]},
+    ]
+    settings = {JobOptions(check_options(8, **options)).settings for options in given}
+    assert len(settings) == len(given)
+    assert (
+        JobOptions(check_options(8, locked=[])).settings
+        == "8 colors, balanced, srgb, min_savings 0"
+    )
+
+
+def test_a_shared_palette_has_the_locked_colors(photos, tmp_path):
+    options = {"palette": "shared", "jobs": 1, "locked": [[1, 2, 3], [4, 5, 6]]}
+    compress([photos], tmp_path / "out", 8, recursive=True, **options)
+    for path in (tmp_path / "out").rglob("*.png"):
+        with Image.open(path) as image:
+            assert image.getpalette()[:6] == [1, 2, 3, 4, 5, 6]

@@ -243,7 +243,7 @@ def test_a_wrong_number_of_rows_is_found_out(n_rows):
     ("source", "error", "message"),
     [
         (np.zeros((300, 300), np.uint16), TypeError, "dtype uint16; allowed are .*uint8"),
-        (np.zeros((300, 300, 2), np.uint8), ValueError, r"shape \(300, 300, 2\); allowed are"),
+        (np.zeros((300, 300, 5), np.uint8), ValueError, r"shape \(300, 300, 5\); allowed are"),
         (np.zeros(90_000, np.uint8), ValueError, r"shape \(90000,\); allowed are"),
         (np.zeros((0, 300), np.uint8), ValueError, "no pixels"),
         ([[1, 2], [3, 4]], TypeError, "source is a list; a path or an array .* is allowed"),

@@ -114,6 +114,42 @@ def test_a_bad_target_is_one_line_and_exit_code_1(photo, tmp_path, target):
     assert_fails(run("compress", photo, "-o", tmp_path / target), 1, target)
 
 
+def test_colors_that_matter(photo, tmp_path):
+    target, mask = tmp_path / "out.png", tmp_path / "mask.png"
+    weights = np.zeros((120, 160), np.uint8)
+    weights[:, :50] = 255
+    Image.fromarray(weights).save(mask)
+    colors = ["--lock", "#ff0000,00ff00", "--protect", "--weights", mask, "-k", 9]
+    assert run("compress", photo, "-o", target, *colors).returncode == 0
+    expected = fastkq.quantize(
+        photo, 9, locked=[[255, 0, 0], [0, 255, 0]], protect=True, weights=weights
+    )
+    with Image.open(target) as image:
+        assert image.getpalette()[:27] == expected.palette.ravel().tolist()
+        assert np.array_equal(np.asarray(image), expected.labels)
+    assert expected.palette[:2].tolist() == [[255, 0, 0], [0, 255, 0]]
+    wrong = run("compress", tmp_path / "mask.png", "--weights", photo)
+    assert_fails(wrong, 1, "has colors; a gray image is allowed as weights")
+
+
+def test_a_palette_for_one_image(photo, tmp_path):
+    palette = tmp_path / "brand.hex"
+    palette.write_text("ffffff\n000000\n808080\n")
+    result = run("compress", photo, "--palette", palette)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "3 colors" in result.stdout
+    written = (tmp_path / "my photo ü-fastkq.png").read_bytes()
+    with Image.open(tmp_path / "my photo ü-fastkq.png") as image:
+        assert image.getpalette()[:9] == [255] * 3 + [0] * 3 + [128] * 3
+        assert np.array_equal(np.asarray(image), fastkq.remap(photo, palette))
+    with open(tmp_path / "stream.png", "wb") as stream, open(photo, "rb") as source:
+        command = [sys.executable, "-m", "fastkq", "compress", "-", "--palette", str(palette)]
+        subprocess.run(command, stdin=source, stdout=stream, check=True, stderr=subprocess.PIPE)
+    assert (tmp_path / "stream.png").read_bytes() == written
+    palette.write_text("white\n")
+    assert_fails(run("compress", photo, "--palette", palette, "--force"), 1, "line 1 is 'white'")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -131,6 +167,16 @@ def test_a_bad_target_is_one_line_and_exit_code_1(photo, tmp_path, target):
         (["compress", "a.png", "-d", "out", "--min-savings", "101%"], "'101%' is not a share"),
         (["compress", "a.png", "-d", "out", "--quiet", "--json"], "not allowed with"),
         (["palette", "a.png"], "-o/--output"),
+        (["compress", "a.png", "--lock", "ff0000,red"], "'ff0000,red' is no list of colors such"),
+        (["compress", "a.png", "--lock", ""], "'' is no list of colors"),
+        (["compress", "a.png", "-d", "out", "--weights", "m.png"], "--weights is for one image"),
+        (["compress", "a.png", "--palette", "p.gpl", "--lock", "ff0000"], "--lock and --palette"),
+        (["compress", "a.png", "--palette", "p.gpl", "--protect"], "--protect and --palette"),
+        (["compress", "a.png", "--palette", "p", "--weights", "m"], "--weights and --palette"),
+        (
+            ["compress", "a.png", "-d", "o", "--palette", "p.gpl", "--shared-palette"],
+            "--shared-palette and --palette exclude each other",
+        ),
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments, words):
@@ -211,3 +257,21 @@ def test_nothing_is_told_without_a_terminal(tmp_path, photo):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     result = run("compress", photo, "-k", 2, env=environment)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("method", ["diffusion", "ordered", "adaptive"])
+def test_dithering(photo, tmp_path, method):
+    expected = tmp_path / "expected.png"
+    fastkq.compress(photo, expected, 16, dither=method, dither_strength=0.8)
+    dithering = ["-k", 16, "--dither", method, "--dither-strength", 0.8]
+    one, many = tmp_path / "one.png", tmp_path / "many"
+    assert run("compress", photo, *dithering, "-o", one).returncode == 0
+    assert run("compress", photo, *dithering, "-d", many).returncode == 0
+    (other,) = many.iterdir()
+    assert one.read_bytes() == other.read_bytes() == expected.read_bytes()
+
+
+def test_a_wrong_strength(photo):
+    result = run("compress", photo, "--dither", "adaptive", "--dither-strength", "2")
+    assert result.returncode == 2
+    assert "'2' is not a number from 0 to 1" in result.stderr

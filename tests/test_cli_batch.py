@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import fastkq
+from fastkq.palette_files import read_palette
 
 
 def command(*arguments):
@@ -242,7 +243,13 @@ def test_an_interrupt_ends_it_with_130_and_it_goes_on(photos, tmp_path):
         Image.fromarray(coarse).resize((900, 700)).save(photos / f"{number}.bmp")
     report = tmp_path / "run.jsonl"
     arguments = ["compress", photos, "-d", tmp_path / "out", "-q", "-j", 2, "--report", report]
-    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command(*arguments),
+        stderr=subprocess.PIPE,
+        text=True,
+        # Shells have their background jobs ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         while not (report.exists() and report.read_bytes().count(b"\n") >= 3):
             assert process.poll() is None
             time.sleep(0.005)
@@ -254,3 +261,24 @@ def test_an_interrupt_ends_it_with_130_and_it_goes_on(photos, tmp_path):
     assert run(*arguments).returncode == 0
     assert len(os.listdir(tmp_path / "out")) == len(report.read_bytes().splitlines()) == 62
     assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".")]
+
+
+@pytest.mark.parametrize("suffix", [".act", ".hex", ".json"])
+def test_a_palette_in_other_formats_and_with_locked_colors(photos, tmp_path, suffix):
+    brand = tmp_path / f"brand{suffix}"
+    made = run("palette", photos, "-o", brand, "-k", 5, "-j", 1, "--lock", "0102ff")
+    assert (made.returncode, made.stderr) == (0, "")
+    colors = read_palette(brand)
+    assert (len(colors), colors[0].tolist()) == (5, [1, 2, 255])
+
+
+def test_locked_and_protected_colors_in_a_batch(photos, tmp_path):
+    options = ["-k", 6, "-j", 1, "--lock", "0102ff", "--protect", "--min-savings", "0%"]
+    run("compress", photos, "-d", tmp_path / "out", *options)
+    outputs = list((tmp_path / "out").glob("*.png"))
+    assert len(outputs) == 2
+    for output in outputs:
+        assert read_palette(output)[0].tolist() == [1, 2, 255]
+    refused = run("compress", photos, "-d", tmp_path / "x", "--shared-palette", "--protect")
+    assert refused.returncode == 1
+    assert "protect is for a palette fitted to one image" in refused.stderr

@@ -77,6 +77,21 @@ def test_quantize_on_any_number_of_threads(large_image, on_threads, init, n_colo
     assert len(set(on_threads(run))) == 1
 
 
+@pytest.mark.parametrize("effort", ["balanced", "best"])
+def test_colors_that_matter_on_any_number_of_threads(large_image, on_threads, effort):
+    image = large_image.copy()
+    image[300:340, 200:240] = [250, 0, 250]
+    weights = np.random.default_rng(2).random(image.shape[:2])
+    weights[:100] = 0
+    options = {"weights": weights, "locked": [[0, 255, 0], [1, 2, 3]], "protect": True}
+
+    def run():
+        result = fastkq.quantize(image, 24, effort=effort, max_iter=5, **options)
+        return digest(result.palette, result.labels), result.inertia, result.n_iter
+
+    assert len(set(on_threads(run))) == 1
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("init", ["k-means++", "random"])
 def test_kmeans_on_any_number_of_threads(on_threads, dtype, init):

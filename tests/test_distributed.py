@@ -153,8 +153,8 @@ def test_other_arrays_are_refused(function):
     option = 4 if function is on_cluster.fit_palette else PALETTE
     with pytest.raises(TypeError, match="dtype float64; allowed are"):
         function(da.zeros((3, 4)), option)
-    with pytest.raises(ValueError, match=r"shape \(3, 4, 2\); allowed are"):
-        function(da.zeros((3, 4, 2), dtype=np.uint8), option)
+    with pytest.raises(ValueError, match=r"shape \(3, 4, 5\); allowed are"):
+        function(da.zeros((3, 4, 5), dtype=np.uint8), option)
     with pytest.raises(TypeError, match="is a ndarray; a"):
         function(np.zeros((3, 4), np.uint8), option)
 
@@ -168,6 +168,9 @@ def test_transparent_pixels_and_no_pixels_are_refused():
         on_cluster.fit_palette(array, 4)
     with pytest.raises(ValueError, match="only opaque images"):
         on_cluster.remap(array, PALETTE).compute()
+    with_alpha = np.pad(PALETTE, ((0, 0), (0, 1)), constant_values=255)
+    labels = on_cluster.remap(array, with_alpha).compute()
+    assert np.array_equal(labels, fastkq.remap(image, with_alpha))
     with pytest.raises(ValueError, match="there are no pixels"):
         on_cluster.fit_palette([])
 

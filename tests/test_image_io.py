@@ -73,20 +73,25 @@ def test_opaque_alpha_is_dropped(mode):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparent_alpha_is_an_error(mode):
+def test_alpha_is_kept_where_a_pixel_is_not_opaque(mode):
     image = Image.fromarray(RGB).convert(mode)
     image.putalpha(Image.fromarray(np.where(GRAY.max() == GRAY, 254, 255).astype(np.uint8)))
-    for source in (encode(image, "PNG"), image):
-        with pytest.raises(ValueError, match="transparent pixels; only opaque"):
-            read_image(source)
+    for source in (encode(image, "PNG"), image, np.asarray(image)):
+        array = read_image(source).array
+        assert np.array_equal(array, np.asarray(image))
+        assert array.shape[2] == len(mode)
 
 
 @pytest.mark.parametrize("mode", ["P", "RGB", "L"])
-def test_transparent_color_is_an_error_where_it_is_used(mode):
+def test_a_transparent_color_is_alpha_where_it_is_used(mode):
     image = Image.fromarray(np.array([[0, 0, 255]], np.uint8)).convert("RGB").convert(mode)
     used, unused = {"P": (0, 99), "RGB": ((0, 0, 0), (1, 2, 3)), "L": (0, 7)}[mode]
-    with pytest.raises(ValueError, match="transparent pixels"):
-        read_image(encode(image, "PNG", transparency=used))
+    data = encode(image, "PNG", transparency=used)
+    with Image.open(io.BytesIO(data)) as opened:
+        expected = np.asarray(opened.convert("LA" if mode == "L" else "RGBA"))
+    array = read_image(data).array
+    assert np.array_equal(array, expected)
+    assert sorted(array[0, :, -1].tolist()) in ([0, 0, 255], [0, 255, 255])
     if mode != "P":
         opaque = read_image(encode(image, "PNG", transparency=unused)).array
         assert np.array_equal(opaque, np.asarray(image))
@@ -98,6 +103,27 @@ def test_sixteen_bit_gray_is_rounded():
     result = read_image(encode(Image.fromarray(levels), "PNG")).array
     assert result.tolist() == [[0, 0, 1, 1, 1, 2, 254, 255, 255]]
     assert result.dtype == np.uint8
+
+
+def test_sixteen_bit_gray_with_a_transparent_level():
+    levels = np.array([[0, 300, 65535]], np.uint16)
+    data = encode(Image.fromarray(levels), "PNG", transparency=300)
+    assert read_image(data).array.tolist() == [[[0, 255], [1, 0], [255, 255]]]
+    assert read_image(encode(Image.fromarray(levels), "PNG", transparency=7)).array.ndim == 2
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "GIF"])
+def test_every_format_keeps_its_alpha(kind):
+    image = Image.fromarray(np.dstack([RGB, np.where(GRAY > 99, 255, 0).astype(np.uint8)]))
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    array = read_image(encode(image, kind, **options)).array
+    assert np.array_equal(array[..., 3], np.asarray(image)[..., 3])
+    assert 0 < np.count_nonzero(array[..., 3]) < GRAY.size
+
+
+def test_the_profile_of_rgba_is_kept():
+    image = Image.fromarray(np.dstack([RGB, GRAY]))
+    assert read_image(encode(image, "PNG", icc_profile=srgb_profile())).icc_profile is not None
 
 
 def test_cmyk_becomes_rgb():

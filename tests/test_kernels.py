@@ -11,6 +11,7 @@ import pytest
 
 from fastkq import kernels
 from fastkq.cells import ColorCells, pad_centers
+from fastkq.dither import Dithering
 from fastkq.histogram import (
     SPREAD,
     ColorHistogram,
@@ -241,3 +242,20 @@ def test_spread_tables_are_disjoint():
     red, green, blue = SPREAD
     assert red.max() | green.max() | blue.max() == (1 << 24) - 1
     assert red.max() & green.max() == red.max() & blue.max() == green.max() & blue.max() == 0
+
+
+@pytest.mark.parametrize("n_colors", [2, 40])
+def test_dither_kernels(n_threads, n_colors):
+    """Candidates of cells, split cells and further groups; then each method on a small image."""
+    palette = np.random.default_rng(0).integers(100, 106, (n_colors, 3)).astype(np.uint8)
+    image = np.random.default_rng(1).integers(96, 110, (9, 7, 3)).astype(np.uint8)
+    nearest = naive.assign(image.reshape(-1, 3).astype(np.float32), palette).reshape(9, 7)
+    diffused = nearest.astype(np.uint8)
+    error = Dithering("diffusion").apply(image, palette, diffused)
+    assert np.array_equal(diffused, naive.diffuse(image, palette, 1.0))
+    assert error == ((palette[diffused].astype(int) - image) ** 2).sum()
+    for method in ("ordered", "adaptive"):
+        labels = nearest.astype(np.uint8)
+        error = Dithering(method).apply(image, palette, labels)
+        assert error == ((palette[labels].astype(int) - image) ** 2).sum()
+        assert not np.array_equal(labels, nearest)

@@ -1,0 +1,216 @@
+"""The options of `quantize` and of all that ends in it: their defaults, and what is allowed."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastkq.colorspace import COLOR_SPACES
+from fastkq.dither import Dithering
+from fastkq.kmeans import DEFAULT_MAX_ITER, check_init
+from fastkq.locked import check_locked
+from fastkq.metrics import MAX_LEVEL
+from fastkq.remap import MAX_COLORS, check_palette
+from fastkq.targets import Target, check_target
+from fastkq.types import Array, QualityRange, UInt8Array
+from fastkq.validate import check_flag, check_integer, check_number
+
+INITS = ("wu", "k-means++", "random")
+EFFORTS = ("fast", "balanced", "best")
+# Where K-means stops, for each color: after 6 to 27 iterations on a photo, within 1 % of where it
+# would end. Steps for few colors are cheap, so they may go on for longer.
+TOL_PER_COLOR = 2e-5
+
+
+class JobKeywords(TypedDict, total=False):
+    """Options that are the same for all images of a run; see `quantize` and `compress`."""
+
+    effort: str
+    color_space: str
+    locked: ArrayLike | None
+    protect: bool
+    dither: str
+    dither_strength: float
+    quality: QualityRange | None
+    max_mse: float | None
+    min_psnr: float | None
+    max_bytes: int | None
+
+
+class HistogramKeywords(TypedDict, total=False):
+    """Options of `fit_palette` for histograms; see `quantize`."""
+
+    effort: str
+    color_space: str
+    init: str | ArrayLike
+    max_iter: int
+    tol: float | None
+    random_state: int | np.random.Generator | None
+    locked: ArrayLike | None
+
+
+class FitKeywords(HistogramKeywords, total=False):
+    """Options of `fit_palette` for images; see `quantize`."""
+
+    weights: ArrayLike | None
+    protect: bool
+
+
+class QuantizeKeywords(JobKeywords, total=False):
+    """Options of `compress` beside its own; see `quantize`."""
+
+    init: str | ArrayLike
+    max_iter: int
+    tol: float | None
+    random_state: int | np.random.Generator | None
+    weights: ArrayLike | None
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """Checked options; for their meaning, see `quantize` and `compress`.
+
+    Attributes
+    ----------
+    init : str or (n_colors, 3) float32
+    tol : float or None: by the number of colors
+    locked : (L, 3) uint8
+    palette : (K, 3) or (K, 4) uint8, or None: it is fitted
+    dithering : Dithering
+    target : Target or None: as many colors as `n_colors`
+    """
+
+    n_colors: int
+    effort: str
+    color_space: str
+    init: str | Array
+    max_iter: int
+    tol: float | None
+    random_state: int | np.random.Generator | None
+    weights: ArrayLike | None
+    locked: UInt8Array
+    protect: bool
+    palette: UInt8Array | None
+    dithering: Dithering
+    target: Target | None
+
+    @property
+    def final_tol(self) -> float:
+        """Where K-means stops."""
+        return TOL_PER_COLOR * self.n_colors if self.tol is None else self.tol
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether it matters where in the image a color is."""
+        return self.weights is not None or self.protect
+
+    def describe(self) -> str:
+        """Return what decides over the bytes of an output, of the options of a run."""
+        if self.palette is None:
+            parts = [f"{self.n_colors} colors", self.effort, self.color_space]
+            if len(self.locked):
+                parts.append(f"locked {zlib.crc32(self.locked.tobytes()):08x}")
+            if self.protect:
+                parts.append("protect")
+        else:
+            parts = [f"palette {zlib.crc32(self.palette.tobytes()):08x}"]
+        if self.dithering:
+            parts.append(f"dither {self.dithering}")
+        if self.target is not None:
+            parts.append(self.target.name)
+        return ", ".join(parts)
+
+
+def check_options(
+    n_colors: int = MAX_COLORS,
+    *,
+    effort: str = "balanced",
+    color_space: str = "srgb",
+    init: str | ArrayLike = "wu",
+    max_iter: int = DEFAULT_MAX_ITER,
+    tol: float | None = None,
+    random_state: int | np.random.Generator | None = 0,
+    weights: ArrayLike | None = None,
+    locked: ArrayLike | None = None,
+    protect: bool = False,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    dither: str = "none",
+    dither_strength: float = 1.0,
+    quality: QualityRange | None = None,
+    max_mse: float | None = None,
+    min_psnr: float | None = None,
+    max_bytes: int | None = None,
+) -> Options:
+    """Return the options, if they are allowed.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        One is not, or two exclude each other; the message says what is allowed.
+    """
+    n_colors = check_integer(n_colors, "n_colors", 1, MAX_COLORS)
+    if effort not in EFFORTS:
+        raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
+    if color_space not in COLOR_SPACES:
+        raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
+    check_flag(protect, "protect")
+    target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
+    options = Options(
+        n_colors=n_colors,
+        effort=effort,
+        color_space=color_space,
+        init=_check_init(init, n_colors),
+        max_iter=check_integer(max_iter, "max_iter", 0),
+        tol=None if tol is None else check_number(tol, "tol", 0),
+        random_state=random_state,
+        weights=weights,
+        locked=check_locked(locked, n_colors),
+        protect=protect,
+        palette=None if palette is None else check_palette(palette),
+        dithering=Dithering(dither, dither_strength),
+        target=target,
+    )
+    _check_together(options)
+    return options
+
+
+def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
+    if isinstance(init, str):
+        if init not in INITS:
+            raise ValueError(f"init is {init!r}; one of {INITS} or an array of centers is allowed")
+        return init
+    centers = check_init(init, n_colors, 3).astype(np.float32)
+    if centers.min() < 0 or centers.max() > MAX_LEVEL:
+        raise ValueError(
+            f"init has values from {centers.min():g} to {centers.max():g}; colors from 0 to "
+            f"{MAX_LEVEL} are allowed"
+        )
+    return centers
+
+
+def _check_together(options: Options) -> None:
+    """Refuse options that leave each other nothing to decide."""
+    target = options.target
+    if options.palette is not None:
+        given = {
+            "weights": options.weights is not None,
+            "locked": len(options.locked) > 0,
+            "protect": options.protect,
+            "" if target is None else target.name: target is not None,
+        }
+        names = [name for name, is_given in given.items() if is_given]
+        if names:
+            raise ValueError(
+                f"palette is given, and {' and '.join(names)}; only palettes that are fitted take "
+                "that"
+            )
+    if target is not None and not isinstance(options.init, str):
+        raise ValueError(
+            f"init is an array of {options.n_colors} centers; with {target.name} the number is "
+            f"searched for, and one of {INITS} is allowed"
+        )

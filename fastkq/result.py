@@ -1,0 +1,145 @@
+"""What quantizing an image gives: the image of few colors, and the report on its file."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastkq import blocks, image_io, kernels
+from fastkq.metrics import psnr_from_mse
+from fastkq.types import PathOrFile, UInt8Array
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizeResult:
+    """An image of few colors.
+
+    Attributes
+    ----------
+    palette : (K, 3) uint8, or (K, 4) for an image with transparent pixels
+    labels : (H, W) uint8
+        Each pixel's nearest row of the palette, or another where the image is dithered.
+    inertia : float
+        Squared error to the palette, summed over channels and pixels; of an image with transparent
+        pixels, the mean of that over black and over white.
+    n_iter : int
+        K-means iterations done; 0 where the image had no more colors than asked for.
+    is_gray : bool
+        Whether the image came as gray, (H, W) or with alpha (H, W, 2).
+    icc_profile : bytes or None
+        The RGB profile that came with the image.
+    """
+
+    palette: UInt8Array
+    labels: UInt8Array
+    inertia: float
+    n_iter: int
+    is_gray: bool = False
+    icc_profile: bytes | None = None
+
+    @property
+    def mse(self) -> float:
+        """The squared error a pixel, summed over R, G and B (gray counts as R = G = B)."""
+        return self.inertia / self.labels.size
+
+    @property
+    def psnr(self) -> float:
+        """The peak signal-to-noise ratio in dB: 10 log10(3 * 255^2 / mse)."""
+        return psnr_from_mse(self.mse)
+
+    def to_array(self) -> UInt8Array:
+        """Return the image with every pixel replaced by its centroid, in its original shape."""
+        colors = self.palette
+        if self.is_gray:
+            colors = colors[:, 0] if colors.shape[1] == 3 else colors[:, [0, 3]]
+        return np.take(colors, self.labels, axis=0)
+
+    def save(self, target: PathOrFile) -> int:
+        """Write an indexed PNG of 1, 2, 4 or 8 bits a pixel; return its size in bytes.
+
+        Parameters
+        ----------
+        target : path ending in .png, or binary file object
+            An existing file is replaced, in one step.
+
+        Raises
+        ------
+        ValueError, OSError
+            The target is not a .png, or cannot be written.
+        """
+        from fastkq.png import encode_indexed_png
+
+        if isinstance(target, (str, os.PathLike)):
+            target = image_io.check_target(target)
+        if self.labels.size > blocks.LARGE_PIXELS:
+            shape = self.labels.shape
+            return write_blocks(target, shape, [self.labels], self.palette, self.icc_profile)
+        data = encode_indexed_png(self.labels, self.palette, icc_profile=self.icc_profile)
+        image_io.write_file(target, data)
+        return len(data)
+
+
+@dataclass(frozen=True)
+class CompressReport:
+    """What `compress` did.
+
+    Attributes
+    ----------
+    source, target : str
+    source_bytes, target_bytes : int
+    width, height : int, in pixels, as the image is meant to be seen
+    n_colors : int, of the palette
+    mse : float, squared error a pixel, summed over channels
+    psnr : float, in dB
+    n_iter : int
+    seconds : float, from opening the source to the finished target
+    """
+
+    source: str
+    target: str
+    source_bytes: int
+    target_bytes: int
+    width: int
+    height: int
+    n_colors: int
+    mse: float
+    psnr: float
+    n_iter: int
+    seconds: float
+
+    @property
+    def saving(self) -> float:
+        """The share of the source's bytes that is saved; negative where the result is larger."""
+        return 1 - self.target_bytes / self.source_bytes
+
+
+def encode_image(image: QuantizeResult) -> bytes:
+    """Return the file that `QuantizeResult.save` writes."""
+    buffer = io.BytesIO()
+    image.save(buffer)
+    return buffer.getvalue()
+
+
+def write_blocks(
+    target: PathOrFile,
+    shape: tuple[int, ...],
+    labels: Iterable[UInt8Array],
+    palette: UInt8Array,
+    icc_profile: bytes | None,
+) -> int:
+    """Write the labels (h, W) of blocks of rows as they come; return the bytes written."""
+    from fastkq.png import write_indexed_png
+
+    with image_io.open_target(target) as file:
+        return write_indexed_png(
+            file,
+            (shape[0], shape[1]),
+            labels,
+            palette,
+            icc_profile=icc_profile,
+            n_threads=kernels.threads.n_threads(),
+        )
