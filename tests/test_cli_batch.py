@@ -248,7 +248,7 @@ def test_an_interrupt_ends_it_with_130_and_it_goes_on(photos, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         # Shells have their background jobs ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         while not (report.exists() and report.read_bytes().count(b"\n") >= 3):
             assert process.poll() is None
