@@ -114,7 +114,7 @@ def stages() -> str:
 
 
 def processes() -> str:
-    """What a whole process costs, and what its parts would cost alone."""
+    """Time of whole processes, and of their parts alone."""
     rows = []
     for row in load("stages")["rows"]:
         _, is_process, name = row["what"].partition("process: ")
