@@ -6,12 +6,12 @@ settle. They are not pretty, and errors on them mean nothing; for errors there a
 
 | picture | distinct colors | occupied cells of 8x8x8 colors | iterations at 256 |
 |---|---|---|---|
-| synthetic, 0.4 MP | 123 k | 4,100 | 22 |
-| Kodak 01-12, 0.4 MP | 13-64 k | 1,100-5,500 | 9-19 |
-| synthetic, 2.4 MP | 261 k | 4,600 | 19 |
-| four photos of 2.4 MP | 93-687 k | 3,300-26,000 | 11-23 |
-| synthetic, 24 MP | 453 k | 5,000 | 19 |
-| louvre and craft-beer, 24 MP | 616 k, 457 k | 10,700, 8,000 | 26, 15 |
+| synthetic, 0.4 MP | 123 k | 4,100 | 13 |
+| Kodak 01-12, 0.4 MP | 13-64 k | 1,100-5,500 | 6-13 |
+| synthetic, 2.4 MP | 261 k | 4,600 | 11 |
+| four photos of 2.4 MP | 93-687 k | 3,300-26,000 | 5-11 |
+| synthetic, 24 MP | 453 k | 5,000 | 11 |
+| louvre and craft-beer, 24 MP | 616 k, 457 k | 10,700, 8,000 | 11, 7 |
 """
 
 from __future__ import annotations

@@ -185,7 +185,14 @@ def processes(folder: Path) -> Iterator[report.Row]:
         "process: fastkq compress": [*command, "compress", str(source), "-o", str(ours), "--force"],
         "process: fastkq --help": [*command, "--help"],
         "process: import numpy": [*python, "import numpy"],
+        "process: import numba": [*python, "import numba"],
         "process: import fastkq": [*python, "import fastkq"],
+        "process: load the kernels": [*python, "import fastkq.warmup as w; w.load_kernels()"],
+        "process: read the JPEG": [
+            *python,
+            "import sys, fastkq.image_io as i; i.read_image(sys.argv[1])",
+            str(source),
+        ],
     }
     times = in_turns({what: (lambda c=c: _call(c)) for what, c in run.items()}, REPEAT)
     for what, values in times.items():

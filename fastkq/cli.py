@@ -361,7 +361,7 @@ def _compress_one(options: argparse.Namespace) -> int:
         return _compress_stream(source, output, options)
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _tell_of_compilation()
+    _share_compilation()
     report = fastkq.compress(source, output, palette=options.palette, **_color_options(options))
     if options.json:
         print(json.dumps(_to_result(report).to_dict()))
@@ -382,7 +382,7 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
         raise ValueError("the output would go to the terminal; -o FILE, or a pipe, is allowed")
     if output != STREAM and os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _tell_of_compilation()
+    _share_compilation()
     image = sys.stdin.buffer if source == STREAM else source
     checked = check_options(palette=options.palette, **_color_options(options))
     result, data = quantize_and_encode(image, checked)
@@ -447,7 +447,7 @@ def _palette(options: argparse.Namespace) -> int:
     output = check_palette_path(options.output)
     if output.exists() and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _tell_of_compilation()
+    _share_compilation()
     found = find_images(_sources(options), recursive=options.recursive)
     images = [source for source, _ in found if not is_own_output(source)]
     histogram, errors = sum_histograms(images, n_workers=options.jobs or n_cores())
@@ -485,7 +485,7 @@ def _sources(options: argparse.Namespace) -> list[str]:
 def _warmup(options: argparse.Namespace) -> int:
     from fastkq.warmup import warm_up
 
-    _tell_of_compilation()
+    _share_compilation()
     print(f"kernels ready in {warm_up():.1f} s")
     return DONE
 
@@ -495,7 +495,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     from fastkq.doctor import diagnose
 
-    _tell_of_compilation()
+    _share_compilation()
     facts = diagnose()
     if options.json:
         print(json.dumps(facts, indent=2))
@@ -532,15 +532,13 @@ def _to_result(report: fastkq.CompressReport) -> JobResult:
     )
 
 
-def _tell_of_compilation() -> None:
-    """Tell a terminal user why the first run is slow."""
-    if sys.stderr.isatty():
-        from fastkq.kernels.compile import notify_compilation
+def _share_compilation() -> None:
+    """Have another process help where kernels must be compiled; tell a terminal user of it."""
+    from fastkq.first_run import share_compilation
 
-        notify_compilation(
-            lambda: print(
-                "fastkq: compiling kernels, once on this machine; about 15 s ...",
-                file=sys.stderr,
-                flush=True,
-            )
-        )
+    def tell() -> None:
+        if sys.stderr.isatty():
+            line = "fastkq: compiling kernels, once on this machine; about 15 s ..."
+            print(line, file=sys.stderr, flush=True)
+
+    share_compilation(tell)

@@ -7,9 +7,11 @@ system.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -17,12 +19,13 @@ from numpy.typing import ArrayLike
 
 from fastkq import kernels
 from fastkq.batch import SHARED, check_job_options, run_jobs, use_shared
+from fastkq.dither import MAP_ROWS, Ditherer, Dithering, rows_above
 from fastkq.histogram import ColorHistogram, color_histogram
-from fastkq.image_io import ALLOWED_ARRAYS
+from fastkq.image_io import ALLOWED_ARRAYS, read_opaque_image
 from fastkq.jobs import FAILED, Job, JobResult, plan_jobs
 from fastkq.options import HistogramKeywords, JobKeywords
 from fastkq.quantize import fit_palette as fit_to_histogram
-from fastkq.remap import MAX_COLORS, check_palette
+from fastkq.remap import MAX_COLORS, OPAQUE_ONLY, check_palette
 from fastkq.remap import remap as remap_array
 from fastkq.shared_palette import count_colors
 from fastkq.types import UInt8Array
@@ -92,25 +95,32 @@ def fit_palette(
     return fit_to_histogram(histogram, n_colors, **options)
 
 
-def remap(array: Any, palette: ArrayLike) -> Any:
-    """Label every pixel of a Dask array with its nearest palette entry, lazily, by block.
+def remap(
+    array: Any, palette: ArrayLike, *, dither: str = "none", dither_strength: float = 1.0
+) -> Any:
+    """Label every pixel of a Dask array with its nearest palette entry, or dither, lazily.
 
     Parameters
     ----------
     array : dask.array.Array
         (H, W) or (H, W, 2 to 4) of uint8, cut along any axis; opaque, unless the palette has alpha.
     palette : (K, 3) or (K, 4) uint8 array_like
-        1 to 256 colors.
+        1 to 256 colors; to dither, without alpha.
+    dither, dither_strength
+        As in `fastkq.quantize`. Dithered blocks are read with the rows above that their pattern
+        depends on, so that no border shows.
 
     Returns
     -------
     dask.array.Array, (H, W) uint8
-        As `fastkq.remap` labels the whole, cut along H and W as the array is.
+        As `fastkq.remap` labels the whole. Cut along H and W as the array is; if dithered, along H
+        only, at whole strips of 128 rows.
 
     Raises
     ------
     ValueError, TypeError
-        What is not such an array or palette; pixels that are not opaque raise when computed.
+        What is not such an array, palette or option; pixels that are not opaque raise when
+        computed.
 
     Examples
     --------
@@ -119,10 +129,13 @@ def remap(array: Any, palette: ArrayLike) -> Any:
     >>> fastkq.distributed.remap(image, [[0, 0, 0], [255, 255, 255]]).compute().tolist()
     [[0, 1, 0]]
     """
-    array = _check_dask_array(array)
+    array, colors = _check_dask_array(array), check_palette(palette)
+    dithering = Dithering(dither, dither_strength)
+    if dithering:
+        return _dither_array(array, colors, dithering)
     return array.map_blocks(
         _remap_block,
-        palette=check_palette(palette),
+        palette=colors,
         drop_axis=[2] if array.ndim == 3 else None,
         meta=np.empty((0, 0), np.uint8),
     )
@@ -297,6 +310,59 @@ def _remap_block(block: UInt8Array, palette: UInt8Array) -> UInt8Array:
     if block.size == 0:
         return np.empty(block.shape[:2], np.uint8)
     labels: UInt8Array = _on_one_thread(remap_array, block, palette)
+    return labels
+
+
+def _dither_array(array: Any, palette: UInt8Array, dithering: Dithering) -> Any:
+    """Dither a Dask array by blocks of whole strips, each read with what is around it."""
+    import dask.array
+
+    if palette.shape[1] != 3:
+        raise ValueError(f"palette has shape {palette.shape}; to dither, (K, 3) is allowed")
+    height, width = array.shape[:2]
+    if math.isnan(height) or math.isnan(width):
+        raise ValueError(
+            "array has blocks of unknown sizes; to dither, known ones are allowed "
+            "(array.compute_chunk_sizes())"
+        )
+    strip = int(kernels.dither.STRIP_ROWS)
+    ends = [min(height, -(-int(end) // strip) * strip) for end in np.cumsum(array.chunks[0])]
+    parts = []
+    for start, end in pairwise(sorted({0, *ends})):
+        top, bottom = max(0, start - rows_above()), min(height, end + MAP_ROWS)
+        rows = array[top:bottom].rechunk({0: -1, 1: -1})
+        parts.append(
+            rows.map_blocks(
+                _dither_block,
+                lead=start - top,
+                n_rows=end - start,
+                first=start,
+                palette=palette,
+                dithering=dithering,
+                chunks=((end - start,), (width,)),
+                drop_axis=[2] if array.ndim == 3 else None,
+                meta=np.empty((0, 0), np.uint8),
+            )
+        )
+    return dask.array.concatenate(parts) if parts else dask.array.zeros((0, width), np.uint8)
+
+
+def _dither_block(
+    block: UInt8Array,
+    lead: int,
+    n_rows: int,
+    first: int,
+    palette: UInt8Array,
+    dithering: Dithering,
+) -> UInt8Array:
+    def dither() -> UInt8Array:
+        rows = read_opaque_image(block, OPAQUE_ONLY).array
+        ditherer = Ditherer(palette, dithering)
+        return ditherer.dither_part(
+            rows, lead, n_rows, first, lambda part: remap_array(part, palette)
+        )[0]
+
+    labels: UInt8Array = _on_one_thread(dither)
     return labels
 
 

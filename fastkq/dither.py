@@ -124,7 +124,7 @@ class Ditherer:
         labels, squared error
             Of some rows, from the top.
         """
-        above = kernels.dither.WARM_UP_ROWS + MAP_ROWS
+        above = rows_above()
         strip = kernels.dither.STRIP_ROWS
         rows, lead, first = None, 0, 0  # of the rows, so many are done; the number of the next
         for block in blocks:
@@ -132,14 +132,14 @@ class Ditherer:
             n_ready = (len(rows) - lead - MAP_ROWS) // strip * strip
             if n_ready > 0:
                 part = rows[: lead + n_ready + MAP_ROWS]
-                yield self._dither_part(part, lead, n_ready, first, label)
+                yield self.dither_part(part, lead, n_ready, first, label)
                 first += n_ready
                 kept = max(0, lead + n_ready - above)
                 rows, lead = rows[kept:], lead + n_ready - kept
         if rows is not None and len(rows) > lead:
-            yield self._dither_part(rows, lead, len(rows) - lead, first, label)
+            yield self.dither_part(rows, lead, len(rows) - lead, first, label)
 
-    def _dither_part(
+    def dither_part(
         self,
         rows: UInt8Array,
         lead: int,
@@ -147,6 +147,24 @@ class Ditherer:
         first: int,
         label: Callable[[UInt8Array], UInt8Array],
     ) -> tuple[UInt8Array, int]:
+        """Dither some rows of an image, given also those that their pattern depends on.
+
+        Parameters
+        ----------
+        rows : (h, W) or (h, W, 3) uint8
+            With `rows_above()` rows above those to dither and `MAP_ROWS` below, if there are any.
+        lead : int
+            How many of them are above.
+        n_rows : int
+            How many to dither.
+        first : int
+            The number of the first of these in the image, a whole number of strips.
+        label : returns the nearest entries (h, W) of rows
+
+        Returns
+        -------
+        labels (n_rows, W), squared error
+        """
         labels = label(rows[lead : lead + n_rows])
         return labels, self._dither_rows(np.ascontiguousarray(rows), lead, labels, first)
 
@@ -187,6 +205,11 @@ class Ditherer:
             errors,
         )
         return int(errors.sum())
+
+
+def rows_above() -> int:
+    """Return how many rows above a strip its pattern depends on."""
+    return int(kernels.dither.WARM_UP_ROWS) + MAP_ROWS
 
 
 def nearest_table(levels: Array) -> tuple[Array, Array, Array]:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from fastkq import blocks, image_io
 from fastkq.cells import ColorCells
 from fastkq.dither import Ditherer, Dithering
+from fastkq.first_run import compile_pixel_kernels
 from fastkq.fitters import (
     AlphaFitter,
     OpaqueFitter,
@@ -25,7 +26,7 @@ from fastkq.fitters import (
     sample_colors,
 )
 from fastkq.fitting import Fit, apply_to_cells, fit_histogram, search_palette
-from fastkq.histogram import SORT_LIMIT, ColorHistogram, histogram_of_blocks
+from fastkq.histogram import ColorHistogram, histogram_of_blocks
 from fastkq.kmeans import DEFAULT_MAX_ITER
 from fastkq.metrics import psnr_from_mse
 from fastkq.options import FitKeywords, Options, QuantizeKeywords, check_options
@@ -432,6 +433,4 @@ def _read_while_kernels_load(image: ImageSource) -> image_io.InputImage:
 
 def load_kernels() -> None:
     """Load, or compile, the kernels that quantizing an image needs, by quantizing some noise."""
-    shape = (SORT_LIMIT // 256, 256, 3)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    quantize(noise, 2, max_iter=1)
+    quantize(compile_pixel_kernels(), 2, max_iter=1)

@@ -113,6 +113,16 @@ def stages() -> str:
     return f"{table}\n\n{machine_line(report)}"
 
 
+def processes() -> str:
+    """Time of whole processes, and of their parts alone."""
+    rows = []
+    for row in load("stages")["rows"]:
+        _, is_process, name = row["what"].partition("process: ")
+        if is_process:
+            rows.append([name, f"{row['min_ms']:.0f}", f"{row['median_ms']:.0f}"])
+    return markdown(["process", "ms, least", "ms, median"], rows)
+
+
 def scaling() -> str:
     """Growth of time and memory with pixels, colors and threads."""
     report = load("scaling")
@@ -243,6 +253,7 @@ TABLES = {
     "kodak": kodak,
     "peers": peers,
     "peers_small": peers_small,
+    "processes": processes,
     "resume": resume,
     "scaling": scaling,
     "stages": stages,

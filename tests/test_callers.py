@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from layers import LAYERS, environment_of_layer
 
 import fastkq
 
-LAYERS = ["workqueue", "omp", "tbb"]
 TIMEOUT = 300  # seconds, after which a program hangs; one with an empty cache takes up to 60
 
 # The start of each program. The picture is large enough to be counted by slabs, and has the same
@@ -74,12 +74,7 @@ def fork(job):
 def run(path, code, *, layer=None, timeout=TIMEOUT, **environment):
     """Run a program; return what it printed, skip where its threading layer is not to be had."""
     path.write_text(PICTURE + code, encoding="utf-8")
-    variables = os.environ | environment
-    if layer is not None:
-        variables["NUMBA_THREADING_LAYER"] = layer
-        # Where pip puts libtbb, and the loader does not look.
-        places = [str(Path(sys.prefix) / "lib"), variables.get("LD_LIBRARY_PATH", "")]
-        variables["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, places))
+    variables = environment_of_layer(layer) | environment
     result = subprocess.run(
         [sys.executable, str(path)],
         cwd=path.parent,

@@ -253,10 +253,31 @@ def test_warmup_tells_a_terminal_that_it_compiles_and_then_does_not(tmp_path, ph
     assert on_terminal("warmup")[1] == "end"
 
 
-def test_nothing_is_told_without_a_terminal(tmp_path, photo):
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    result = run("compress", photo, "-k", 2, env=environment)
-    assert (result.returncode, result.stderr) == (0, "")
+def test_two_processes_compile_in_a_first_run(tmp_path, photo):
+    """The K-means kernels, of another one, are found in the cache; and nothing is told."""
+    code = (
+        "import sys\n"
+        "from numba.core import event\n"
+        "from fastkq.cli import main\n"
+        "compiled = set()\n"
+        "class Listener(event.Listener):\n"
+        "    def on_start(self, event):\n"
+        "        compiled.add(event.data['dispatcher'].py_func.__name__)\n"
+        "    def on_end(self, event):\n"
+        "        pass\n"
+        "event.register('numba:compile', Listener())\n"
+        f"code = main(['compress', {str(photo)!r}, '-k', '2', '-q'])\n"
+        "print(code, 'count_colors' in compiled, 'assign_and_accumulate' in compiled)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout == "0 True False\n"
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize("method", ["diffusion", "ordered", "adaptive"])

@@ -1,13 +1,13 @@
 """The same bytes for the same input: on 1 to 4 threads and under each threading layer."""
 
 import hashlib
-import os
 import subprocess
 import sys
 
 import numba
 import numpy as np
 import pytest
+from layers import LAYERS, environment_of_layer
 
 import fastkq
 from fastkq.histogram import SORT_LIMIT
@@ -105,7 +105,7 @@ def test_kmeans_on_any_number_of_threads(on_threads, dtype, init):
     assert len(set(on_threads(run))) == 1
 
 
-@pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
+@pytest.mark.parametrize("layer", LAYERS)
 def test_files_under_each_threading_layer(large_image, tmp_path, layer):
     code = LARGE + (
         "buffer = io.BytesIO()\n"
@@ -116,7 +116,7 @@ def test_files_under_each_threading_layer(large_image, tmp_path, layer):
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"NUMBA_THREADING_LAYER": layer},
+        env=environment_of_layer(layer),
         capture_output=True,
         text=True,
         check=False,

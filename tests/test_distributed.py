@@ -268,3 +268,31 @@ def test_a_histogram_is_small_on_the_wire():
     assert np.array_equal(received.codes, histogram.codes)
     assert np.array_equal(received.counts, histogram.counts)
     assert (received.codes.dtype, received.counts.dtype) == (np.uint32, np.int64)
+
+
+@pytest.mark.parametrize("method", ["diffusion", "ordered", "adaptive"])
+@pytest.mark.parametrize("chunks", [(700, 90, 3), (1, 13, 1), (50, 40, 3), (300, 90, 2)])
+def test_dithered_blocks_have_no_borders(method, chunks):
+    rows, columns = np.mgrid[:519, :90]
+    image = np.stack([rows // 3, 2 * columns, (rows + columns) // 3], axis=2).astype(np.uint8)
+    palette = fastkq.quantize(image, 12).palette
+    array = dask.array.from_array(image, chunks=chunks)
+    labels = fastkq.distributed.remap(array, palette, dither=method, dither_strength=0.9)
+    assert labels.shape == (519, 90)
+    whole = fastkq.remap(image, palette, dither=method, dither_strength=0.9)
+    assert np.array_equal(labels.compute(scheduler="threads"), whole)
+    plain = fastkq.distributed.remap(array, palette, dither=method, dither_strength=0)
+    assert plain.chunks == array.chunks[:2]
+
+
+def test_dithered_gray_and_cropped_arrays():
+    gray = (np.mgrid[:260, :40][0] // 2).astype(np.uint8)
+    palette = [[0, 0, 0], [120, 120, 120], [255, 255, 255]]
+    array = dask.array.from_array(gray, chunks=(64, 40))
+    labels = fastkq.distributed.remap(array[3:, 5:], palette, dither="diffusion")
+    assert np.array_equal(labels.compute(), fastkq.remap(gray[3:, 5:], palette, dither="diffusion"))
+    with pytest.raises(ValueError, match=r"shape \(3, 4\); to dither, \(K, 3\)"):
+        fastkq.distributed.remap(array, np.zeros((3, 4), np.uint8), dither="ordered")
+    unknown = array[dask.array.from_array(gray[:, 0] > 9)]
+    with pytest.raises(ValueError, match="unknown sizes"):
+        fastkq.distributed.remap(unknown, palette, dither="ordered")

@@ -25,7 +25,7 @@ LAYERS = [
     {"remap"},
     {"blocks", "options"},
     {"fitting", "result"},
-    {"fitters"},
+    {"first_run", "fitters"},
     {"quantize"},
     {"jobs", "warmup"},
     {"progress", "run_report", "workers"},

@@ -13,6 +13,7 @@ from typing import Any
 import numba
 from numba.core import event
 
+from fastkq import kernels
 from fastkq.kernels.threads import ParallelKernel
 
 _log = logging.getLogger("fastkq")
@@ -114,3 +115,7 @@ def target_cpu() -> tuple[str, list[str]]:
 
     _, name, features = cpu_target.target_context.codegen().magic_tuple()
     return name, [feature[1:] for feature in features.split(",") if feature.startswith("+")]
+
+
+for _notify in kernels._waiting:
+    notify_compilation(_notify)

@@ -1,0 +1,65 @@
+"""The first run on a machine, which compiles: on two cores instead of one.
+
+Numba compiles one kernel at a time, under a lock. So while this process compiles the kernels that
+touch pixels, another one compiles those of K-means, which take as long, into the cache on disk.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+
+from fastkq import kernels, seeding
+from fastkq.cells import ColorCells
+from fastkq.histogram import SORT_LIMIT, ColorHistogram, histogram_of_array
+from fastkq.remap import apply_labels
+from fastkq.types import UInt8Array
+
+_helpers: list[subprocess.Popen[bytes]] = []
+
+
+def share_compilation(notify: Callable[[], None]) -> None:
+    """If this process comes to compile a kernel, call `notify` and have another one help it.
+
+    For commands, which own their process and know that `sys.executable` is Python.
+    """
+
+    def start() -> None:
+        notify()
+        if kernels.compile.cache_directory(kernels.wu.cut_boxes) is not None:
+            code = "from fastkq.first_run import compile_kmeans; compile_kmeans()"
+            nowhere = subprocess.DEVNULL
+            _helpers.append(
+                subprocess.Popen(  # noqa: S603 - this Python
+                    [sys.executable, "-c", code], stdin=nowhere, stdout=nowhere, stderr=nowhere
+                )
+            )
+
+    kernels.when_compiling(start)
+
+
+def compile_pixel_kernels() -> UInt8Array:
+    """Load, or compile, the kernels before and after K-means; wait for those of K-means.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        Noise, with which the others are loaded.
+    """
+    shape = (SORT_LIMIT // 256, 256, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    histogram = histogram_of_array(noise)
+    apply_labels(noise, histogram.codes, np.zeros(len(histogram), np.uint8))
+    seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
+    for helper in _helpers:
+        helper.wait()  # whether it failed or not: what is not there is compiled here
+    return noise
+
+
+def compile_kmeans() -> None:
+    """Load, or compile, the kernels that `ColorCells` has."""
+    few = ColorHistogram(np.arange(4, dtype=np.uint32), np.ones(4, np.int64))
+    ColorCells(few).assign(np.zeros((2, 3)))
