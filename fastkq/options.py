@@ -24,7 +24,7 @@ INITS = ("wu", "k-means++", "random")
 EFFORTS = ("fast", "balanced", "best")
 # Where K-means stops, for each color: after 6 to 27 iterations on a photo, within 1 % of where it
 # would end. Steps for few colors are cheap, so they may go on for longer.
-TOL_PER_COLOR = 2e-5
+TOL_PER_COLOR = 1e-5
 
 
 class JobKeywords(TypedDict, total=False):

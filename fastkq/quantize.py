@@ -86,7 +86,7 @@ def quantize(
         At most so many iterations, 0 (the rounded initial centers) or more.
     tol : float, optional
         Stop when the squared distances of all centers to the means of their clusters add up to at
-        most `tol` times the mean variance of a channel. 0: when no center moves. Default: 2e-5
+        most `tol` times the mean variance of a channel. 0: when no center moves. Default: 1e-5
         times n_colors.
     random_state : int, numpy.random.Generator or None
         Seed of the random choices of `init`; None takes a fresh one each time.
