@@ -39,13 +39,8 @@ def by_pillow(result: fastkq.QuantizeResult, *, optimize: bool = False) -> bytes
     image = Image.fromarray(result.labels)
     image.putpalette(np.ascontiguousarray(result.palette).tobytes())
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=optimize, bits=bits_of(result))
+    image.save(buffer, "PNG", optimize=optimize)
     return buffer.getvalue()
-
-
-def bits_of(result: fastkq.QuantizeResult) -> int:
-    """Return the bits an index, which Pillow does not find out."""
-    return next(bits for bits in (1, 2, 4, 8) if len(result.palette) <= 1 << bits)
 
 
 def by_fastkq(result: fastkq.QuantizeResult, *, optimize: bool) -> bytes:
