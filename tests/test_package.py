@@ -17,8 +17,9 @@ PACKAGE = Path(fastkq.__file__).parent
 # Each module may import from those in lower layers (and the kernels of its own file only).
 LAYERS = [
     {"_version", "types", "validate"},
-    {"kernels", "colorspace", "metrics", "image_io", "png", "sampling"},
-    {"seeding", "dither", "targets"},
+    {"kernels", "colorspace", "metrics", "image_io", "sampling"},
+    {"palette_order", "seeding", "dither", "targets"},
+    {"png"},
     {"histogram", "kmeans"},
     {"alpha_image", "cells", "locked", "protect", "weights"},
     {"alpha", "escape", "palette_files"},

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from fastkq.kernels import threads  # at once, and without Numba: it watches for forks
 
 if TYPE_CHECKING:
-    from fastkq.kernels import cells, compile, dense, dither, histogram, remap, wu
+    from fastkq.kernels import cells, compile, dense, dither, histogram, png, remap, wu
 
-__all__ = ["cells", "compile", "dense", "dither", "histogram", "remap", "threads", "wu"]
+__all__ = ["cells", "compile", "dense", "dither", "histogram", "png", "remap", "threads", "wu"]
 
 
 _waiting: list[Callable[[], None]] = []
