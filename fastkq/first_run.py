@@ -43,7 +43,7 @@ def share_compilation(notify: Callable[[], None]) -> None:
                 )
             )
 
-    kernels.when_compiling(start)
+    kernels.events.when_compiling(start)
 
 
 def compile_pixel_kernels() -> UInt8Array:

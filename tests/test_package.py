@@ -101,7 +101,7 @@ def test_imports_run_one_way(path):
         target = "fastkq" if len(parts) == 1 or parts[1] == "__version__" else parts[1]
         if own == target == "kernels":
             assert (
-                name in {"fastkq.kernels.compile", "fastkq.kernels.threads"}
+                name in {f"fastkq.kernels.{name}" for name in ("compile", "events", "threads")}
                 or path.name == "__init__.py"
             )
         else:
