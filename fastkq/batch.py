@@ -104,7 +104,7 @@ def compress_many(
     fail_fast : bool
         Whether to stop after the first image that fails.
     n_colors, effort, color_space, locked, protect, dither, dither_strength, quality, max_mse, \
-    min_psnr, max_bytes
+    min_psnr, max_bytes, optimize
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".

@@ -148,6 +148,9 @@ def _add_compress(commands: _Commands) -> None:
     )
     _add_targets(compress)
     compress.add_argument(
+        "--optimize", action="store_true", help="take several times as long for a smaller file"
+    )
+    compress.add_argument(
         "-o",
         "--output",
         metavar="PNG",
@@ -330,6 +333,7 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "max_mse": options.max_mse,
         "min_psnr": options.min_psnr,
         "max_bytes": options.max_bytes,
+        "optimize": options.optimize,
     }
 
 
@@ -386,7 +390,7 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
     image = sys.stdin.buffer if source == STREAM else source
     checked = check_options(palette=options.palette, **_color_options(options))
     result, data = quantize_and_encode(image, checked)
-    data = encode_image(result) if data is None else data
+    data = encode_image(result, optimize=options.optimize) if data is None else data
     write_file(sys.stdout.buffer if output == STREAM else output, data)
     if not options.quiet:
         line = f"{source} -> {output}: {megabytes(len(data))}, PSNR {result.psnr:.1f} dB"

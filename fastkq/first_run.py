@@ -6,9 +6,9 @@ touch pixels, another one compiles those of K-means, which take as long, into th
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from fastkq.cells import ColorCells
 from fastkq.histogram import SORT_LIMIT, ColorHistogram, histogram_of_array
 from fastkq.remap import apply_labels
 from fastkq.types import UInt8Array
+
+if TYPE_CHECKING:
+    import subprocess
 
 _helpers: list[subprocess.Popen[bytes]] = []
 
@@ -28,6 +31,8 @@ def share_compilation(notify: Callable[[], None]) -> None:
     """
 
     def start() -> None:
+        import subprocess
+
         notify()
         if kernels.compile.cache_directory(kernels.wu.cut_boxes) is not None:
             code = "from fastkq.first_run import compile_kmeans; compile_kmeans()"
@@ -38,7 +43,7 @@ def share_compilation(notify: Callable[[], None]) -> None:
                 )
             )
 
-    kernels.when_compiling(start)
+    kernels.events.when_compiling(start)
 
 
 def compile_pixel_kernels() -> UInt8Array:

@@ -288,7 +288,7 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     image, data = quantize_and_encode(job.source, options.image)
     if data is None:
-        data = encode_image(image)
+        data = encode_image(image, optimize=options.image.optimize)
     source_bytes = os.path.getsize(job.source)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
     if len(data) <= most:

@@ -24,7 +24,7 @@ INITS = ("wu", "k-means++", "random")
 EFFORTS = ("fast", "balanced", "best")
 # Where K-means stops, for each color: after 6 to 27 iterations on a photo, within 1 % of where it
 # would end. Steps for few colors are cheap, so they may go on for longer.
-TOL_PER_COLOR = 2e-5
+TOL_PER_COLOR = 1e-5
 
 
 class JobKeywords(TypedDict, total=False):
@@ -40,6 +40,7 @@ class JobKeywords(TypedDict, total=False):
     max_mse: float | None
     min_psnr: float | None
     max_bytes: int | None
+    optimize: bool
 
 
 class HistogramKeywords(TypedDict, total=False):
@@ -98,6 +99,7 @@ class Options:
     palette: UInt8Array | None
     dithering: Dithering
     target: Target | None
+    optimize: bool
 
     @property
     def final_tol(self) -> float:
@@ -123,6 +125,8 @@ class Options:
             parts.append(f"dither {self.dithering}")
         if self.target is not None:
             parts.append(self.target.name)
+        if self.optimize:
+            parts.append("optimize")
         return ", ".join(parts)
 
 
@@ -145,6 +149,7 @@ def check_options(
     max_mse: float | None = None,
     min_psnr: float | None = None,
     max_bytes: int | None = None,
+    optimize: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -159,6 +164,7 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
+    check_flag(optimize, "optimize")
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
     options = Options(
         n_colors=n_colors,
@@ -174,6 +180,7 @@ def check_options(
         palette=None if palette is None else check_palette(palette),
         dithering=Dithering(dither, dither_strength),
         target=target,
+        optimize=optimize,
     )
     _check_together(options)
     return options

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from fastkq import blocks, image_io
 from fastkq.cells import ColorCells
-from fastkq.dither import Ditherer, Dithering
+from fastkq.dither import Ditherer
 from fastkq.first_run import compile_pixel_kernels
 from fastkq.fitters import (
     AlphaFitter,
@@ -86,7 +86,7 @@ def quantize(
         At most so many iterations, 0 (the rounded initial centers) or more.
     tol : float, optional
         Stop when the squared distances of all centers to the means of their clusters add up to at
-        most `tol` times the mean variance of a channel. 0: when no center moves. Default: 2e-5
+        most `tol` times the mean variance of a channel. 0: when no center moves. Default: 1e-5
         times n_colors.
     random_state : int, numpy.random.Generator or None
         Seed of the random choices of `init`; None takes a fresh one each time.
@@ -184,23 +184,24 @@ def quantize_and_encode(
     if options.palette is not None:
         if options.palette.shape[1] == 3:
             image_io.refuse_alpha(source, image, OPAQUE_ONLY)
-        return _apply_palette(source, options.palette, options.dithering), None
+        return _apply_palette(source, options.palette, options), None
     sample = sample_colors(source.array, options)
     if sample is not None:
         sampled = SampleFitter(source.array, sample)
         fit = sampled.fit(options)
-        return _to_result(source, fit, *sampled.label(fit, options.dithering)), None
+        return _to_result(source, fit, *sampled.label(fit, options.dithering), options), None
     fitter = make_fitter(source.array)
 
     def finish(fit: Fit) -> QuantizeResult:
-        return _to_result(source, fit, *fitter.label(fit, options.dithering))
+        return _to_result(source, fit, *fitter.label(fit, options.dithering), options)
 
     if options.target is None:
         return finish(fitter.fit(options)), None
     files: dict[int, bytes] = {}
 
     def count_bytes(fit: Fit) -> int:
-        data = files[len(fit.palette)] = encode_image(finish(fit))
+        data = encode_image(finish(fit), optimize=options.optimize)
+        files[len(fit.palette)] = data
         return len(data)
 
     fit = search_palette(
@@ -275,6 +276,9 @@ def compress(
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
         These colors, in their order, instead of those that represent the image best; the options
         that choose them are then without effect, or refused. For the files, see `remap`.
+    optimize : bool
+        Take several times as long for a smaller file of the same pixels; not where the image is
+        read by blocks.
     max_bytes : int, optional
         The largest size of the target. As many colors as fit: one more does not, or is more than
         `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the
@@ -313,7 +317,7 @@ def compress(
         image = cast("ImageSource", source) if rows is None else blocks.read_whole(rows)
         result, data = quantize_and_encode(image, checked)
         if data is None:
-            target_bytes = result.save(path)
+            target_bytes = result.save(path, optimize=checked.optimize)
         else:
             image_io.write_file(path, data)
             target_bytes = len(data)
@@ -390,17 +394,18 @@ def _write_fit(
 
 
 def _apply_palette(
-    source: image_io.InputImage, palette: UInt8Array, dithering: Dithering
+    source: image_io.InputImage, palette: UInt8Array, options: Options
 ) -> QuantizeResult:
     """Replace the colors of an image by those of a palette, which keeps its order."""
     fitter = AlphaFitter(source.array) if palette.shape[1] == 4 else OpaqueFitter(source.array)
     fit = fitter.apply(palette)
+    result = _to_result(source, fit, *fitter.label(fit, options.dithering), options)
     # Its colors, whatever those of the image: not gray.
-    return replace(_to_result(source, fit, *fitter.label(fit, dithering)), is_gray=False)
+    return replace(result, is_gray=False, n_ordered=None)
 
 
 def _to_result(
-    source: image_io.InputImage, fit: Fit, labels: UInt8Array, inertia: float
+    source: image_io.InputImage, fit: Fit, labels: UInt8Array, inertia: float, options: Options
 ) -> QuantizeResult:
     array = source.array
     return QuantizeResult(
@@ -410,6 +415,7 @@ def _to_result(
         n_iter=fit.n_iter,
         is_gray=array.ndim == 2 or array.shape[2] == 2,
         icc_profile=source.icc_profile,
+        n_ordered=len(options.locked),
     )
 
 

@@ -13,7 +13,6 @@ from fastkq.alpha_image import OPAQUE, AlphaImage, drop_alpha
 from fastkq.cells import CELL_BITS, PARENT_BITS, ROOT_BITS, ColorCells, pad_centers
 from fastkq.dither import Dithering
 from fastkq.histogram import CODE_BITS, SPREAD, decode_colors, histogram_of_array
-from fastkq.palette_files import read_palette
 from fastkq.types import Array, ImageSource, UInt8Array
 
 MAX_COLORS = 256
@@ -81,6 +80,8 @@ def remap(
 def check_palette(palette: ArrayLike | str | os.PathLike[str]) -> UInt8Array:
     """Return a palette (K, 3) or (K, 4) uint8, if it, or the file of that path, is one."""
     if isinstance(palette, (str, os.PathLike)):
+        from fastkq.palette_files import read_palette
+
         return read_palette(palette)
     given = np.asarray(palette)
     if given.dtype.kind not in "iu":

@@ -32,6 +32,8 @@ class QuantizeResult:
         Whether the image came as gray, (H, W) or with alpha (H, W, 2).
     icc_profile : bytes or None
         The RGB profile that came with the image.
+    n_ordered : int or None
+        How many entries, the first, were given in an order that a file must keep; None: all.
     """
 
     palette: UInt8Array
@@ -40,6 +42,7 @@ class QuantizeResult:
     n_iter: int
     is_gray: bool = False
     icc_profile: bytes | None = None
+    n_ordered: int | None = None
 
     @property
     def mse(self) -> float:
@@ -58,13 +61,16 @@ class QuantizeResult:
             colors = colors[:, 0] if colors.shape[1] == 3 else colors[:, [0, 3]]
         return np.take(colors, self.labels, axis=0)
 
-    def save(self, target: PathOrFile) -> int:
+    def save(self, target: PathOrFile, *, optimize: bool = False) -> int:
         """Write an indexed PNG of 1, 2, 4 or 8 bits a pixel; return its size in bytes.
 
         Parameters
         ----------
         target : path ending in .png, or binary file object
             An existing file is replaced, in one step.
+        optimize : bool
+            Take several times as long for a smaller file of the same pixels, whose palette may be
+            in another order; not for images of over 67 MP.
 
         Raises
         ------
@@ -78,7 +84,13 @@ class QuantizeResult:
         if self.labels.size > blocks.LARGE_PIXELS:
             shape = self.labels.shape
             return write_blocks(target, shape, [self.labels], self.palette, self.icc_profile)
-        data = encode_indexed_png(self.labels, self.palette, icc_profile=self.icc_profile)
+        data = encode_indexed_png(
+            self.labels,
+            self.palette,
+            icc_profile=self.icc_profile,
+            optimize=optimize,
+            n_kept=self.n_ordered,
+        )
         image_io.write_file(target, data)
         return len(data)
 
@@ -117,10 +129,10 @@ class CompressReport:
         return 1 - self.target_bytes / self.source_bytes
 
 
-def encode_image(image: QuantizeResult) -> bytes:
+def encode_image(image: QuantizeResult, *, optimize: bool) -> bytes:
     """Return the file that `QuantizeResult.save` writes."""
     buffer = io.BytesIO()
-    image.save(buffer)
+    image.save(buffer, optimize=optimize)
     return buffer.getvalue()
 
 

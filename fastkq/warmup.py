@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import numpy as np
@@ -16,7 +17,8 @@ def warm_up() -> float:
     start = time.perf_counter()
     load_kernels()
     label_cubes(np.zeros((1, 3), np.uint8))
-    quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
+    few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
+    few.save(io.BytesIO(), optimize=True)
     for method in ("diffusion", "ordered", "adaptive"):
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well

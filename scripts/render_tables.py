@@ -145,6 +145,20 @@ def scaling() -> str:
     return f"{markdown([*header, 'extra MB'], rows)}\n\n{machine_line(report)}"
 
 
+def file_bytes() -> str:
+    """Bytes and time of the same indices by several writers."""
+    report = load("bytes")
+    rows = report["rows"]
+    names = list(dict.fromkeys(row["writer"] for row in rows))
+    lines = []
+    for key in dict.fromkeys((row["picture"], row["K"], row["dither"]) for row in rows):
+        own = {r["writer"]: r for r in rows if (r["picture"], r["K"], r["dither"]) == key}
+        cells = [f"{own[name]['bytes'] / 1e3:.1f} kB, {own[name]['ms']:.0f} ms" for name in names]
+        dithered = "" if key[2] == "none" else f", {key[2]}"
+        lines.append([f"{key[0].split('/')[1]}, K = {key[1]}{dithered}", *cells])
+    return f"{markdown(['picture', *names], lines)}\n\n{machine_line(report)}"
+
+
 def targets() -> str:
     """Targets, and what was measured."""
     rows = compare(load("peers")["rows"], load("stages")["rows"], load("scaling")["rows"])
@@ -247,6 +261,7 @@ def gigapixel() -> str:
 
 
 TABLES = {
+    "bytes": file_bytes,
     "cluster": cluster,
     "folder": folder,
     "gigapixel": gigapixel,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -197,3 +199,34 @@ def assign_alpha(image, palette):
     labels = distances.argmin(axis=1)
     inertia = distances[np.arange(len(pixels)), labels].sum()
     return labels.reshape(image.shape[:2]), inertia
+
+
+def filter_rows(rows):
+    """The rows of a PNG (H, B), each by the filter whose bytes have the least entropy."""
+    result = []
+    above = np.zeros(rows.shape[1], int)
+    lengths = np.arange(rows.shape[1] + 1, dtype=float)
+    logs = lengths * np.log2(np.maximum(lengths, 1))
+    for row in rows.astype(int):
+        left, corner = np.concatenate([[0], row[:-1]]), np.concatenate([[0], above[:-1]])
+        guess = left + above - corner
+        away = np.abs(np.stack([guess - left, guess - above, guess - corner]))
+        nearest = np.choose(away.argmin(axis=0), [left, above, corner])
+        predictions = [0 * row, left, above, (left + above) // 2, nearest]
+        tried = [((row - prediction) % 256).astype(np.uint8) for prediction in predictions]
+        counts = [np.bincount(each, minlength=256) for each in tried]
+        sums = [sum(logs[c].tolist()) for c in counts]
+        best = int(np.argmax(sums))
+        result.append([best, *tried[best]])
+        above = row
+    return np.array(result, np.uint8)
+
+
+def count_neighbours(labels, n_colors):
+    """How often two entries are side by side, in either order."""
+    counts = np.zeros((n_colors, n_colors), int)
+    for row in labels:
+        for one, other in pairwise(row):
+            counts[one, other] += 1
+            counts[other, one] += 1
+    return counts

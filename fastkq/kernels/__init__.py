@@ -8,28 +8,26 @@ in a helper of another file.
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from fastkq.kernels import threads  # at once, and without Numba: it watches for forks
+from fastkq.kernels import events, threads  # at once, and without Numba: they watch
 
 if TYPE_CHECKING:
-    from fastkq.kernels import cells, compile, dense, dither, histogram, remap, wu
+    from fastkq.kernels import cells, compile, dense, dither, histogram, png, remap, wu
 
-__all__ = ["cells", "compile", "dense", "dither", "histogram", "remap", "threads", "wu"]
-
-
-_waiting: list[Callable[[], None]] = []
-
-
-def when_compiling(notify: Callable[[], None]) -> None:
-    """Call `notify` once, before this process compiles a kernel; this loads no Numba."""
-    if f"{__name__}.compile" in sys.modules:
-        compile.notify_compilation(notify)
-    else:
-        _waiting.append(notify)
+__all__ = [
+    "cells",
+    "compile",
+    "dense",
+    "dither",
+    "events",
+    "histogram",
+    "png",
+    "remap",
+    "threads",
+    "wu",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 from numba.core import event
 
-from fastkq import kernels
+from fastkq.kernels.events import waiting
 from fastkq.kernels.threads import ParallelKernel
 
 _log = logging.getLogger("fastkq")
@@ -117,5 +117,5 @@ def target_cpu() -> tuple[str, list[str]]:
     return name, [feature[1:] for feature in features.split(",") if feature.startswith("+")]
 
 
-for _notify in kernels._waiting:
+for _notify in waiting:
     notify_compilation(_notify)
