@@ -80,10 +80,11 @@ class AlphaImage:
 
 
 def drop_alpha(array: UInt8Array) -> UInt8Array:
-    """Return the colors (H, W, 3) of (H, W, 4), in C order."""
+    """Return the colors (H, W, 3) of (H, W, 4) as kernels take them: in C order, read-only."""
     colors = np.empty((*array.shape[:2], 3), np.uint8)
     for channel in range(3):  # half the time of np.ascontiguousarray
         colors[..., channel] = array[..., channel]
+    colors.flags.writeable = False
     return colors
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from fastkq import kernels, seeding
 from fastkq.cells import ColorCells
 from fastkq.histogram import SORT_LIMIT, ColorHistogram, histogram_of_array
+from fastkq.image_io import check_array
 from fastkq.remap import apply_labels
-from fastkq.types import UInt8Array
 
 if TYPE_CHECKING:
     import subprocess
@@ -46,25 +46,20 @@ def share_compilation(notify: Callable[[], None]) -> None:
     kernels.events.when_compiling(start)
 
 
-def compile_pixel_kernels() -> UInt8Array:
-    """Load, or compile, the kernels before and after K-means; wait for those of K-means.
-
-    Returns
-    -------
-    (H, W, 3) uint8
-        Noise, with which the others are loaded.
-    """
+def load_kernels() -> None:
+    """Load, or compile, the kernels that quantizing an image needs."""
+    # Noise of so many pixels goes the way of large images.
     shape = (SORT_LIMIT // 256, 256, 3)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    noise = check_array(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     histogram = histogram_of_array(noise)
     apply_labels(noise, histogram.codes, np.zeros(len(histogram), np.uint8))
     seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
     for helper in _helpers:
         helper.wait()  # whether it failed or not: what is not there is compiled here
-    return noise
+    compile_kmeans()
 
 
 def compile_kmeans() -> None:
-    """Load, or compile, the kernels that `ColorCells` has."""
+    """Load, or compile, the kernels that `ColorCells` has for `quantize`."""
     few = ColorHistogram(np.arange(4, dtype=np.uint32), np.ones(4, np.int64))
     ColorCells(few).assign(np.zeros((2, 3)))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from fastkq import blocks, image_io
 from fastkq.cells import ColorCells
 from fastkq.dither import Ditherer
-from fastkq.first_run import compile_pixel_kernels
+from fastkq.first_run import load_kernels
 from fastkq.fitters import (
     AlphaFitter,
     OpaqueFitter,
@@ -435,8 +435,3 @@ def _read_while_kernels_load(image: ImageSource) -> image_io.InputImage:
         if not (reading.done() and reading.exception()):
             load_kernels()
         return reading.result()
-
-
-def load_kernels() -> None:
-    """Load, or compile, the kernels that quantizing an image needs, by quantizing some noise."""
-    quantize(compile_pixel_kernels(), 2, max_iter=1)

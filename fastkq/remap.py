@@ -147,8 +147,9 @@ def dither_opaque(
     own = np.flatnonzero(palette[:, 3] == OPAQUE).astype(np.uint8)
     is_opaque = image.pixels[..., 3] == OPAQUE
     if len(own) and is_opaque.any():
-        colors = drop_alpha(image.pixels)
-        colors[~is_opaque] = palette[own[0], :3]  # exact: errors end there, and none begins
+        # Others are exact: errors end there, and none begins.
+        colors = np.where(is_opaque[..., None], image.pixels[..., :3], palette[own[0], :3])
+        colors = image_io.check_array(colors)
         ranks = np.zeros(len(palette), np.uint8)
         ranks[own] = np.arange(len(own), dtype=np.uint8)
         dithered = ranks[labels]

@@ -7,8 +7,9 @@ import time
 
 import numpy as np
 
+from fastkq.first_run import load_kernels
 from fastkq.kmeans import kmeans
-from fastkq.quantize import load_kernels, quantize
+from fastkq.quantize import quantize
 from fastkq.remap import label_cubes, remap
 
 

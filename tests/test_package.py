@@ -183,6 +183,32 @@ def test_warming_up_compiles_every_kernel():
     assert [kernel for kernel, count in compiled.items() if count == 0] == []
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_loading_the_kernels_loads_all_that_an_image_needs(channels):
+    code = (
+        "import importlib\n"
+        "import numpy as np\n"
+        "import fastkq\n"
+        "from fastkq.first_run import load_kernels\n"
+        "def loaded():\n"
+        "    for name in ('cells', 'histogram', 'remap', 'wu'):\n"
+        "        module = importlib.import_module(f'fastkq.kernels.{name}')\n"
+        "        for key, value in vars(module).items():\n"
+        "            kernel = getattr(value, 'threaded', value)\n"
+        "            yield name, key, len(getattr(kernel, 'signatures', ()))\n"
+        "load_kernels()\n"
+        "before = set(loaded())\n"
+        f"shape = (500, 600, {channels})\n"
+        "image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)\n"
+        "image[:9, ..., 3:] = 0\n"
+        "image[9:, ..., 3:] = 255\n"
+        "fastkq.quantize(image, 16)\n"
+        "print(set(loaded()) - before)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
+
+
 def test_the_version_is_one():
     from importlib.metadata import version
 
