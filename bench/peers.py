@@ -24,7 +24,12 @@ from contenders import MAKERS, PACKAGES, Contender, make_all
 from errors import mean_squared_error
 from pictures import PHOTOS, photo
 
-DEFAULT_IMAGES = [PHOTOS / "large" / f"{name}-24mp.jpg" for name in ("louvre", "craft-beer")]
+DEFAULT_IMAGES = [
+    PHOTOS / "large" / "louvre-24mp.jpg",
+    PHOTOS / "large" / "craft-beer-24mp.jpg",
+    PHOTOS / "photo2mp" / "louvre.jpg",
+    PHOTOS / "kodak" / "kodim05.png",
+]
 YARDSTICK = "Pillow FASTOCTREE"  # present wherever Pillow is
 SLOW = 3.0  # seconds
 PAUSE = 0.1  # seconds in which the last contender's threads go to sleep
