@@ -51,7 +51,7 @@ def to_points(colors: UInt8Array, space: str) -> NDArray[np.float32]:
         return colors.astype(np.float32)
     points = np.empty((3, len(colors)), np.float32)
     # (3, 3, 256): what each level of a channel adds to each cone's response.
-    shares = RGB_TO_LMS[:, :, None] * _linear_levels()
+    shares = RGB_TO_LMS[:, :, None] * linear_levels()
     for start in range(0, len(colors), BLOCK):
         channels = colors[start : start + BLOCK].T
         responses = [
@@ -80,7 +80,7 @@ def to_colors(points: Array, space: str) -> UInt8Array:
     return colors
 
 
-def _linear_levels() -> NDArray[np.float64]:
+def linear_levels() -> NDArray[np.float64]:
     """Return the light (256,) of each level, from 0 to 1."""
     encoded = np.arange(MAX_LEVEL + 1) / MAX_LEVEL
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)

@@ -1,38 +1,45 @@
 """Kernels of dithering: the nearest entry of any color, error diffusion, and blue noise.
 
-Colors are compared in quarters of a level: finer than an eye sees, and the squared distance of two
-colors and an entry's number fit together into one int32, whose minimum is the search.
+Colors are compared in Oklab, in steps of which there are 1020 from black to white, like quarters of
+a level: finer than an eye sees, and the squared distance of two colors and an entry's number fit
+together into one int32, whose minimum is the search. The other two coordinates are moved so that
+all are positive.
 """
 
 import numpy as np
 from numba import prange
 
+from fastkq.colorspace import LMS_TO_OKLAB, RGB_TO_LMS
 from fastkq.kernels.compile import kernel
 
-QUARTERS = np.float32(4)  # of a level
-HIGHEST = np.float32(255 * 4)
+STEPS = 1020
+MIDDLE = np.float32(320)  # a and b of grays
+(L0, L1, L2), (M0, M1, M2), (S0, S1, S2) = RGB_TO_LMS.astype(np.float32)
+(LIGHT0, LIGHT1, LIGHT2), (A0, A1, A2), (B0, B1, B2) = (STEPS * LMS_TO_OKLAB).astype(np.float32)
+# A third of a float's bits, and this, are those of its cube root within 4 %.
+THIRD, CUBE_ROOT_BITS = np.int32(3), np.int32(709921077)
 HALF = np.float32(0.5)
-ZERO = np.float32(0)
+ZERO, TWO = np.float32(0), np.float32(2)
 ONE = np.uint64(1)
 LABEL_BITS = np.int32(255)
 KEY_SHIFT = np.int32(8)  # from a key to its distance
 NO_KEY = np.int32(0x7FFFFFFF)
 
-# The nearest entry of any color: boxes of 32x32x32 levels pass the entries that can be nearest
-# somewhere inside to their cells of 8x8x8 levels, and those with more than LANES of them to cells
-# of 4x4x4. A group of LANES candidates is compared at once. A palette is dense where its image has
-# many pixels: with cells of 16x16x16, a pixel of a photo had 23 of 256 entries to choose from.
+# The nearest entry of any color: boxes of 128 steps a side pass the entries that can be nearest
+# somewhere inside to their cells of 32 steps, and those with more than LANES of them to cells of 8. A
+# group of LANES candidates is compared at once.
 LANES = 16
 N_LANES = np.uint64(LANES)
-N_BOXES, BOX_LEVELS = 512, 32
-CELLS_A_SIDE = np.uint64(32)
-CELL_LEVELS, SMALL_LEVELS = 8, 4
-CELL_SHIFT = np.uint64(5)  # from quarters of a level to cells
-N_SMALL = 8  # in a cell
-# An entry of the table of cells is the number of its first group above three bits: those that are
-# set are taken from the color, for the groups of the small cells.
-SPLIT = 7
-SPLIT_SHIFT = np.uint64(3)
+LIGHT_CELLS, CHROMA_CELLS = 32, 20  # from the lowest to the highest coordinates of all colors
+N_CELLS = LIGHT_CELLS * CHROMA_CELLS**2
+N_BOXES, BOX_STEPS = N_CELLS // 64, 128
+CELL_STEPS, SMALL_STEPS = 32, 8
+CELL_SHIFT = np.uint64(5)  # from steps to cells
+N_SMALL = 64  # in a cell
+# An entry of the table of cells is the number of its first group above six bits: those that are set
+# are taken from the color, for the groups of the small cells.
+SPLIT = 63
+SPLIT_SHIFT = np.uint64(6)
 
 # Error diffusion by strips. The rows above a strip are walked through first: its pattern has then
 # settled as that of the strip above has. Two strips share a loop, since a pixel waits for the last.
@@ -47,7 +54,7 @@ FROM_ABOVE, FROM_BEHIND = np.float32(5), np.float32(3)
 
 @kernel()
 def list_rivals(
-    palette,  # (3, K) float32, IN: in levels
+    palette,  # (3, K) float32, IN: in steps
     low,  # (3,) float32, IN: the low corner of a cube ...
     side,  # float32: ... and its side
     above,  # (>= n,) uint8, IN: the entries to choose from
@@ -93,49 +100,51 @@ def set_corner(
 
 @kernel(parallel=True)
 def list_candidates(
-    palette,  # (3, K) float32, IN: in levels
-    lists,  # (32^3, K) uint8, OUT: of each cell, by red, green, blue
-    lengths,  # (32^3,) int64, OUT
+    palette,  # (3, K) float32, IN: in steps
+    lists,  # (N_CELLS, K) uint8, OUT: of each cell, by lightness, a, b
+    lengths,  # (N_CELLS,) int64, OUT
 ):
-    """List the entries that can be nearest somewhere in each cell of the color cube."""
+    """List the entries that can be nearest somewhere in each cell."""
     n_colors = palette.shape[1]
     for box in prange(N_BOXES):
         low = np.empty(3, np.float32)
         everything, rivals = np.empty(n_colors, np.uint8), np.empty(n_colors, np.uint8)
         for entry in range(n_colors):
             everything[entry] = entry
-        x, y, z = box // 64, box // 8 % 8, box % 8
-        set_corner(x, y, z, BOX_LEVELS, low)
-        n = list_rivals(palette, low, np.float32(BOX_LEVELS), everything, n_colors, rivals)
+        side = CHROMA_CELLS // 4
+        x, y, z = box // side**2, box // side % side, box % side
+        set_corner(x, y, z, BOX_STEPS, low)
+        n = list_rivals(palette, low, np.float32(BOX_STEPS), everything, n_colors, rivals)
         for part in range(64):
-            r, g, b = 4 * x + part // 16, 4 * y + part // 4 % 4, 4 * z + part % 4
-            set_corner(r, g, b, CELL_LEVELS, low)
-            cell = (r * 32 + g) * 32 + b
+            u, v, w = 4 * x + part // 16, 4 * y + part // 4 % 4, 4 * z + part % 4
+            set_corner(u, v, w, CELL_STEPS, low)
+            cell = (u * CHROMA_CELLS + v) * CHROMA_CELLS + w
             lengths[cell] = list_rivals(
-                palette, low, np.float32(CELL_LEVELS), rivals, n, lists[cell]
+                palette, low, np.float32(CELL_STEPS), rivals, n, lists[cell]
             )
 
 
-@kernel()
+@kernel(parallel=True)
 def list_small_candidates(
-    palette,  # (3, K) float32, IN: in levels
+    palette,  # (3, K) float32, IN: in steps
     crowded,  # (n,) int64, IN: cells
-    lists,  # (32^3, K) uint8, IN: of the cells
-    lengths,  # (32^3,) int64, IN
-    small_lists,  # (n, 8, K) uint8, OUT: of the cells of 4x4x4 levels in each
-    small_lengths,  # (n, 8) int64, OUT
+    lists,  # (N_CELLS, K) uint8, IN: of the cells
+    lengths,  # (N_CELLS,) int64, IN
+    small_lists,  # (n, 64, K) uint8, OUT: of the small cells in each
+    small_lengths,  # (n, 64) int64, OUT
 ):
     """List the candidates of the small cells in cells that have many."""
-    low = np.empty(3, np.float32)
-    for i in range(crowded.shape[0]):
+    for i in prange(crowded.shape[0]):
+        low = np.empty(3, np.float32)
         cell = crowded[i]
-        r, g, b = 2 * (cell // 1024), 2 * (cell // 32 % 32), 2 * (cell % 32)
+        row, z = cell // CHROMA_CELLS, 4 * (cell % CHROMA_CELLS)
+        x, y = 4 * (row // CHROMA_CELLS), 4 * (row % CHROMA_CELLS)
         for part in range(N_SMALL):
-            set_corner(r + part // 4, g + part // 2 % 2, b + part % 2, SMALL_LEVELS, low)
+            set_corner(x + part // 16, y + part // 4 % 4, z + part % 4, SMALL_STEPS, low)
             small_lengths[i, part] = list_rivals(
                 palette,
                 low,
-                np.float32(SMALL_LEVELS),
+                np.float32(SMALL_STEPS),
                 lists[cell],
                 lengths[cell],
                 small_lists[i, part],
@@ -144,12 +153,12 @@ def list_small_candidates(
 
 @kernel()
 def fill_groups(
-    palette,  # (3, K) float32, IN: in levels
+    palette,  # (3, K) float32, IN: in steps
     lists,  # (n, K) uint8, IN
     lengths,  # (n,) int64, IN
     firsts,  # (n,) int64, IN: each list's first group
     further,  # (>= n + 1,) int64, IN: by first group, where its further groups start
-    groups,  # (n_groups, 4, LANES) int16, OUT: channels in quarters of a level, and numbers
+    groups,  # (n_groups, 4, LANES) int16, OUT: coordinates in steps, and numbers
 ):
     """Write lists of candidates in groups, the last of each filled up with its first candidate."""
     for row in range(firsts.shape[0]):
@@ -159,37 +168,37 @@ def fill_groups(
             entry = lists[row, i if i < lengths[row] else 0]
             group = first if i < LANES else further[first] + i // LANES - 1
             for channel in range(3):
-                groups[group, channel, i % LANES] = QUARTERS * palette[channel, entry]
+                groups[group, channel, i % LANES] = palette[channel, entry]
             groups[group, 3, i % LANES] = entry
 
 
 @kernel(inline=True)
 def cell_of(
-    v0,  # int32: a color, in quarters of a level
+    v0,  # int32: a color, in steps
     v1,
     v2,
 ):
     """Return the number of a color's cell."""
-    red, green, blue = np.uint64(v0), np.uint64(v1), np.uint64(v2)
-    row = (red >> CELL_SHIFT) * CELLS_A_SIDE + (green >> CELL_SHIFT)
-    return row * CELLS_A_SIDE + (blue >> CELL_SHIFT)
+    light, a, b = np.uint64(v0), np.uint64(v1), np.uint64(v2)
+    row = (light >> CELL_SHIFT) * np.uint64(CHROMA_CELLS) + (a >> CELL_SHIFT)
+    return row * np.uint64(CHROMA_CELLS) + (b >> CELL_SHIFT)
 
 
 @kernel(inline=True)
 def group_of(
-    v0,  # int32: a color, in quarters of a level
+    v0,  # int32: a color, in steps
     v1,
     v2,
     entry,  # int32: of its cell
 ):
     """Return the number of a color's first group."""
-    small = ((v0 >> 2) & 4) | ((v1 >> 3) & 2) | ((v2 >> 4) & 1)
+    small = ((v0 << 1) & 48) | ((v1 >> 1) & 12) | ((v2 >> 3) & 3)
     return (np.uint64(entry) >> SPLIT_SHIFT) + np.uint64(small & entry & SPLIT)
 
 
 @kernel()
 def search_further(
-    v0,  # int32: a color, in quarters of a level
+    v0,  # int32: a color, in steps
     v1,
     v2,
     key,  # int32: of the nearest so far
@@ -208,19 +217,23 @@ def search_further(
 
 
 @kernel(inline=True)
-def to_quarters(
-    value,  # float32: a channel and one half, in quarters of a level
+def to_whole(
+    value,  # float32: a coordinate, in steps
+    n_cells,  # along it
 ):
-    """Round a channel to an integer in the color cube."""
-    return np.int32(min(max(np.int32(value), np.int32(0)), np.int32(HIGHEST)))
+    """Round a coordinate to an integer that is in a cell."""
+    highest = np.int32(n_cells * CELL_STEPS - 1)
+    return np.int32(min(max(np.int32(value + HALF), np.int32(0)), highest))
 
 
 @kernel(inline=True)
 def clamp(
-    value,  # float32: a channel, in quarters of a level
+    value,  # float32: a coordinate
+    low,  # float32
+    high,  # float32
 ):
-    """Move a channel into the color cube."""
-    return min(max(value, ZERO), HIGHEST)
+    """Move a coordinate between two others."""
+    return min(max(value, low), high)
 
 
 @kernel(inline=True)
@@ -252,20 +265,58 @@ def spread_row(
             blue[x] = pixels[3 * x + 2]
 
 
+@kernel(inline=True)
+def cube_root(
+    x,  # float32: from 0
+):
+    """Return the cube root within 3e-5 of it: a guess by the exponent, and a step of Halley's."""
+    guess = np.int32(np.float32(x).view(np.int32) // THIRD + CUBE_ROOT_BITS).view(np.float32)
+    cube = guess * guess * guess
+    return guess * ((cube + TWO * x) / (TWO * cube + x))
+
+
+@kernel()
+def convert_row(
+    pixels,  # (W * C,) uint8, IN: a row of an image
+    light,  # (256,) float32, IN: the light of each level, from 0 to 1
+    values,  # (3, W) float32, OUT: in Oklab, in steps
+):
+    """Convert a row to Oklab; gray is all three channels."""
+    width = values.shape[1]
+    first, second, third = values[0], values[1], values[2]
+    if pixels.shape[0] == width:
+        for x in range(width):
+            first[x] = second[x] = third[x] = light[pixels[x]]
+    else:
+        for x in range(width):
+            first[x] = light[pixels[3 * x]]
+            second[x] = light[pixels[3 * x + 1]]
+            third[x] = light[pixels[3 * x + 2]]
+    for x in range(width):
+        r, g, b = first[x], second[x], third[x]
+        long = cube_root(L0 * r + L1 * g + L2 * b)
+        medium = cube_root(M0 * r + M1 * g + M2 * b)
+        short = cube_root(S0 * r + S1 * g + S2 * b)
+        first[x] = LIGHT0 * long + LIGHT1 * medium + LIGHT2 * short
+        second[x] = A0 * long + A1 * medium + A2 * short + MIDDLE
+        third[x] = B0 * long + B1 * medium + B2 * short + MIDDLE
+
+
 @kernel()
 def start_row(
     pixels,  # (W * C,) uint8, IN: a row of an image
+    light,  # (256,) float32, IN: see `convert_row`
     errors,  # (3, W + 2) float32, IN: of the row above, between two zeros
     step,  # 1 or -1: where that row went
     shares,  # (W,) float32, IN: of a sixteenth of the errors, that a pixel takes
     values,  # (3, W) float32, OUT
 ):
-    """Add the errors of the row above to the pixels of a row, in quarters of a level.
+    """Convert a row to Oklab and add the errors of the row above.
 
     All that need not wait for the pixel before is done for whole rows, in vectors.
     """
     width = shares.shape[0]
-    spread_row(pixels, values)
+    convert_row(pixels, light, values)
     for channel in range(3):
         result = values[channel]
         behind = errors[channel, 1 + step : 1 + step + width]
@@ -273,23 +324,23 @@ def start_row(
         before = errors[channel, 1 - step : 1 - step + width]
         for x in range(width):
             error = FROM_BEHIND * behind[x] + (FROM_ABOVE * above[x] + before[x])
-            result[x] = QUARTERS * result[x] + shares[x] * error
+            result[x] += shares[x] * error
 
 
 @kernel()
 def squared_error(
     pixels,  # (W * C,) uint8, IN: a row of an image
     labels,  # (W,) uint8, IN
-    palette,  # (3, K) float32, IN: in quarters of a level
+    levels,  # (3, K) float32, IN: the palette in sRGB
     values,  # (3, W) float32, OUT: scratch
 ):
-    """Return the squared error of a row, in levels: a sum of integers, exact."""
+    """Return the squared error of a row in sRGB: a sum of integers, exact."""
     spread_row(pixels, values)
     total = 0
     for channel in range(3):
-        own, entries = values[channel], palette[channel]
+        own, entries = values[channel], levels[channel]
         for x in range(labels.shape[0]):
-            difference = np.int32(QUARTERS * own[x] - entries[labels[x]]) >> np.int32(2)
+            difference = np.int32(own[x] - entries[labels[x]])
             total += np.int64(np.int32(difference * difference))
     return total
 
@@ -301,10 +352,11 @@ def diffuse_rows(
     a_shares,  # (W,) float32, IN: of the error of the pixel before, that a pixel takes
     b_shares,
     step,  # 1 or -1
-    palette,  # (3, K) float32, IN: in quarters of a level
+    palette,  # (3, K) float32, IN: in steps
+    box,  # (2, 3) float32, IN: the lowest and the highest coordinates that errors count to
     limits,  # (K,) float32, IN: of the squared error that each entry passes on
     least,  # float32: so small a squared error is not passed on
-    cells,  # (32^3,) int32, IN: the table of cells, see SPLIT
+    cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
     further,  # (n + 1,) int64, IN: where the further groups of each group start
     groups,  # (n_groups, 4, LANES) int16, IN
     a_labels,  # (W,) uint8, OUT
@@ -317,7 +369,9 @@ def diffuse_rows(
     A pixel has to wait for the one before: the processor has something to do meanwhile.
     """
     width = a_labels.shape[0]
-    red_of, green_of, blue_of = palette[0], palette[1], palette[2]
+    light_of, a_of, b_of = palette[0], palette[1], palette[2]
+    low0, low1, low2 = box[0, 0], box[0, 1], box[0, 2]
+    high0, high1, high2 = box[1, 0], box[1, 1], box[1, 2]
     a0 = a1 = a2 = b0 = b1 = b2 = ZERO
     for i in range(width):
         x = np.uint64(i if step > 0 else width - 1 - i)
@@ -329,8 +383,10 @@ def diffuse_rows(
         v0 = b_values[0, x] + share * b0
         v1 = b_values[1, x] + share * b1
         v2 = b_values[2, x] + share * b2
-        s0, s1, s2 = to_quarters(u0 + HALF), to_quarters(u1 + HALF), to_quarters(u2 + HALF)
-        t0, t1, t2 = to_quarters(v0 + HALF), to_quarters(v1 + HALF), to_quarters(v2 + HALF)
+        s0 = to_whole(u0, LIGHT_CELLS)
+        s1, s2 = to_whole(u1, CHROMA_CELLS), to_whole(u2, CHROMA_CELLS)
+        t0 = to_whole(v0, LIGHT_CELLS)
+        t1, t2 = to_whole(v1, CHROMA_CELLS), to_whole(v2, CHROMA_CELLS)
         s = group_of(s0, s1, s2, cells[cell_of(s0, s1, s2)])
         t = group_of(t0, t1, t2, cells[cell_of(t0, t1, t2)])
         a_key = b_key = NO_KEY
@@ -354,15 +410,15 @@ def diffuse_rows(
         label = np.uint64(a_key & LABEL_BITS)
         a_labels[x] = label
         share = damping(np.float32(a_key >> KEY_SHIFT), limits[label], least)
-        a0 = (clamp(u0) - red_of[label]) * share
-        a1 = (clamp(u1) - green_of[label]) * share
-        a2 = (clamp(u2) - blue_of[label]) * share
+        a0 = (clamp(u0, low0, high0) - light_of[label]) * share
+        a1 = (clamp(u1, low1, high1) - a_of[label]) * share
+        a2 = (clamp(u2, low2, high2) - b_of[label]) * share
         label = np.uint64(b_key & LABEL_BITS)
         b_labels[x] = label
         share = damping(np.float32(b_key >> KEY_SHIFT), limits[label], least)
-        b0 = (clamp(v0) - red_of[label]) * share
-        b1 = (clamp(v1) - green_of[label]) * share
-        b2 = (clamp(v2) - blue_of[label]) * share
+        b0 = (clamp(v0, low0, high0) - light_of[label]) * share
+        b1 = (clamp(v1, low1, high1) - a_of[label]) * share
+        b2 = (clamp(v2, low2, high2) - b_of[label]) * share
         a_errors[0, x + ONE], a_errors[1, x + ONE], a_errors[2, x + ONE] = a0, a1, a2
         b_errors[0, x + ONE], b_errors[1, x + ONE], b_errors[2, x + ONE] = b0, b1, b2
 
@@ -385,10 +441,13 @@ def diffuse_pair(
     strip,  # the first of two
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
     scale,  # float32: the strength of 255
-    palette,  # (3, K) float32, IN: in quarters of a level
+    light,  # (256,) float32, IN: see `convert_row`
+    levels,  # (3, K) float32, IN: the palette in sRGB
+    palette,  # (3, K) float32, IN: in steps
+    box,  # (2, 3) float32, IN: see `diffuse_rows`
     limits,  # (K,) float32, IN: of the squared error that each entry passes on
     least,  # float32: so small a squared error is not passed on
-    cells,  # (32^3,) int32, IN: the table of cells, see SPLIT
+    cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
     further,  # (n + 1,) int64, IN: where the further groups of each group start
     groups,  # (n_groups, 4, LANES) int16, IN
     labels,  # (n_rows, W) uint8, OUT
@@ -412,7 +471,7 @@ def diffuse_pair(
             from_map = strengths[source if strengths.shape[0] > 1 else 0]
             fill_shares(from_map, scale * SIXTEENTH, shares_above[half])
             fill_shares(from_map, scale * FROM_BEFORE, shares_before[half])
-            start_row(pixels[source], errors[half], -step, shares_above[half], values[half])
+            start_row(pixels[source], light, errors[half], -step, shares_above[half], values[half])
         # Rows outside the strip or the image are walked through as their nearest, without effect.
         a_row = strip * STRIP_ROWS - WARM_UP_ROWS + turn
         b_row = a_row + STRIP_ROWS
@@ -427,6 +486,7 @@ def diffuse_pair(
             shares_before[1],
             step,
             palette,
+            box,
             limits,
             least,
             cells,
@@ -438,9 +498,9 @@ def diffuse_pair(
             errors[1],
         )
         if a_counts:
-            total += squared_error(pixels[a_row + lead], a_labels, palette, values[0])
+            total += squared_error(pixels[a_row + lead], a_labels, levels, values[0])
         if b_counts:
-            total += squared_error(pixels[b_row + lead], b_labels, palette, values[1])
+            total += squared_error(pixels[b_row + lead], b_labels, levels, values[1])
     return total
 
 
@@ -450,10 +510,13 @@ def diffuse(
     lead,  # rows of it that are above the first one to label, for warming up
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
     scale,  # float32: the strength of 255
-    palette,  # (3, K) float32, IN: in quarters of a level
+    light,  # (256,) float32, IN: see `convert_row`
+    levels,  # (3, K) float32, IN: the palette in sRGB
+    palette,  # (3, K) float32, IN: in steps
+    box,  # (2, 3) float32, IN: see `diffuse_rows`
     limits,  # (K,) float32, IN: of the squared error that each entry passes on
     least,  # float32: so small a squared error is not passed on
-    cells,  # (32^3,) int32, IN: the table of cells, see SPLIT
+    cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
     further,  # (n + 1,) int64, IN: where the further groups of each group start
     groups,  # (n_groups, 4, LANES) int16, IN
     labels,  # (n_rows, W) uint8, OUT
@@ -467,7 +530,10 @@ def diffuse(
             2 * pair,
             strengths,
             scale,
+            light,
+            levels,
             palette,
+            box,
             limits,
             least,
             cells,
@@ -510,7 +576,9 @@ def mix(
     first,  # the number of the first row in its image
     thresholds,  # (side, side) uint8, IN: a mask that repeats
     scale,  # float32: how much of a second entry's share is taken
-    palette,  # (3, K) float32, IN: in levels
+    light,  # (256,) float32, IN: see `convert_row`
+    levels,  # (3, K) float32, IN: the palette in sRGB
+    palette,  # (3, K) float32, IN: in steps
     neighbours,  # (K, M) uint8, IN: those that each entry may be mixed with
     ways,  # (K, M, 3) float32, IN: to them, divided by their squared lengths
     labels,  # (n_rows, W) uint8, INOUT: the nearest entries
@@ -523,17 +591,15 @@ def mix(
     share: so the error of the mean falls most for the noise that comes with it.
     """
     n_rows, width = labels.shape
-    n_channels = pixels.shape[1] // width
-    green, blue = n_channels // 3, 2 * (n_channels // 3)
     side = thresholds.shape[0]
     for row in prange(n_rows):
-        total = 0
+        values = np.empty((3, width), np.float32)
+        convert_row(pixels[row], light, values)
         for x in range(width):
-            i, label = x * n_channels, labels[row, x]
-            p0 = np.float32(pixels[row, i])
-            p1 = np.float32(pixels[row, i + green])
-            p2 = np.float32(pixels[row, i + blue])
-            x0, x1, x2 = p0 - palette[0, label], p1 - palette[1, label], p2 - palette[2, label]
+            label = labels[row, x]
+            x0 = values[0, x] - palette[0, label]
+            x1 = values[1, x] - palette[1, label]
+            x2 = values[2, x] - palette[2, label]
             share, second = ZERO, 0
             for m in range(neighbours.shape[1]):
                 part = x0 * ways[label, m, 0] + x1 * ways[label, m, 1] + x2 * ways[label, m, 2]
@@ -541,8 +607,5 @@ def mix(
                 share = max(part, share)
             threshold = np.float32(thresholds[(first + row) % side, x % side]) + HALF
             if threshold < np.float32(256) * scale * share:
-                other = neighbours[label, second]
-                labels[row, x] = other
-                x0, x1, x2 = p0 - palette[0, other], p1 - palette[1, other], p2 - palette[2, other]
-            total += np.int64(x0 * x0 + x1 * x1 + x2 * x2)
-        errors[row] = total
+                labels[row, x] = neighbours[label, second]
+        errors[row] = squared_error(pixels[row], labels[row], levels, values)
