@@ -108,8 +108,8 @@ def quantize(
         error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
         the image is flat or smooth: less noise there, and smaller files. "ordered" decides by a
         mask of blue noise: a pixel's entry depends on its color and place alone, so that it holds
-        still from frame to frame. `labels` are then not the nearest entries, and `inertia` is that
-        of the dithered image.
+        still from frame to frame. All compare colors in Oklab. `labels` are then not the nearest
+        entries, and `inertia` is that of the dithered image.
     dither_strength : float
         0 (none) to 1.
     quality : (min, max), 0 to 100, optional

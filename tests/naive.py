@@ -95,35 +95,35 @@ def pack_rows(labels, bits):
     return np.array(rows, np.uint8)
 
 
-def diffuse(image, palette, strength):
+def diffuse(points, entries, strength):
     """Floyd and Steinberg, every other row from the right; labels (H, W).
 
-    In quarters of a level and float32, as the kernel has it; an error larger than the distance of
-    its entry to the fourth neighbour is damped.
+    In the steps of Oklab that the kernel converts the image (H, W, 3) and the palette (K, 3) to,
+    float32; an error larger than the distance of its entry to the fourth neighbour is damped.
     """
-    height, width = image.shape[:2]
+    height, width = points.shape[:2]
     single = np.float32
-    colors = palette.astype(single) * 4
-    distances_of = np.sort(((colors[:, None] - colors) ** 2).sum(axis=2), axis=1)
-    limits = distances_of[:, min(4, len(palette) - 1)]
+    low, high = single([0, 81, 2]), single([1020, 602, 523])
+    rounded = np.rint(entries).astype(np.int64)
+    distances_of = np.sort(((entries[:, None] - entries) ** 2).sum(axis=2), axis=1)
+    limits = distances_of[:, min(4, len(entries) - 1)]
     above, before = single(single(strength) * single(1 / 16)), single(strength) * single(7 / 16)
     labels = np.zeros((height, width), np.uint8)
     errors = np.zeros((width + 2, 3), single)
     for y in range(height):
         step = 1 if y % 2 == 0 else -1
-        values = image[y].astype(single) * 4
+        values = points[y].copy()
         for x in range(width):  # the row above went the other way
             later, earlier = errors[x + 1 - step], errors[x + 1 + step]
             values[x] += above * (3 * later + (5 * errors[x + 1] + earlier))
         errors = np.zeros((width + 2, 3), single)
         last = np.zeros(3, single)
         for x in range(width)[::step]:
-            value = values[x] + before * last
-            rounded = np.clip((value + single(0.5)).astype(np.int64), 0, 1020)
-            squares = ((rounded - colors.astype(np.int64)) ** 2).sum(axis=1)
+            value = np.clip(values[x] + before * last, low, high)
+            squares = (((value + single(0.5)).astype(np.int64) - rounded) ** 2).sum(axis=1)
             label = labels[y, x] = squares.argmin()
             share = single(0.75 if squares[label] > limits[label] else 1)
-            last = (np.clip(value, 0, 1020) - colors[label]) * share
+            last = (value - entries[label]) * share
             errors[x + 1] = last
     return labels
 
@@ -140,21 +140,19 @@ def map_strengths(image, table):
     return result
 
 
-def mix(image, palette, thresholds, strength, neighbours):
-    """Ordered dithering pixel by pixel, in float64; labels (H, W)."""
-    height, width = image.shape[:2]
-    labels = assign(image.reshape(-1, 3).astype(float), palette).reshape(height, width)
-    for y in range(height):
-        for x in range(width):
-            nearest = palette[labels[y, x]].astype(float)
-            best, share = labels[y, x], 0.0
-            for entry in neighbours[labels[y, x]]:
-                way = palette[entry] - nearest
-                part = (image[y, x] - nearest) @ way / (way @ way) if np.any(way) else 0.0
-                if part > share:
-                    best, share = entry, part
-            if (thresholds[y % 64, x % 64] + 0.5) / 256 < strength * share:
-                labels[y, x] = best
+def mix(points, entries, labels, thresholds, strength, neighbours):
+    """Ordered dithering pixel by pixel, in float64; labels (H, W), instead of the nearest."""
+    labels = labels.copy()
+    for y, x in np.ndindex(labels.shape):
+        nearest = entries[labels[y, x]].astype(float)
+        best, share = labels[y, x], 0.0
+        for entry in neighbours[labels[y, x]]:
+            way = entries[entry] - nearest
+            part = (points[y, x] - nearest) @ way / (way @ way) if np.any(way) else 0.0
+            if part > share:
+                best, share = entry, part
+        if (thresholds[y % 64, x % 64] + 0.5) / 256 < strength * share:
+            labels[y, x] = best
     return labels
 
 

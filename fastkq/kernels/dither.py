@@ -14,6 +14,9 @@ from fastkq.kernels.compile import kernel
 
 STEPS = 1020
 MIDDLE = np.float32(320)  # a and b of grays
+# The box around all colors.
+LOWEST_LIGHT, LOWEST_A, LOWEST_B = np.float32(0), np.float32(81), np.float32(2)
+HIGHEST_LIGHT, HIGHEST_A, HIGHEST_B = np.float32(1020), np.float32(602), np.float32(523)
 (L0, L1, L2), (M0, M1, M2), (S0, S1, S2) = RGB_TO_LMS.astype(np.float32)
 (LIGHT0, LIGHT1, LIGHT2), (A0, A1, A2), (B0, B1, B2) = (STEPS * LMS_TO_OKLAB).astype(np.float32)
 # A third of a float's bits, and this, are those of its cube root within 4 %.
@@ -26,11 +29,11 @@ KEY_SHIFT = np.int32(8)  # from a key to its distance
 NO_KEY = np.int32(0x7FFFFFFF)
 
 # The nearest entry of any color: boxes of 128 steps a side pass the entries that can be nearest
-# somewhere inside to their cells of 32 steps, and those with more than LANES of them to cells of 8. A
-# group of LANES candidates is compared at once.
+# somewhere inside to their cells of 32 steps, and those with more than LANES of them to cells of 8:
+# a palette is dense where its image has many pixels. A group of candidates is compared at once.
 LANES = 16
 N_LANES = np.uint64(LANES)
-LIGHT_CELLS, CHROMA_CELLS = 32, 20  # from the lowest to the highest coordinates of all colors
+LIGHT_CELLS, CHROMA_CELLS = 32, 20
 N_CELLS = LIGHT_CELLS * CHROMA_CELLS**2
 N_BOXES, BOX_STEPS = N_CELLS // 64, 128
 CELL_STEPS, SMALL_STEPS = 32, 8
@@ -44,7 +47,8 @@ SPLIT_SHIFT = np.uint64(6)
 # Error diffusion by strips. The rows above a strip are walked through first: its pattern has then
 # settled as that of the strip above has. Two strips share a loop, since a pixel waits for the last.
 STRIP_ROWS = 128
-WARM_UP_ROWS = 16
+WARM_UP_ROWS = 12
+MAP_PART_ROWS = 32
 # The weights of Floyd and Steinberg, from a pixel's view: the one before it in its row passes 7
 # sixteenths of its error, the one above 5, and the neighbours of that 3 (walked later) and 1.
 DAMPED = np.float32(0.75)  # of an error that is larger than its entry's limit
@@ -217,16 +221,6 @@ def search_further(
 
 
 @kernel(inline=True)
-def to_whole(
-    value,  # float32: a coordinate, in steps
-    n_cells,  # along it
-):
-    """Round a coordinate to an integer that is in a cell."""
-    highest = np.int32(n_cells * CELL_STEPS - 1)
-    return np.int32(min(max(np.int32(value + HALF), np.int32(0)), highest))
-
-
-@kernel(inline=True)
 def clamp(
     value,  # float32: a coordinate
     low,  # float32
@@ -245,24 +239,6 @@ def damping(
     """Return the share of an error that is passed on."""
     share = DAMPED if distance > limit else np.float32(1)
     return ZERO if distance <= least else share
-
-
-@kernel()
-def spread_row(
-    pixels,  # (W * C,) uint8, IN: a row of an image
-    values,  # (3, W) float32, OUT
-):
-    """Copy a row by channels; gray is all three."""
-    width = values.shape[1]
-    red, green, blue = values[0], values[1], values[2]
-    if pixels.shape[0] == width:
-        for x in range(width):
-            red[x] = green[x] = blue[x] = pixels[x]
-    else:
-        for x in range(width):
-            red[x] = pixels[3 * x]
-            green[x] = pixels[3 * x + 1]
-            blue[x] = pixels[3 * x + 2]
 
 
 @kernel(inline=True)
@@ -331,17 +307,19 @@ def start_row(
 def squared_error(
     pixels,  # (W * C,) uint8, IN: a row of an image
     labels,  # (W,) uint8, IN
-    levels,  # (3, K) float32, IN: the palette in sRGB
-    values,  # (3, W) float32, OUT: scratch
+    palette,  # (K, 3) uint8, IN: in sRGB
 ):
     """Return the squared error of a row in sRGB: a sum of integers, exact."""
-    spread_row(pixels, values)
+    width = labels.shape[0]
+    n_channels = pixels.shape[0] // width
+    green, blue = n_channels // 3, 2 * (n_channels // 3)
     total = 0
-    for channel in range(3):
-        own, entries = values[channel], levels[channel]
-        for x in range(labels.shape[0]):
-            difference = np.int32(own[x] - entries[labels[x]])
-            total += np.int64(np.int32(difference * difference))
+    for x in range(width):
+        label, i = labels[x], n_channels * x
+        d0 = np.int32(pixels[i]) - np.int32(palette[label, 0])
+        d1 = np.int32(pixels[i + green]) - np.int32(palette[label, 1])
+        d2 = np.int32(pixels[i + blue]) - np.int32(palette[label, 2])
+        total += d0 * d0 + d1 * d1 + d2 * d2
     return total
 
 
@@ -353,7 +331,6 @@ def diffuse_rows(
     b_shares,
     step,  # 1 or -1
     palette,  # (3, K) float32, IN: in steps
-    box,  # (2, 3) float32, IN: the lowest and the highest coordinates that errors count to
     limits,  # (K,) float32, IN: of the squared error that each entry passes on
     least,  # float32: so small a squared error is not passed on
     cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
@@ -370,23 +347,19 @@ def diffuse_rows(
     """
     width = a_labels.shape[0]
     light_of, a_of, b_of = palette[0], palette[1], palette[2]
-    low0, low1, low2 = box[0, 0], box[0, 1], box[0, 2]
-    high0, high1, high2 = box[1, 0], box[1, 1], box[1, 2]
     a0 = a1 = a2 = b0 = b1 = b2 = ZERO
     for i in range(width):
         x = np.uint64(i if step > 0 else width - 1 - i)
         share = a_shares[x]
-        u0 = a_values[0, x] + share * a0
-        u1 = a_values[1, x] + share * a1
-        u2 = a_values[2, x] + share * a2
+        u0 = clamp(a_values[0, x] + share * a0, LOWEST_LIGHT, HIGHEST_LIGHT)
+        u1 = clamp(a_values[1, x] + share * a1, LOWEST_A, HIGHEST_A)
+        u2 = clamp(a_values[2, x] + share * a2, LOWEST_B, HIGHEST_B)
         share = b_shares[x]
-        v0 = b_values[0, x] + share * b0
-        v1 = b_values[1, x] + share * b1
-        v2 = b_values[2, x] + share * b2
-        s0 = to_whole(u0, LIGHT_CELLS)
-        s1, s2 = to_whole(u1, CHROMA_CELLS), to_whole(u2, CHROMA_CELLS)
-        t0 = to_whole(v0, LIGHT_CELLS)
-        t1, t2 = to_whole(v1, CHROMA_CELLS), to_whole(v2, CHROMA_CELLS)
+        v0 = clamp(b_values[0, x] + share * b0, LOWEST_LIGHT, HIGHEST_LIGHT)
+        v1 = clamp(b_values[1, x] + share * b1, LOWEST_A, HIGHEST_A)
+        v2 = clamp(b_values[2, x] + share * b2, LOWEST_B, HIGHEST_B)
+        s0, s1, s2 = np.int32(u0 + HALF), np.int32(u1 + HALF), np.int32(u2 + HALF)
+        t0, t1, t2 = np.int32(v0 + HALF), np.int32(v1 + HALF), np.int32(v2 + HALF)
         s = group_of(s0, s1, s2, cells[cell_of(s0, s1, s2)])
         t = group_of(t0, t1, t2, cells[cell_of(t0, t1, t2)])
         a_key = b_key = NO_KEY
@@ -410,15 +383,15 @@ def diffuse_rows(
         label = np.uint64(a_key & LABEL_BITS)
         a_labels[x] = label
         share = damping(np.float32(a_key >> KEY_SHIFT), limits[label], least)
-        a0 = (clamp(u0, low0, high0) - light_of[label]) * share
-        a1 = (clamp(u1, low1, high1) - a_of[label]) * share
-        a2 = (clamp(u2, low2, high2) - b_of[label]) * share
+        a0 = (u0 - light_of[label]) * share
+        a1 = (u1 - a_of[label]) * share
+        a2 = (u2 - b_of[label]) * share
         label = np.uint64(b_key & LABEL_BITS)
         b_labels[x] = label
         share = damping(np.float32(b_key >> KEY_SHIFT), limits[label], least)
-        b0 = (clamp(v0, low0, high0) - light_of[label]) * share
-        b1 = (clamp(v1, low1, high1) - a_of[label]) * share
-        b2 = (clamp(v2, low2, high2) - b_of[label]) * share
+        b0 = (v0 - light_of[label]) * share
+        b1 = (v1 - a_of[label]) * share
+        b2 = (v2 - b_of[label]) * share
         a_errors[0, x + ONE], a_errors[1, x + ONE], a_errors[2, x + ONE] = a0, a1, a2
         b_errors[0, x + ONE], b_errors[1, x + ONE], b_errors[2, x + ONE] = b0, b1, b2
 
@@ -442,9 +415,8 @@ def diffuse_pair(
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
     scale,  # float32: the strength of 255
     light,  # (256,) float32, IN: see `convert_row`
-    levels,  # (3, K) float32, IN: the palette in sRGB
+    levels,  # (K, 3) uint8, IN: the palette in sRGB
     palette,  # (3, K) float32, IN: in steps
-    box,  # (2, 3) float32, IN: see `diffuse_rows`
     limits,  # (K,) float32, IN: of the squared error that each entry passes on
     least,  # float32: so small a squared error is not passed on
     cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
@@ -469,8 +441,9 @@ def diffuse_pair(
                 errors[half] = ZERO  # there is nothing above the image
             source = min(max(row + lead, 0), pixels.shape[0] - 1)
             from_map = strengths[source if strengths.shape[0] > 1 else 0]
-            fill_shares(from_map, scale * SIXTEENTH, shares_above[half])
-            fill_shares(from_map, scale * FROM_BEFORE, shares_before[half])
+            if turn == 0 or strengths.shape[0] > 1:
+                fill_shares(from_map, scale * SIXTEENTH, shares_above[half])
+                fill_shares(from_map, scale * FROM_BEFORE, shares_before[half])
             start_row(pixels[source], light, errors[half], -step, shares_above[half], values[half])
         # Rows outside the strip or the image are walked through as their nearest, without effect.
         a_row = strip * STRIP_ROWS - WARM_UP_ROWS + turn
@@ -486,7 +459,6 @@ def diffuse_pair(
             shares_before[1],
             step,
             palette,
-            box,
             limits,
             least,
             cells,
@@ -498,9 +470,9 @@ def diffuse_pair(
             errors[1],
         )
         if a_counts:
-            total += squared_error(pixels[a_row + lead], a_labels, levels, values[0])
+            total += squared_error(pixels[a_row + lead], a_labels, levels)
         if b_counts:
-            total += squared_error(pixels[b_row + lead], b_labels, levels, values[1])
+            total += squared_error(pixels[b_row + lead], b_labels, levels)
     return total
 
 
@@ -511,9 +483,8 @@ def diffuse(
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
     scale,  # float32: the strength of 255
     light,  # (256,) float32, IN: see `convert_row`
-    levels,  # (3, K) float32, IN: the palette in sRGB
+    levels,  # (K, 3) uint8, IN: the palette in sRGB
     palette,  # (3, K) float32, IN: in steps
-    box,  # (2, 3) float32, IN: see `diffuse_rows`
     limits,  # (K,) float32, IN: of the squared error that each entry passes on
     least,  # float32: so small a squared error is not passed on
     cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
@@ -533,7 +504,6 @@ def diffuse(
             light,
             levels,
             palette,
-            box,
             limits,
             least,
             cells,
@@ -541,6 +511,24 @@ def diffuse(
             groups,
             labels,
         )
+
+
+@kernel()
+def fill_light(
+    pixels,  # (W * C,) uint8, IN: a row of an image
+    light,  # (W + 2,) uint8, OUT: with its ends repeated
+):
+    """Compute the light of a row: (R + 2 G + B) / 4."""
+    width = light.shape[0] - 2
+    if pixels.shape[0] == width:
+        for x in range(width):
+            light[x + 1] = pixels[x]
+    else:
+        for x in range(width):
+            green = np.uint32(pixels[3 * x + 1])
+            total = np.uint32(pixels[3 * x]) + np.uint32(pixels[3 * x + 2]) + green + green
+            light[x + 1] = total >> np.uint32(2)
+    light[0], light[width + 1] = light[1], light[width]
 
 
 @kernel(parallel=True)
@@ -551,23 +539,23 @@ def map_strengths(
 ):
     """Find how strongly each pixel is dithered, by the range of light in its 3x3 surroundings."""
     n_rows, width = strengths.shape
-    green, blue = pixels.shape[1] // width // 3, 2 * (pixels.shape[1] // width // 3)
-    n_channels = pixels.shape[1] // width
-    for row in prange(n_rows):
+    for part in prange(-(-n_rows // MAP_PART_ROWS)):
+        first = part * MAP_PART_ROWS
+        lights = np.empty((3, width + 2), np.uint8)  # of the rows above, at and below one
         low, high = np.empty(width + 2, np.uint8), np.empty(width + 2, np.uint8)
-        for x in range(width):
-            least, most = 255, 0
-            for other in range(max(row - 1, 0), min(row + 2, n_rows)):
-                i = x * n_channels
-                light = np.int64(pixels[other, i]) + pixels[other, i + blue]
-                light = (light + 2 * np.int64(pixels[other, i + green])) // 4
-                least, most = min(least, light), max(most, light)
-            low[x + 1], high[x + 1] = least, most
-        low[0], high[0], low[width + 1], high[width + 1] = low[1], high[1], low[width], high[width]
-        for x in range(width):
-            least = min(low[x], low[x + 1], low[x + 2])
-            most = max(high[x], high[x + 1], high[x + 2])
-            strengths[row, x] = table[most - least]
+        fill_light(pixels[max(first - 1, 0)], lights[(first + 2) % 3])
+        fill_light(pixels[first], lights[first % 3])
+        for row in range(first, min(first + MAP_PART_ROWS, n_rows)):
+            fill_light(pixels[min(row + 1, n_rows - 1)], lights[(row + 1) % 3])
+            for x in range(width + 2):
+                low[x] = min(lights[0, x], lights[1, x], lights[2, x])
+                high[x] = max(lights[0, x], lights[1, x], lights[2, x])
+            for x in range(width):
+                least, most = (
+                    min(low[x], low[x + 1], low[x + 2]),
+                    max(high[x], high[x + 1], high[x + 2]),
+                )
+                strengths[row, x] = table[np.uint8(most - least)]
 
 
 @kernel(parallel=True)
@@ -577,7 +565,7 @@ def mix(
     thresholds,  # (side, side) uint8, IN: a mask that repeats
     scale,  # float32: how much of a second entry's share is taken
     light,  # (256,) float32, IN: see `convert_row`
-    levels,  # (3, K) float32, IN: the palette in sRGB
+    levels,  # (K, 3) uint8, IN: the palette in sRGB
     palette,  # (3, K) float32, IN: in steps
     neighbours,  # (K, M) uint8, IN: those that each entry may be mixed with
     ways,  # (K, M, 3) float32, IN: to them, divided by their squared lengths
@@ -608,4 +596,4 @@ def mix(
             threshold = np.float32(thresholds[(first + row) % side, x % side]) + HALF
             if threshold < np.float32(256) * scale * share:
                 labels[row, x] = neighbours[label, second]
-        errors[row] = squared_error(pixels[row], labels[row], levels, values)
+        errors[row] = squared_error(pixels[row], labels[row], levels)
