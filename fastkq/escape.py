@@ -5,7 +5,8 @@ one in two. Each round here merges the pairs of clusters whose union costs least
 doi:10.1080/01621459.1963.10500845), splits as many clusters with the largest errors along their
 longest axes, and runs Lloyd; what is not better is dropped, and the next round is bolder or more
 timid: after breathing K-means (Fritzke 2020, arXiv:2006.15666), which adds before it removes and
-so needs more centers than were asked for.
+so needs more centers than were asked for. Where no round helps any more, half of the centers move
+at once, for better or worse, and the rounds begin again; the better of the two ends is kept.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from fastkq.kmeans import lloyd
 from fastkq.types import Array
 
 FIRST_SHARE = 4  # the first round moves a quarter of the centers
+KICK_SHARE = 2  # half of the centers
 MAX_ROUNDS = 100
 MAX_FAILURES = 16  # single centers that are tried in vain, one after the other, before it ends
 LEAST_GAIN = 1e-6  # of the inertia; less is not worth a round
 # Lloyd within a round, which only has to show whether it pays; and at the end. Shares of `tol`.
 ROUND_MAX_ITER, ROUND_TOL = 10, 0.3
+KICK_MAX_ITER = 3
 LAST_TOL = 0.1
 
 
@@ -79,40 +82,60 @@ def escape(
     n_iter : int
         Iterations done.
     """
-    best = measure_clusters(cells, centers, n_locked)
-    n_moved, n_iter = max(1, len(centers) // FIRST_SHARE), 0
+    steps = Steps(cells, tol, relaxation, n_locked)
+    best = _improve(steps, measure_clusters(cells, centers, n_locked))
+    moved = pick_mergers(best, len(centers) // KICK_SHARE, set())
+    kicked = steps.move(best, moved, max_iter=KICK_MAX_ITER)
+    best = min(best, _improve(steps, kicked), key=lambda clusters: clusters.errors.sum())
+    means = steps.lloyd(best.means.astype(np.float32), max_iter=max_iter, share=LAST_TOL)
+    return means, steps.n_iter
+
+
+class Steps:
+    """Lloyd over colors, as often as wanted; it counts the iterations."""
+
+    def __init__(self, cells: ColorCells, tol: float, relaxation: float, n_locked: int) -> None:
+        self._cells, self._tol = cells, tol
+        self._relaxation, self._n_locked = relaxation, n_locked
+        self.n_iter = 0
+
+    def lloyd(self, start: Array, *, max_iter: int, share: float) -> Array:
+        """Return where Lloyd ends, with so large a share of the tolerance."""
+        ended, n_iter = lloyd(
+            self._cells,
+            start,
+            max_iter=max_iter,
+            tol=share * self._tol,
+            relaxation=self._relaxation,
+            n_locked=self._n_locked,
+        )
+        self.n_iter += n_iter
+        return ended
+
+    def move(self, clusters: Clusters, moved: NDArray[np.intp], *, max_iter: int) -> Clusters:
+        """Return what becomes of clusters where the centers of some go to others."""
+        start = move_centers(clusters, moved)
+        ended = self.lloyd(start, max_iter=max_iter, share=ROUND_TOL)
+        return measure_clusters(self._cells, ended, self._n_locked)
+
+
+def _improve(steps: Steps, best: Clusters) -> Clusters:
+    """Go on by rounds, from bold ones to single centers, until none helps."""
+    n_colors = len(best.means)
+    n_moved = max(1, n_colors // FIRST_SHARE)
     failed: set[int] = set()
     for _ in range(MAX_ROUNDS):
         moved = pick_mergers(best, n_moved, failed)
-        start = move_centers(best, moved)
-        ended, n = lloyd(
-            cells,
-            start,
-            max_iter=ROUND_MAX_ITER,
-            tol=ROUND_TOL * tol,
-            relaxation=relaxation,
-            n_locked=n_locked,
-        )
-        n_iter += n
-        found = measure_clusters(cells, ended, n_locked)
+        found = steps.move(best, moved, max_iter=ROUND_MAX_ITER)
         if found.errors.sum() < best.errors.sum() * (1 - LEAST_GAIN):
             best, failed = found, set()
         elif n_moved > 1:
             n_moved //= 2
         else:
             failed.update(moved.tolist())
-        if len(failed) >= min(MAX_FAILURES, (len(centers) - n_locked) // 2):
+        if len(failed) >= min(MAX_FAILURES, (n_colors - best.n_locked) // 2):
             break
-    means = best.means.astype(np.float32)
-    means, n = lloyd(
-        cells,
-        means,
-        max_iter=max_iter,
-        tol=LAST_TOL * tol,
-        relaxation=relaxation,
-        n_locked=n_locked,
-    )
-    return means, n_iter + n
+    return best
 
 
 def measure_clusters(cells: ColorCells, centers: Array, n_locked: int = 0) -> Clusters:
