@@ -70,7 +70,7 @@ def compress_many(
     fail_fast: bool = False,
     **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
-    """Quantize many image files into indexed PNGs.
+    """Quantize many image files into indexed PNGs, WebPs or GIFs.
 
     A run that was killed goes on where it stopped when it is repeated: targets are complete or
     absent, and those that exist are skipped. The outputs are those of an uninterrupted run.
@@ -103,6 +103,8 @@ def compress_many(
         it saves the work for images without gain as well.
     fail_fast : bool
         Whether to stop after the first image that fails.
+    format : {"png", "webp", "gif"}
+        Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, dither, dither_strength, quality, max_mse, \
     min_psnr, max_bytes, optimize
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
@@ -135,7 +137,7 @@ def compress_many(
         n_colors, min_savings=min_savings, overwrite=overwrite, palette=palette, **options
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
-    planned = plan_jobs(sources, directory, recursive=recursive)
+    planned = plan_jobs(sources, directory, recursive=recursive, format=checked.image.format)
     if is_shared:
         checked, _ = share_palette(planned, checked, n_workers=n_workers)
     return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
@@ -236,7 +238,7 @@ def _run_jobs(
 
 def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResult | None:
     """Return the result of a job that an earlier run, or whoever wrote its target, has settled."""
-    from fastkq.png import is_own_output
+    from fastkq.formats import is_own_output
 
     if report is not None and not options.overwrite:
         written = report.decides(job)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import fastkq
+from fastkq.formats import FORMATS, PNG, format_of
 from fastkq.image_io import write_file
 from fastkq.jobs import DONE as JOB_DONE
 from fastkq.jobs import Job, JobOptions, JobResult, find_images, one_line, skip_reason
@@ -28,7 +29,7 @@ from fastkq.weights import read_weights
 
 # Wrong usage is argparse's 2; a target out of reach is what it is of pngquant.
 DONE, FAILED, NOT_REACHED, INTERRUPTED = 0, 1, 99, 130
-DEFAULT_SUFFIX = "-fastkq.png"
+DEFAULT_SUFFIX = "-fastkq"
 MAX_COLORS = 256
 MAX_JOBS = 4096
 STREAM = "-"
@@ -109,8 +110,8 @@ def _add_compress(commands: _Commands) -> None:
     compress = commands.add_parser(
         "compress",
         help="write images as indexed PNGs of few colors",
-        description="Write an image, or with -d many, as indexed PNGs of the few colors that "
-        "represent them best.",
+        description="Write an image, or with -d many, as indexed PNGs, WebPs or GIFs of the few "
+        "colors that represent them best.",
         epilog="A run with -d that was killed goes on where it stopped when it is repeated.",
     )
     _add_sources(compress)
@@ -153,9 +154,14 @@ def _add_compress(commands: _Commands) -> None:
     compress.add_argument(
         "-o",
         "--output",
-        metavar="PNG",
-        help=f"for one image; - is the standard output (default: SOURCE{DEFAULT_SUFFIX} beside "
-        "the source)",
+        metavar="FILE",
+        help=f"for one image, .png, .webp or .gif; - is the standard output (default: "
+        f"SOURCE{DEFAULT_SUFFIX}.png beside the source)",
+    )
+    compress.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="of the output; webp is smaller and slower, gif larger (default: by -o, or png)",
     )
     compress.add_argument("--force", action="store_true", help="overwrite existing outputs")
     style = compress.add_mutually_exclusive_group()
@@ -337,6 +343,18 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _format(options: argparse.Namespace, output: str | Path) -> str:
+    """Return the format of an output: its suffix tells, or of the standard output, --format."""
+    if output == STREAM:
+        return str(options.format or PNG)
+    name = format_of(output)
+    if options.format not in (None, name):
+        options.parser.error(
+            f"-o {output} is a {name} by its suffix, not --format {options.format}"
+        )
+    return name
+
+
 def _compress(options: argparse.Namespace) -> int:
     if options.palette is not None:
         for name in NOT_WITH_PALETTE:
@@ -360,9 +378,12 @@ def _compress(options: argparse.Namespace) -> int:
 
 def _compress_one(options: argparse.Namespace) -> int:
     (source,) = options.sources
-    output = options.output or (STREAM if source == STREAM else _default_output(source))
+    output = options.output or (
+        STREAM if source == STREAM else _default_output(source, options.format or PNG)
+    )
+    name = _format(options, output)
     if STREAM in (source, output):
-        return _compress_stream(source, output, options)
+        return _compress_stream(source, output, name, options)
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _share_compilation()
@@ -380,7 +401,9 @@ def _color_options(options: argparse.Namespace) -> dict[str, Any]:
     return {"n_colors": options.colors, "weights": weights, **_job_options(options)}
 
 
-def _compress_stream(source: str, output: str | Path, options: argparse.Namespace) -> int:
+def _compress_stream(
+    source: str, output: str | Path, name: str, options: argparse.Namespace
+) -> int:
     """Compress from the standard input or to the standard output, which then has nothing else."""
     if output == STREAM and sys.stdout.isatty():
         raise ValueError("the output would go to the terminal; -o FILE, or a pipe, is allowed")
@@ -388,9 +411,10 @@ def _compress_stream(source: str, output: str | Path, options: argparse.Namespac
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _share_compilation()
     image = sys.stdin.buffer if source == STREAM else source
-    checked = check_options(palette=options.palette, **_color_options(options))
+    checked = check_options(palette=options.palette, format=name, **_color_options(options))
     result, data = quantize_and_encode(image, checked)
-    data = encode_image(result, optimize=options.optimize) if data is None else data
+    if data is None:
+        data = encode_image(result, format=name, optimize=options.optimize)
     write_file(sys.stdout.buffer if output == STREAM else output, data)
     if not options.quiet:
         line = f"{source} -> {output}: {megabytes(len(data))}, PSNR {result.psnr:.1f} dB"
@@ -408,8 +432,14 @@ def _compress_many(options: argparse.Namespace) -> int:
         min_savings=options.min_savings or 0.0,
         overwrite=options.force,
         palette=SHARED if options.shared_palette else options.palette,
+        format=options.format or PNG,
     )
-    jobs = plan_jobs(_sources(options), options.directory, recursive=options.recursive)
+    jobs = plan_jobs(
+        _sources(options),
+        options.directory,
+        recursive=options.recursive,
+        format=settings.image.format,
+    )
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
         return _preview(jobs, settings, style)
@@ -443,8 +473,8 @@ def _preview(jobs: Sequence[Job], settings: JobOptions, style: str) -> int:
 
 
 def _palette(options: argparse.Namespace) -> int:
+    from fastkq.formats import is_own_output
     from fastkq.palette_files import check_palette_path, write_palette
-    from fastkq.png import is_own_output
     from fastkq.shared_palette import sum_histograms
     from fastkq.workers import n_cores
 
@@ -509,9 +539,9 @@ def _doctor(options: argparse.Namespace) -> int:
     return DONE if facts["self-check"] == "ok" else FAILED
 
 
-def _default_output(source: str) -> Path:
+def _default_output(source: str, name: str) -> Path:
     path = Path(source)
-    return path.with_name(path.stem + DEFAULT_SUFFIX)
+    return path.with_name(f"{path.stem}{DEFAULT_SUFFIX}.{name}")
 
 
 def describe(report: fastkq.CompressReport) -> str:

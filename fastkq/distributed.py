@@ -156,7 +156,7 @@ def compress_many(
     fail_fast: bool = False,
     **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
-    """Quantize many image files into indexed PNGs, on the workers of a Dask cluster.
+    """Quantize many image files into indexed PNGs, WebPs or GIFs, on the workers of a Dask cluster.
 
     A worker that dies costs nothing: its images go to others, until as many workers have died of
     one as Dask's option `distributed.scheduler.allowed-failures` says; that image has then failed.
@@ -204,7 +204,7 @@ def compress_many(
         from distributed import default_client
 
         client = default_client()
-    planned = plan_jobs(sources, directory, recursive=recursive)
+    planned = plan_jobs(sources, directory, recursive=recursive, format=checked.image.format)
     if is_shared:
         histogram = _add_readable(client, [job.source for job in planned])
         checked = use_shared(histogram, checked)
@@ -300,7 +300,7 @@ def _count_images(images: Iterable[Any]) -> ColorHistogram:
 
 
 def _count_if_readable(source: str) -> ColorHistogram:
-    from fastkq.png import is_own_output
+    from fastkq.formats import is_own_output
 
     counted = None if is_own_output(source) else _on_one_thread(count_colors, source)
     return counted if isinstance(counted, ColorHistogram) else _count_nothing()

@@ -289,16 +289,14 @@ def check_layout(shape: tuple[int, ...], dtype: object, name: str) -> None:
 def check_target(
     target: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
 ) -> Path:
-    """Return the path of a PNG file to write, if it can be one.
+    """Return the path of a file to write, if it can be one.
 
     Raises
     ------
     ValueError, OSError
-        Another suffix, a missing directory, a directory or device in its place, the source.
+        A missing directory, a directory or device in its place, the source.
     """
     path = Path(target)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"{path}: the target must be a .png file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no directory {path.parent}")
     if path.exists() and not path.is_file():

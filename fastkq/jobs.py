@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fastkq import image_io
+from fastkq.formats import PNG, check_format, is_own_output
 from fastkq.options import Options
 from fastkq.quantize import quantize_and_encode
 from fastkq.result import encode_image
@@ -110,6 +111,7 @@ def plan_jobs(
     directory: str | os.PathLike[str],
     *,
     recursive: bool = False,
+    format: str = PNG,
 ) -> list[Job]:
     """Decide which images go where; nothing is read or written.
 
@@ -124,6 +126,8 @@ def plan_jobs(
         below the fixed part of the glob; others by their name.
     recursive : bool
         Whether folders are searched at any depth, and `**` in a glob means so.
+    format : {"png", "webp", "gif"}
+        Of the targets, which have it as their suffix.
 
     Returns
     -------
@@ -147,16 +151,17 @@ def plan_jobs(
         raise NotADirectoryError(f"{directory}: is a file; a directory, or a new one, is allowed")
     found = find_images(sources, directory, recursive=recursive)
     # Upper and lower case are the same on some file systems.
-    plain = Counter(_with_png_suffix(relative).casefold() for _, relative in found)
+    suffix = f".{check_format(format)}"
+    plain = Counter(_with_suffix(relative, suffix).casefold() for _, relative in found)
     taken = {os.path.abspath(source).casefold() for source, _ in found}
     jobs = []
     for source, relative in found:
-        name = _with_png_suffix(relative)
+        name = _with_suffix(relative, suffix)
         if plain[name.casefold()] > 1:
-            name = relative + ".png"
+            name = relative + suffix
         target, number = os.path.join(directory, name), 2
         while os.path.abspath(target).casefold() in taken:
-            target = os.path.join(directory, f"{relative}-{number}.png")
+            target = os.path.join(directory, f"{relative}-{number}{suffix}")
             number += 1
         taken.add(os.path.abspath(target).casefold())
         jobs.append(Job(source, target))
@@ -222,8 +227,8 @@ def _fixed_part(pattern: str) -> str:
     return os.path.join(*parts[:n_fixed]) if n_fixed else os.curdir
 
 
-def _with_png_suffix(path: str) -> str:
-    return os.path.splitext(path)[0] + ".png"
+def _with_suffix(path: str, suffix: str) -> str:
+    return os.path.splitext(path)[0] + suffix
 
 
 def remove_leftovers(jobs: Iterable[Job]) -> None:
@@ -242,8 +247,6 @@ def remove_leftovers(jobs: Iterable[Job]) -> None:
 
 def skip_reason(job: Job, options: JobOptions) -> str | None:
     """Return the status of a job that needs no work, or None."""
-    from fastkq.png import is_own_output
-
     if os.path.exists(job.target) and not options.overwrite:
         return EXISTS
     return OWN_OUTPUT if is_own_output(job.source) else None
@@ -288,7 +291,7 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     image, data = quantize_and_encode(job.source, options.image)
     if data is None:
-        data = encode_image(image, optimize=options.image.optimize)
+        data = encode_image(image, format=options.image.format, optimize=options.image.optimize)
     source_bytes = os.path.getsize(job.source)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
     if len(data) <= most:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastkq.colorspace import COLOR_SPACES
 from fastkq.dither import Dithering
+from fastkq.formats import PNG, check_format
 from fastkq.kmeans import DEFAULT_MAX_ITER, check_init
 from fastkq.locked import check_locked
 from fastkq.metrics import MAX_LEVEL
@@ -27,8 +28,8 @@ EFFORTS = ("fast", "balanced", "best")
 TOL_PER_COLOR = 1e-5
 
 
-class JobKeywords(TypedDict, total=False):
-    """Options that are the same for all images of a run; see `quantize` and `compress`."""
+class ImageKeywords(TypedDict, total=False):
+    """Options that one image and many have in common; see `quantize` and `compress`."""
 
     effort: str
     color_space: str
@@ -41,6 +42,12 @@ class JobKeywords(TypedDict, total=False):
     min_psnr: float | None
     max_bytes: int | None
     optimize: bool
+
+
+class JobKeywords(ImageKeywords, total=False):
+    """Options that are the same for all images of a run; see `compress_many`."""
+
+    format: str
 
 
 class HistogramKeywords(TypedDict, total=False):
@@ -62,7 +69,7 @@ class FitKeywords(HistogramKeywords, total=False):
     protect: bool
 
 
-class QuantizeKeywords(JobKeywords, total=False):
+class QuantizeKeywords(ImageKeywords, total=False):
     """Options of `compress` beside its own; see `quantize`."""
 
     init: str | ArrayLike
@@ -84,6 +91,7 @@ class Options:
     palette : (K, 3) or (K, 4) uint8, or None: it is fitted
     dithering : Dithering
     target : Target or None: as many colors as `n_colors`
+    format : str, of the file
     """
 
     n_colors: int
@@ -100,6 +108,7 @@ class Options:
     dithering: Dithering
     target: Target | None
     optimize: bool
+    format: str
 
     @property
     def final_tol(self) -> float:
@@ -127,6 +136,8 @@ class Options:
             parts.append(self.target.name)
         if self.optimize:
             parts.append("optimize")
+        if self.format != PNG:
+            parts.append(self.format)
         return ", ".join(parts)
 
 
@@ -150,6 +161,7 @@ def check_options(
     min_psnr: float | None = None,
     max_bytes: int | None = None,
     optimize: bool = False,
+    format: str = PNG,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -181,6 +193,7 @@ def check_options(
         dithering=Dithering(dither, dither_strength),
         target=target,
         optimize=optimize,
+        format=check_format(format),
     )
     _check_together(options)
     return options

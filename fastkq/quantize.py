@@ -26,6 +26,7 @@ from fastkq.fitters import (
     sample_colors,
 )
 from fastkq.fitting import Fit, apply_to_cells, fit_histogram, search_palette
+from fastkq.formats import check_shape, format_of
 from fastkq.histogram import ColorHistogram, histogram_of_blocks
 from fastkq.kmeans import DEFAULT_MAX_ITER
 from fastkq.metrics import psnr_from_mse
@@ -181,6 +182,7 @@ def quantize_and_encode(
 ) -> tuple[QuantizeResult, bytes | None]:
     """Quantize an image; return its file as well if the target made it necessary to encode it."""
     source = _read_while_kernels_load(image)
+    check_shape(source.array.shape, options.format, max_pixels=blocks.LARGE_PIXELS)
     if options.palette is not None:
         if options.palette.shape[1] == 3:
             image_io.refuse_alpha(source, image, OPAQUE_ONLY)
@@ -200,7 +202,7 @@ def quantize_and_encode(
     files: dict[int, bytes] = {}
 
     def count_bytes(fit: Fit) -> int:
-        data = encode_image(finish(fit), optimize=options.optimize)
+        data = encode_image(finish(fit), format=options.format, optimize=options.optimize)
         files[len(fit.palette)] = data
         return len(data)
 
@@ -262,7 +264,7 @@ def compress(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     **options: Unpack[QuantizeKeywords],
 ) -> CompressReport:
-    """Quantize an image into an indexed PNG; one of any size, by blocks of rows.
+    """Quantize an image into an indexed PNG, a WebP or a GIF; one of any size, by blocks of rows.
 
     Parameters
     ----------
@@ -270,9 +272,10 @@ def compress(
         JPEG, PNG, WebP, TIFF, BMP or GIF; or what `quantize` takes as an array, such as a memory
         map or a Zarr array. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP must be opaque;
         they are read twice, by blocks of rows, and must not change meanwhile; the result is the
-        same as of the whole image in memory.
-    target : path ending in .png
-        Replaced in one step if it exists; it may not be the source.
+        same as of the whole image in memory. Images of over 67 MP become PNGs only.
+    target : path ending in .png, .webp or .gif
+        Replaced in one step if it exists; it may not be the source. For the formats, see
+        `QuantizeResult.save`.
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
         These colors, in their order, instead of those that represent the image best; the options
         that choose them are then without effect, or refused. For the files, see `remap`.
@@ -307,10 +310,11 @@ def compress(
     start = time.perf_counter()
     is_path = isinstance(source, (str, os.PathLike))
     path = image_io.check_target(target, cast("str", source) if is_path else None)
-    checked = check_options(n_colors, palette=palette, **options)
+    checked = check_options(n_colors, palette=palette, format=format_of(path), **options)
     rows = blocks.open_blocks(source)
     if rows is not None and rows.n_pixels > blocks.LARGE_PIXELS:
         height, width = rows.shape[:2]
+        check_shape(rows.shape, checked.format, max_pixels=blocks.LARGE_PIXELS)
         fit, inertia, target_bytes = _compress_blocks(rows, path, checked)
         n_colors, n_iter = len(fit.palette), fit.n_iter
     else:

@@ -61,32 +61,43 @@ class QuantizeResult:
             colors = colors[:, 0] if colors.shape[1] == 3 else colors[:, [0, 3]]
         return np.take(colors, self.labels, axis=0)
 
-    def save(self, target: PathOrFile, *, optimize: bool = False) -> int:
-        """Write an indexed PNG of 1, 2, 4 or 8 bits a pixel; return its size in bytes.
+    def save(self, target: PathOrFile, *, format: str | None = None, optimize: bool = False) -> int:
+        """Write an indexed PNG of 1, 2, 4 or 8 bits a pixel, or another file; return its bytes.
 
         Parameters
         ----------
-        target : path ending in .png, or binary file object
+        target : path ending in .png, .webp or .gif, or binary file object
             An existing file is replaced, in one step.
+        format : {"png", "webp", "gif"}, optional
+            Of a file object, by default "png"; a path's suffix tells its own. A WebP has the colors
+            instead of indices, and all of them exactly; a GIF neither a color profile nor
+            translucent colors.
         optimize : bool
             Take several times as long for a smaller file of the same pixels, whose palette may be
-            in another order; not for images of over 67 MP.
+            in another order; not for a GIF, nor for images of over 67 MP.
 
         Raises
         ------
         ValueError, OSError
-            The target is not a .png, or cannot be written.
+            The format is unknown or cannot hold the image, or the target cannot be written.
         """
-        from fastkq.png import encode_indexed_png
+        from fastkq import formats
 
         if isinstance(target, (str, os.PathLike)):
             target = image_io.check_target(target)
+            by_suffix = formats.format_of(target)
+            if format not in (None, by_suffix):
+                raise ValueError(f"{target}: its suffix says {by_suffix}, format {format}")
+            format = by_suffix
+        name = formats.check_format(format or formats.PNG)
+        formats.check_shape(self.labels.shape, name, max_pixels=blocks.LARGE_PIXELS)
         if self.labels.size > blocks.LARGE_PIXELS:
             shape = self.labels.shape
             return write_blocks(target, shape, [self.labels], self.palette, self.icc_profile)
-        data = encode_indexed_png(
+        data = formats.encode(
             self.labels,
             self.palette,
+            name,
             icc_profile=self.icc_profile,
             optimize=optimize,
             n_kept=self.n_ordered,
@@ -129,10 +140,10 @@ class CompressReport:
         return 1 - self.target_bytes / self.source_bytes
 
 
-def encode_image(image: QuantizeResult, *, optimize: bool) -> bytes:
+def encode_image(image: QuantizeResult, *, format: str, optimize: bool) -> bytes:
     """Return the file that `QuantizeResult.save` writes."""
     buffer = io.BytesIO()
-    image.save(buffer, optimize=optimize)
+    image.save(buffer, format=format, optimize=optimize)
     return buffer.getvalue()
 
 

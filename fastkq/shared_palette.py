@@ -29,7 +29,7 @@ def sum_histograms(
     ValueError
         None of the sources could be read.
     """
-    from fastkq.png import is_own_output
+    from fastkq.formats import is_own_output
     from fastkq.workers import map_images
 
     totals = np.zeros(1 << CODE_BITS, np.int64)

@@ -200,8 +200,8 @@ def test_bad_points(arguments, kind, message):
     ("name", "kind", "message"),
     [
         ("missing/target.png", FileNotFoundError, "there is no directory"),
-        ("target.jpg", ValueError, "must be a .png file"),
-        ("target", ValueError, "must be a .png file"),
+        ("target.jpg", ValueError, "suffix is '.jpg'; allowed: .png, .webp and .gif"),
+        ("target", ValueError, "suffix is ''; allowed: .png, .webp and .gif"),
         ("folder.png", IsADirectoryError, "is not a regular file"),
         ("photo.png", ValueError, "the target is the source"),
         ("link.png", ValueError, "the target is the source"),

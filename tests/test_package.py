@@ -17,10 +17,11 @@ PACKAGE = Path(fastkq.__file__).parent
 # Each module may import from those in lower layers (and the kernels of its own file only).
 LAYERS = [
     {"_version", "types", "validate"},
-    {"kernels", "colorspace", "metrics", "image_io", "sampling"},
+    {"colorspace"},
+    {"kernels", "metrics", "image_io", "sampling"},
     {"palette_order", "seeding", "dither", "targets"},
     {"png"},
-    {"histogram", "kmeans"},
+    {"formats", "histogram", "kmeans"},
     {"alpha_image", "cells", "locked", "protect", "weights"},
     {"alpha", "escape", "palette_files"},
     {"remap"},
@@ -53,7 +54,7 @@ HEAVY = {
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"image_io"},
-    "PIL": {"image_io", "types"},  # types: for the type checker only
+    "PIL": {"formats", "image_io", "types"},  # types: for the type checker only
     "deflate": {"png"},
     "multiprocessing": {"workers"},
     "tqdm": {"progress"},

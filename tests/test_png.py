@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fastkq.png import bits_per_index, encode_indexed_png, is_own_output
+from fastkq.formats import is_own_output
+from fastkq.png import bits_per_index, encode_indexed_png
 
 
 def parse(data):
