@@ -3,8 +3,8 @@
     python bench/bytes.py [--json bench/results/bytes.json]
 
 fastkq's palette and labels, undithered and dithered, written by Pillow as it comes and optimized,
-by fastkq as it comes and with `optimize`, and by oxipng at its level 2 (in the group `peers`; it
-gets fastkq's file). The least time of some turns. Needs ../shared/photos.
+by fastkq as it comes, with `optimize` and as WebP, and by oxipng at its level 2 (in the group
+`peers`; it gets fastkq's file). The least time of some turns. Needs ../shared/photos.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pictures import PHOTOS, photo
 from PIL import Image
 
 import fastkq
-from fastkq.png import encode_indexed_png
+from fastkq.result import encode_image
 
 PICTURES = (
     "kodak/kodim03.png",
@@ -43,23 +43,22 @@ def by_pillow(result: fastkq.QuantizeResult, *, optimize: bool = False) -> bytes
     return buffer.getvalue()
 
 
-def by_fastkq(result: fastkq.QuantizeResult, *, optimize: bool) -> bytes:
+def by_fastkq(result: fastkq.QuantizeResult, name: str = "png", *, optimize: bool = False) -> bytes:
     """Write as `QuantizeResult.save` does, with its few bytes that name fastkq."""
-    return encode_indexed_png(
-        result.labels, result.palette, optimize=optimize, n_kept=result.n_ordered
-    )
+    return encode_image(result, format=name, optimize=optimize)
 
 
 def writers(result: fastkq.QuantizeResult) -> dict[str, Callable[[], bytes]]:
     """Return what is compared, by name."""
     import oxipng
 
-    plain = by_fastkq(result, optimize=False)
+    plain = by_fastkq(result)
     return {
         "Pillow": lambda: by_pillow(result),
         "Pillow, optimize": lambda: by_pillow(result, optimize=True),
-        "fastkq": lambda: by_fastkq(result, optimize=False),
+        "fastkq": lambda: by_fastkq(result),
         "fastkq, optimize": lambda: by_fastkq(result, optimize=True),
+        "fastkq, WebP": lambda: by_fastkq(result, "webp"),
         "oxipng 2": lambda: oxipng.optimize_from_memory(plain, level=2),
     }
 

@@ -32,6 +32,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.cells import ColorCells
+from fastkq.dither import Dithering
 from fastkq.fitting import RELAXATION, round_centers, seed_centers
 from fastkq.histogram import histogram_of_array
 from fastkq.kmeans import DEFAULT_MAX_ITER, lloyd
@@ -101,6 +102,8 @@ def stages(name: str, image: np.ndarray) -> Iterator[report.Row]:
         palette, of_colors, _ = lap("round", round_centers, cells, centers, 0)
         labels = lap("remap", apply_labels, image, histogram.codes, of_colors)
         lap("PNG", encode_indexed_png, labels, palette)
+        for method in ("diffusion", "adaptive", "ordered"):
+            lap(f"dither, {method}", Dithering(method).apply, image, palette, labels.copy())
     n_pixels = labels.size
     moved = {"histogram": 3 * n_pixels, "remap": 4 * n_pixels}
     for what, values in times.items():

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from targets import LARGE, compare
+from targets import LARGE, compare, compare_quality
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -159,9 +159,86 @@ def file_bytes() -> str:
     return f"{markdown(['picture', *names], lines)}\n\n{machine_line(report)}"
 
 
+QUALITY_GROUPS = {
+    "kodak": "Kodak 01-12",
+    "cq100": "CQ100, 12 of them",
+    "photo2mp": "photos of 2 MP",
+    "graphics": "graphics",
+    "alpha": "with transparency",
+}
+
+
+def quality() -> str:
+    """How the pictures of each group look by each tool."""
+    report = load("quality")
+    rows = [row for row in report["rows"] if row["at"] == "K"]
+    parts = []
+    for group, title in QUALITY_GROUPS.items():
+        own = [row for row in rows if row["group"] == group]
+        colors = sorted({row["K"] for row in own})
+        n_pictures = len({row["picture"] for row in own})
+        header = [f"{title} ({n_pictures} pictures)"]
+        header += [f"K = {k}: {w}" for k in colors for w in ("MSE", "SSIMULACRA2", "FLIP", "kB")]
+        lines = []
+        for tool in dict.fromkeys(row["tool"] for row in own):
+            cells = [tool]
+            for k in colors:
+                found = [row for row in own if (row["tool"], row["K"]) == (tool, k)]
+                cells += [f"{_mean(found, 'mse'):.1f}", f"{_mean(found, 'ssimulacra2'):.1f}"]
+                cells += [f"{_mean(found, 'flip'):.2f}", f"{_mean(found, 'bytes') / 1e3:.1f}"]
+            lines.append(cells)
+        parts.append(markdown(header, lines))
+    return "\n\n".join([*parts, machine_line(report)])
+
+
+def quality_wins() -> str:
+    """Dithered pictures beside pngquant's, at equal colors and at equal bytes."""
+    report = load("quality")
+    lines = []
+    for group, title in QUALITY_GROUPS.items():
+        own = [row for row in report["rows"] if row["group"] == group]
+        for k in sorted({row["K"] for row in own}):
+            rival = {r["picture"]: r for r in own if (r["tool"], r["K"]) == ("pngquant", k)}
+            for tool in ("fastkq adaptive", "fastkq oklab, adaptive"):
+                found = [r for r in own if (r["tool"], r["K"]) == (tool, k)]
+                if found:
+                    lines.append([f"{title}, K = {k}, {tool}", *_wins(found, rival)])
+    header = ["pictures", "SSIMULACRA2", "pngquant's", "kB", "pngquant's kB"]
+    return markdown([*header, "better and smaller", "better at its bytes"], lines)
+
+
+def _wins(found: list[dict], rival: dict[str, dict]) -> list[str]:
+    """Return how a tool's pictures compare with the rival's of the same names."""
+    own = [row for row in found if row["at"] == "K"]
+    fitted = [row for row in found if row["at"] == "bytes"]
+    better = [row["ssimulacra2"] > rival[row["picture"]]["ssimulacra2"] for row in own]
+    smaller = [row["bytes"] < rival[row["picture"]]["bytes"] for row in own]
+    at_bytes = [row["ssimulacra2"] > rival[row["picture"]]["ssimulacra2"] for row in fitted]
+    others = list(rival.values())
+    return [
+        f"{_mean(own, 'ssimulacra2'):.1f}",
+        f"{_mean(others, 'ssimulacra2'):.1f}",
+        f"{_mean(own, 'bytes') / 1e3:.1f}",
+        f"{_mean(others, 'bytes') / 1e3:.1f}",
+        f"{sum(b and s for b, s in zip(better, smaller, strict=True))} of {len(own)}",
+        f"{sum(at_bytes)} of {len(fitted)}",
+    ]
+
+
+def _mean(rows: list[dict], key: str) -> float:
+    return sum(row[key] for row in rows) / len(rows)
+
+
 def targets() -> str:
     """Targets, and what was measured."""
     rows = compare(load("peers")["rows"], load("stages")["rows"], load("scaling")["rows"])
+    lines = [[what, goal, value, "yes" if met else "no"] for what, goal, value, met in rows]
+    return markdown(["what", "target", "measured", "met"], lines)
+
+
+def quality_targets() -> str:
+    """Targets of quality, and what was measured."""
+    rows = compare_quality(*(load(name)["rows"] for name in ("kodak", "quality", "bytes")))
     lines = [[what, goal, value, "yes" if met else "no"] for what, goal, value, met in rows]
     return markdown(["what", "target", "measured", "met"], lines)
 
@@ -269,6 +346,9 @@ TABLES = {
     "peers": peers,
     "peers_small": peers_small,
     "processes": processes,
+    "quality": quality,
+    "quality_targets": quality_targets,
+    "quality_wins": quality_wins,
     "resume": resume,
     "scaling": scaling,
     "stages": stages,

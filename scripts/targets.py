@@ -1,4 +1,4 @@
-"""The targets of speed and memory, and whether the stored measurements meet them."""
+"""The targets of speed, memory and quality, and whether the stored measurements meet them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,71 @@ def compare(peers: list[Row], stages: list[Row], scaling: list[Row]) -> Iterator
     yield from _peer_targets(peers)
     yield from _stage_targets(stages, pixels)
     yield from _scaling_targets(scaling)
+
+
+def compare_quality(kodak: list[Row], quality: list[Row], files: list[Row]) -> Iterator[Target]:
+    """Give each target of quality beside what was measured."""
+    yield from _kodak_targets(kodak)
+    yield from _look_targets(quality)
+    yield from _file_targets(files)
+
+
+def _kodak_targets(rows: list[Row]) -> Iterator[Target]:
+    for row in rows:
+        name = f"{row['effort']}, Kodak 01-12, K = {row['K']}"
+        if row["init"] == "wu":
+            is_best = row["effort"] == "best"
+            share = 1 if is_best else 0.5
+            goal = row["mse_ibkm"] + share * (row["mse_split_merge"] - row["mse_ibkm"])
+            value = row["mse_float"]
+            yield f"{name}, MSE of float centers", f"<= {goal:.2f}", f"{value:.2f}", value <= goal
+            limit, value = 1000 if is_best else 60, row["ms_slowest"]
+            yield f"{name}, slowest image", f"< {limit} ms", f"{value:.0f} ms", value < limit
+
+
+def _look_targets(rows: list[Row]) -> Iterator[Target]:
+    photos = [row for row in rows if row["group"] in ("kodak", "cq100", "photo2mp")]
+    undithered = ("fastkq oklab", "imagequant, undithered", "scikit-learn KMeans, 10k sample")
+    for k in (64, 256):
+        scores = []
+        for tool in undithered:
+            own = [
+                r["ssimulacra2"] for r in photos if (r["tool"], r["K"], r["at"]) == (tool, k, "K")
+            ]
+            scores.append(sum(own) / len(own))
+        value = "; ".join(f"{score:.1f}" for score in scores)
+        yield (
+            f"Oklab, undithered, K = {k}, mean SSIMULACRA2 of the photos",
+            "above imagequant's and scikit-learn's",
+            value,
+            scores[0] > max(scores[1:]),
+        )
+    opaque = [row for row in rows if row["group"] != "alpha" and row["K"] == 256]
+    theirs = {(r["group"], r["picture"]): r for r in opaque if r["tool"] == "pngquant"}
+    for tool in ("fastkq adaptive", "fastkq oklab, adaptive"):
+        for at, goal in (("K", "better and smaller"), ("bytes", "better at its bytes")):
+            own = [row for row in opaque if (row["tool"], row["at"]) == (tool, at)]
+            pairs = [(row, theirs[row["group"], row["picture"]]) for row in own]
+            wins = sum(
+                a["ssimulacra2"] > b["ssimulacra2"] and (at == "bytes" or a["bytes"] < b["bytes"])
+                for a, b in pairs
+            )
+            name = f"{tool}, K = 256, against pngquant: {goal}"
+            yield name, ">= 90 %", f"{wins} of {len(own)}", wins >= 0.9 * len(own)
+
+
+def _file_targets(rows: list[Row]) -> Iterator[Target]:
+    def of(writer: str, key: str) -> list[float]:
+        return [row[key] for row in rows if row["writer"] == writer]
+
+    ours, theirs = of("fastkq, optimize", "bytes"), of("oxipng 2", "bytes")
+    worst = max(a / b for a, b in zip(ours, theirs, strict=True)) - 1
+    yield "`optimize`, bytes above oxipng 2's, at worst", "<= 1 %", f"{worst:.1%}", worst <= 0.01
+    share = sum(of("fastkq, optimize", "ms")) / sum(of("oxipng 2", "ms"))
+    yield "its time, of oxipng's", "<= 0.2", f"{share:.2f}", share <= 0.2
+    pairs = zip(of("fastkq", "bytes"), of("Pillow", "bytes"), strict=True)
+    worst = max(a / b for a, b in pairs) - 1
+    yield "default, bytes above Pillow's, at worst", "<= 0 %", f"{worst:.2%}", worst <= 0
 
 
 def _peer_targets(peers: list[Row]) -> Iterator[Target]:
@@ -50,6 +115,9 @@ def _stage_targets(rows: list[Row], pixels: dict[str, int]) -> Iterator[Target]:
         elif what == "quantize":
             ratio = row["one_thread_ms"] / row["min_ms"]
             yield f"2 threads against 1, {image}", ">= 1.8 x", f"{ratio:.2f} x", ratio >= 1.8
+        elif what == "stage: dither, diffusion":
+            value = row["min_ms"] / 1e3
+            yield f"error diffusion, {image}", "<= 0.4 s", f"{value:.2f} s", value <= 0.4
         elif what == "Lloyd step, settled":
             value = row["min_ms"]
             yield f"an exact Lloyd step, {image}", "<= 2.5 ms", f"{value:.1f} ms", value <= 2.5
