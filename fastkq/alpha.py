@@ -22,12 +22,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fastkq import seeding
 from fastkq.alpha_image import OPAQUE, AlphaImage
 from fastkq.cells import ColorCells, squared_distances
+from fastkq.escape import Clusters, escape
 from fastkq.kmeans import DensePoints, complete_centers, farthest_points, lloyd
 from fastkq.metrics import inertia_from_sums
 from fastkq.types import Array, UInt8Array
@@ -44,6 +46,8 @@ FINE_BITS = 2
 # of 16 levels a side. Drawings have few colors, and at 256 each of them matters.
 MAX_SEED_COLORS = 1 << 14
 SEED_BITS = 4
+# Where `ColorCells.moments` has the products of channels 00 01 02 10 11 12 20 21 22.
+SQUARES = [4, 7, 8, 7, 5, 9, 8, 9, 6]
 # While seeds are chosen, opaque colors are so far from the others: these cannot serve them.
 APART = 255
 
@@ -149,6 +153,37 @@ class AlphaColors:
             sums[is_opaque, :4] += self._cells.accumulate(centers[is_opaque, :3])
         return sums
 
+    def measure(self, centers: Array) -> Clusters:
+        """Assign; return the clusters, those of opaque centers flat."""
+        n_locked, n_channels = len(self._locked), centers.shape[1]
+        moments = np.zeros((n_locked + len(centers), 1 + n_channels + n_channels**2))
+        if len(self._merged.points):
+            labels, _ = self._merged.assign(np.concatenate([self._locked, centers]))
+            points = self._merged.points.astype(np.float64)
+            products = (points[:, :, None] * points[:, None]).reshape(len(points), -1)
+            columns = np.concatenate([np.ones((len(points), 1)), points, products], axis=1)
+            for i, column in enumerate(columns.T):
+                weighted = self._merged.weights * column
+                moments[:, i] = np.bincount(labels, weighted, minlength=len(moments))
+        own, is_opaque = moments[n_locked:], centers[:, 3] == 0
+        if self._cells is not None:
+            plane = self._cells.moments(centers[is_opaque, :3])
+            squares = plane[:, SQUARES].reshape(-1, 3, 3)
+            own[is_opaque, :4] += plane[:, :4]
+            own[is_opaque, 5:] += np.pad(squares, ((0, 0), (0, 1), (0, 1))).reshape(-1, 16)
+        weights, divisors = own[:, 0], np.maximum(own[:, 0], 1)[:, None]
+        means = np.where(weights[:, None] > 0, own[:, 1:5] / divisors, centers)
+        means[is_opaque, 3] = 0
+        covariances = (own[:, 5:] / divisors).reshape(-1, 4, 4)
+        covariances -= means[:, :, None] * means[:, None]
+        covariances[weights == 0] = 0
+        # Around the locked entry, whose colors are no other's.
+        away = 0.0
+        for totals, entry in zip(moments[:n_locked], self._locked.astype(np.float64), strict=True):
+            squares = np.trace(totals[5:].reshape(4, 4))
+            away += float(squares - 2 * totals[1:5] @ entry + totals[0] * (entry @ entry))
+        return Clusters(weights, means, covariances, is_flat=is_opaque, other_error=away)
+
     def farthest(self, centers: Array, n_points: int) -> Array:
         """Return the colors, as points (n_points, 4), that are farthest from their centers."""
         points, distances = self._dense.points, np.empty(0, np.float32)
@@ -235,8 +270,9 @@ def fit_alpha(
     tol: float,
     relaxation: float,
     random_state: int | np.random.Generator | None,
+    is_best: bool = False,
 ) -> tuple[UInt8Array, AlphaLabels, int]:
-    """Run K-means over more colors than are wanted.
+    """Run K-means over more colors than are wanted, and on from its local minimum if `is_best`.
 
     Returns
     -------
@@ -249,7 +285,11 @@ def fit_alpha(
     colors = AlphaColors(image, with_transparent=with_transparent)
     n_visible = n_colors - int(with_transparent)
     start = colors.seed(n_visible, init, np.random.default_rng(random_state))
-    centers, n_iter = lloyd(colors, start, max_iter=max_iter, tol=tol, relaxation=relaxation)
+    stop: dict[str, Any] = {"max_iter": max_iter, "tol": tol, "relaxation": relaxation}
+    centers, n_iter = lloyd(colors, start, **stop)
+    if is_best:
+        centers, n_more = escape(colors, centers, colors.measure, **stop)
+        n_iter += n_more
     palette = to_colors(centers)
     if with_transparent:
         palette = np.concatenate([TRANSPARENT, palette])

@@ -11,13 +11,14 @@ at once, for better or worse, and the rounds begin again; the better of the two 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastkq.cells import ColorCells
-from fastkq.kmeans import lloyd
+from fastkq.kmeans import Points, lloyd
 from fastkq.types import Array
 
 FIRST_SHARE = 4  # the first round moves a quarter of the centers
@@ -38,15 +39,26 @@ class Clusters:
     Attributes
     ----------
     weights : (K,) float64
-    means : (K, 3) float64; the center itself where a cluster is empty or its center locked
-    covariances : (K, 3, 3) float64, around the means, or the locked centers
+    means : (K, C) float64; the center itself where a cluster is empty or its center locked
+    covariances : (K, C, C) float64, around the means, or the locked centers
     n_locked : int, clusters, the first, whose centers are locked
+    is_flat : (K,) bool, or None: none
+        Whose centers keep a last coordinate of 0. They and the others do not replace each other.
+    other_error : float
+        Of points that belong to none of these clusters.
     """
 
     weights: Array
     means: Array
     covariances: Array
     n_locked: int = 0
+    is_flat: NDArray[np.bool_] | None = None
+    other_error: float = 0.0
+
+    @property
+    def inertia(self) -> float:
+        """The error of all points."""
+        return float(self.errors.sum()) + self.other_error
 
     @property
     def errors(self) -> Array:
@@ -55,8 +67,9 @@ class Clusters:
 
 
 def escape(
-    cells: ColorCells,
+    colors: Points,
     centers: Array,
+    measure: Callable[[Array], Clusters],
     *,
     tol: float,
     relaxation: float,
@@ -67,26 +80,28 @@ def escape(
 
     Parameters
     ----------
-    cells
-        The colors.
-    centers : (K, 3) float32
-        Where Lloyd ended.
+    colors
+        What Lloyd goes on over.
+    centers : (K, C) float32
+        Where it ended.
+    measure : callable
+        Assigns the colors to centers and returns the clusters, such as `measure_clusters`.
     tol, relaxation, max_iter, n_locked
         As in `kmeans.lloyd`; `max_iter` is for the last one. Locked clusters take in others, but
         are neither merged away nor split.
 
     Returns
     -------
-    centers : (K, 3) float32
+    centers : (K, C) float32
         With an inertia no larger than that of the given ones.
     n_iter : int
         Iterations done.
     """
-    steps = Steps(cells, tol, relaxation, n_locked)
-    best = _improve(steps, measure_clusters(cells, centers, n_locked))
+    steps = Steps(colors, measure, tol, relaxation, n_locked)
+    best = _improve(steps, measure(centers))
     moved = pick_mergers(best, len(centers) // KICK_SHARE, set())
     kicked = steps.move(best, moved, max_iter=KICK_MAX_ITER)
-    best = min(best, _improve(steps, kicked), key=lambda clusters: clusters.errors.sum())
+    best = min(best, _improve(steps, kicked), key=lambda clusters: clusters.inertia)
     means = steps.lloyd(best.means.astype(np.float32), max_iter=max_iter, share=LAST_TOL)
     return means, steps.n_iter
 
@@ -94,15 +109,22 @@ def escape(
 class Steps:
     """Lloyd over colors, as often as wanted; it counts the iterations."""
 
-    def __init__(self, cells: ColorCells, tol: float, relaxation: float, n_locked: int) -> None:
-        self._cells, self._tol = cells, tol
+    def __init__(
+        self,
+        colors: Points,
+        measure: Callable[[Array], Clusters],
+        tol: float,
+        relaxation: float,
+        n_locked: int,
+    ) -> None:
+        self._colors, self._measure, self._tol = colors, measure, tol
         self._relaxation, self._n_locked = relaxation, n_locked
         self.n_iter = 0
 
     def lloyd(self, start: Array, *, max_iter: int, share: float) -> Array:
         """Return where Lloyd ends, with so large a share of the tolerance."""
         ended, n_iter = lloyd(
-            self._cells,
+            self._colors,
             start,
             max_iter=max_iter,
             tol=share * self._tol,
@@ -116,7 +138,7 @@ class Steps:
         """Return what becomes of clusters where the centers of some go to others."""
         start = move_centers(clusters, moved)
         ended = self.lloyd(start, max_iter=max_iter, share=ROUND_TOL)
-        return measure_clusters(self._cells, ended, self._n_locked)
+        return self._measure(ended)
 
 
 def _improve(steps: Steps, best: Clusters) -> Clusters:
@@ -126,8 +148,10 @@ def _improve(steps: Steps, best: Clusters) -> Clusters:
     failed: set[int] = set()
     for _ in range(MAX_ROUNDS):
         moved = pick_mergers(best, n_moved, failed)
+        if len(moved) == 0:
+            break
         found = steps.move(best, moved, max_iter=ROUND_MAX_ITER)
-        if found.errors.sum() < best.errors.sum() * (1 - LEAST_GAIN):
+        if found.inertia < best.inertia * (1 - LEAST_GAIN):
             best, failed = found, set()
         elif n_moved > 1:
             n_moved //= 2
@@ -164,6 +188,8 @@ def merger_costs(clusters: Clusters) -> Array:
     # A locked center does not move to meet the other cluster, and is not given up for it.
     costs[:, : clusters.n_locked] = weights[:, None] * distances[:, : clusters.n_locked]
     costs[: clusters.n_locked] = np.inf
+    if clusters.is_flat is not None:
+        costs[clusters.is_flat[:, None] != clusters.is_flat] = np.inf
     np.fill_diagonal(costs, np.inf)
     return np.asarray(costs)
 
@@ -177,14 +203,14 @@ def pick_mergers(clusters: Clusters, n_moved: int, excluded: set[int]) -> NDArra
     for cluster in np.argsort(least, kind="stable").tolist():
         if len(picked) == n_moved:
             break
-        if cluster not in kept:
+        if cluster not in kept and np.isfinite(least[cluster]):
             picked.append(cluster)
             kept.add(int(partners[cluster]))
     return np.array(picked, np.intp)
 
 
 def move_centers(clusters: Clusters, moved: NDArray[np.intp]) -> Array:
-    """Put the centers of some clusters into those with the largest errors; return all (K, 3).
+    """Put the centers of some clusters into those with the largest errors; return all (K, C).
 
     A cluster is split at a standard deviation on either side of its mean, along its longest axis.
     The partners that take the merged clusters' colors are not split.
@@ -194,8 +220,14 @@ def move_centers(clusters: Clusters, moved: NDArray[np.intp]) -> Array:
     errors[merger_costs(clusters)[moved].argmin(axis=1)] = -1
     errors[: clusters.n_locked] = -2  # chosen after all others, which are as many as are moved
     split = np.argsort(-errors, kind="stable")[: len(moved)]
-    variances, axes = np.linalg.eigh(clusters.covariances[split])
+    covariances = clusters.covariances[split]
+    is_flat = np.zeros(len(split), np.bool_)
+    if clusters.is_flat is not None:
+        is_flat = clusters.is_flat[split]
+        covariances[is_flat, :, -1] = covariances[is_flat, -1] = 0
+    variances, axes = np.linalg.eigh(covariances)
     offsets = axes[:, :, -1] * np.sqrt(np.maximum(variances[:, -1:], 0))
+    offsets[is_flat, -1] = 0
     # The sign of an axis is the library's choice: let it point to the light.
     offsets *= np.where(offsets.sum(axis=1, keepdims=True) < 0, -1, 1)
     centers = clusters.means.copy()

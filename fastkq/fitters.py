@@ -203,5 +203,6 @@ def _fit_alpha(image: AlphaImage, options: Options) -> Fit:
         tol=options.final_tol,
         relaxation=RELAXATION,
         random_state=options.random_state,
+        is_best=options.effort == "best",
     )
     return Fit(palette, labels, labels.inertia, n_iter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from fastkq import seeding
 from fastkq.alpha import AlphaLabels
 from fastkq.cells import ColorCells
 from fastkq.colorspace import to_colors, to_points
-from fastkq.escape import escape
+from fastkq.escape import escape, measure_clusters
 from fastkq.histogram import ColorHistogram, decode_colors
 from fastkq.kmeans import complete_centers, lloyd
 from fastkq.locked import drop_nearest, own_palette
@@ -136,7 +136,8 @@ def find_centers(cells: ColorCells, options: Options) -> tuple[Array, int]:
     }
     centers, n_iter = lloyd(cells, start, **stop)
     if options.effort == "best":
-        centers, n_more = escape(cells, centers, **stop)
+        measure = partial(measure_clusters, cells, n_locked=len(locked))
+        centers, n_more = escape(cells, centers, measure, **stop)
         n_iter += n_more
     return centers, n_iter
 

@@ -136,9 +136,9 @@ def quantize(
     squared error is then that over black and over white, halved: over an unknown background, colors
     are alike if they look alike on both. Opaque pixels take opaque entries. Fully transparent ones
     have one entry, (0, 0, 0, 0), whatever color was stored under them. Seeds are by k-means++
-    unless `init` is "random", and any `effort` is "balanced" (without pixels between opaque and
-    transparent: as for RGB, but "fast" is "balanced"). An opaque image with an alpha channel gives
-    what it gives without.
+    unless `init` is "random", effort "fast" is "balanced", and `color_space` is without effect
+    (where no pixel is between opaque and transparent: as for RGB, but for "fast"). An opaque image
+    with an alpha channel gives what it gives without.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from PIL import Image
 
 import fastkq
 from fastkq import alpha, blocks
-from fastkq.alpha import AlphaColors, merge_points, sort_by_alpha, to_colors, to_points
+from fastkq.alpha import TRANSPARENT, AlphaColors, merge_points, sort_by_alpha, to_colors, to_points
 from fastkq.alpha_image import AlphaImage, with_alpha
 from fastkq.options import check_options
 from fastkq.quantize import quantize_and_encode
@@ -234,7 +234,7 @@ def test_only_transparent_pixels():
 @pytest.mark.parametrize("init", ["wu", "k-means++", "random"])
 def test_seeds_and_efforts(init):
     image = soft_disc()
-    results = [fastkq.quantize(image, 24, init=init, effort=effort) for effort in ("fast", "best")]
+    results = [fastkq.quantize(image, 24, init=init, effort=e) for e in ("fast", "balanced")]
     assert np.array_equal(results[0].palette, results[1].palette)
     assert results[0].psnr > 30
     assert fastkq.quantize(image, 24, init=init, max_iter=0).n_iter == 0
@@ -421,3 +421,54 @@ def test_real_cut_outs(shared_photos, name):
     for color in BACKGROUNDS.values():
         difference = naive.composite(image, color) - naive.composite(shown, color)
         assert np.mean(difference**2) < 1
+
+
+def mixed_image(seed=0):
+    """Opaque, translucent and transparent pixels, of more colors than the palettes here have."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (40, 40, 4)).astype(np.uint8)
+    image[:15, :, 3] = 255
+    image[15:20, :, 3] = 0
+    image[:15, :, :3] //= 8
+    return image
+
+
+def test_clusters_are_those_of_a_twin():
+    """Opaque colors go to opaque centers; others to any, or to the locked transparent entry."""
+    image = mixed_image()
+    colors = AlphaColors(AlphaImage(image), with_transparent=True)
+    centers = colors.seed(12, "wu", np.random.default_rng(1))
+    pixels = image.reshape(-1, 4)
+    pixels = pixels[pixels[:, 3] > 0]
+    points = to_points(pixels).astype(float)
+    entries = np.concatenate([to_points(TRANSPARENT), centers]).astype(float)
+    distances = naive.distances(points, entries)
+    distances[np.ix_(pixels[:, 3] == 255, entries[:, 3] > 0)] = np.inf
+    labels = distances.argmin(axis=1)
+    clusters = colors.measure(centers)
+    for cluster, center in enumerate(centers):
+        own = points[labels == cluster + 1]
+        assert clusters.weights[cluster] == len(own)
+        assert clusters.is_flat[cluster] == (center[3] == 0)
+        if len(own):
+            mean = own.mean(axis=0) * [1, 1, 1, center[3] > 0]
+            assert np.allclose(clusters.means[cluster], mean, atol=1e-4)
+            error = np.sum((own - mean) ** 2)
+            assert np.isclose(clusters.errors[cluster], error, rtol=1e-5, atol=1e-3)
+    away = distances[labels == 0, 0].sum()
+    assert np.isclose(clusters.other_error, away, rtol=1e-5)
+    assert away > 0
+
+
+@pytest.mark.parametrize("n_colors", [2, 3, 16, 100])
+def test_best_is_better(n_colors):
+    image = mixed_image()
+    best = fastkq.quantize(image, n_colors, effort="best")
+    balanced = fastkq.quantize(image, n_colors)
+    assert len(best.palette) == len(balanced.palette)
+    assert best.inertia <= balanced.inertia * (1 + 1e-3)  # of rounding to a palette
+    shown = best.to_array()
+    assert np.all(shown[image[..., 3] == 255, 3] == 255)
+    assert np.all(shown[image[..., 3] == 0] == 0)
+    if n_colors >= 16:
+        assert best.inertia < 0.999 * balanced.inertia
