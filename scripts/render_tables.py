@@ -175,6 +175,8 @@ def quality() -> str:
     parts = []
     for group, title in QUALITY_GROUPS.items():
         own = [row for row in rows if row["group"] == group]
+        if not own:
+            continue
         colors = sorted({row["K"] for row in own})
         n_pictures = len({row["picture"] for row in own})
         header = [f"{title} ({n_pictures} pictures)"]
