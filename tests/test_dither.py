@@ -7,10 +7,11 @@ import numba
 import numpy as np
 import pytest
 from PIL import Image
+from steps import to_light, to_steps
 
 import fastkq
 from fastkq import blocks, kernels
-from fastkq.colorspace import OKLAB_UNITS, linear_levels, to_points
+from fastkq.colorspace import OKLAB_UNITS, to_points
 from fastkq.dither import (
     MIX_NEIGHBOURS,
     Ditherer,
@@ -40,20 +41,6 @@ def random_image(height, width, seed=0):
 
 def random_palette(n_colors, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n_colors, 3)).astype(np.uint8)
-
-
-def to_steps(colors):
-    """Colors (..., 3) in the coordinates that dithering compares."""
-    row = np.ascontiguousarray(colors, np.uint8).reshape(-1)
-    row.flags.writeable = False
-    values = np.empty((3, len(row) // 3), np.float32)
-    kernels.dither.convert_row(row, linear_levels().astype(np.float32), values)
-    return np.ascontiguousarray(values.T).reshape(np.shape(colors))
-
-
-def to_light(levels):
-    """The lightness of grays, in steps."""
-    return to_steps(np.repeat(np.asarray(levels, np.uint8)[..., None], 3, axis=-1))[..., 0]
 
 
 def squared_error(image, palette, labels):

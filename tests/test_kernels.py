@@ -8,6 +8,7 @@ import naive
 import numba
 import numpy as np
 import pytest
+from steps import to_steps
 
 from fastkq import kernels
 from fastkq.cells import ColorCells, pad_centers
@@ -252,7 +253,7 @@ def test_dither_kernels(n_threads, n_colors):
     nearest = naive.assign(image.reshape(-1, 3).astype(np.float32), palette).reshape(9, 7)
     diffused = nearest.astype(np.uint8)
     error = Dithering("diffusion").apply(image, palette, diffused)
-    assert np.array_equal(diffused, naive.diffuse(image, palette, 1.0))
+    assert np.array_equal(diffused, naive.diffuse(to_steps(image), to_steps(palette), 1.0))
     assert error == ((palette[diffused].astype(int) - image) ** 2).sum()
     for method in ("ordered", "adaptive"):
         labels = nearest.astype(np.uint8)

@@ -1,0 +1,20 @@
+"""Colors in the coordinates that dithering compares, as its kernels convert them."""
+
+import numpy as np
+
+from fastkq import kernels
+from fastkq.colorspace import linear_levels
+
+
+def to_steps(colors):
+    """Colors (..., 3) in the coordinates that dithering compares."""
+    row = np.ascontiguousarray(colors, np.uint8).reshape(-1)
+    row.flags.writeable = False
+    values = np.empty((3, len(row) // 3), np.float32)
+    kernels.dither.convert_row(row, linear_levels().astype(np.float32), values)
+    return np.ascontiguousarray(values.T).reshape(np.shape(colors))
+
+
+def to_light(levels):
+    """The lightness of grays, in steps."""
+    return to_steps(np.repeat(np.asarray(levels, np.uint8)[..., None], 3, axis=-1))[..., 0]
