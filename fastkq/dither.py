@@ -88,7 +88,7 @@ class Ditherer:
 
     def __init__(self, palette: UInt8Array, dithering: Dithering) -> None:
         self._method, self._strength = dithering.method, dithering.strength
-        self._levels = np.array(palette)  # a copy: kernels know but writable ones
+        self._colors = palette.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
         self._light = linear_levels().astype(np.float32)
         self._palette = np.empty((3, len(palette)), np.float32)
         kernels.dither.convert_row(_one_row(palette), self._light, self._palette)
@@ -184,7 +184,7 @@ class Ditherer:
                 blue_noise(),
                 np.float32(self._strength),
                 self._light,
-                self._levels,
+                self._colors,
                 self._palette,
                 self._neighbours,
                 self._ways,
@@ -204,7 +204,7 @@ class Ditherer:
             strengths,
             np.float32(self._strength / FULL),
             self._light,
-            self._levels,
+            self._colors,
             self._palette,
             self._limits,
             self._least,

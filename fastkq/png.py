@@ -35,9 +35,13 @@ MAX_BITS = 8
 DEFLATE_LEVEL = 7
 SMALL_LEVEL, SMALL_PIXELS = 12, 1 << 14
 LARGE_LEVEL, LARGE_PIXELS = 6, 1 << 22
-# For `optimize`: what is tried by, and what is written by.
-TRIAL_LEVEL = 1
-BEST_LEVEL = 10
+# For `optimize`: 10 is the first level that looks for the best way to write a block. 11 takes off
+# another 1 to 2 % where the rows are written as they are, as those of drawings, but hardly
+# anything, for twice the time, from filtered ones.
+PLAIN_LEVEL, FILTERED_LEVEL = 11, 10
+# Which of the two is tried on bands of rows, by as high a level: the lower ones are often wrong.
+TRIAL_LEVEL = 10
+TRIAL_BYTES, TRIAL_BANDS = 1 << 18, 4
 OPAQUE = 255
 MAX_CHUNK_BYTES = (1 << 31) - 1
 HEADER_BYTES = len(SIGNATURE) + 25  # and the IHDR chunk
@@ -117,13 +121,22 @@ def _deflate_best(
     else:
         ordered = palette
     filtered = filter_rows(_pack_rows(labels, bits)[:, 1:])
-    # A quick look tells which is smaller; only that one is deflated well.
-    trials = [(plain, palette), (filtered, ordered)]
-    trial_level = TRIAL_LEVEL if labels.size >= SMALL_PIXELS else SMALL_LEVEL
-    sizes = [len(deflate.zlib_compress(rows, trial_level)) for rows, _ in trials]
-    rows, palette = trials[int(np.argmin(sizes))]
-    level = BEST_LEVEL if labels.size >= SMALL_PIXELS else SMALL_LEVEL
+    ways = [(plain, palette, PLAIN_LEVEL), (filtered, ordered, FILTERED_LEVEL)]
+    with ThreadPoolExecutor(kernels.threads.n_threads()) as pool:  # libdeflate lets threads run
+        sizes = list(pool.map(_trial_size, [rows for rows, _, _ in ways]))
+    rows, palette, level = ways[int(np.argmin(sizes))]
+    level = level if labels.size >= SMALL_PIXELS else SMALL_LEVEL
     return deflate.zlib_compress(rows, level), palette
+
+
+def _trial_size(rows: UInt8Array) -> int:
+    """Return the deflated bytes of bands of packed rows, the first at the top, the last below."""
+    height, row_bytes = rows.shape
+    n_rows = max(1, TRIAL_BYTES // (TRIAL_BANDS * row_bytes))
+    if TRIAL_BANDS * n_rows < height:
+        starts = np.linspace(0, height - n_rows, TRIAL_BANDS).astype(np.intp)
+        rows = np.concatenate([rows[start : start + n_rows] for start in starts])
+    return len(deflate.zlib_compress(rows, TRIAL_LEVEL))
 
 
 def filter_rows(rows: UInt8Array) -> UInt8Array:

@@ -27,6 +27,8 @@ ONE = np.uint64(1)
 LABEL_BITS = np.int32(255)
 KEY_SHIFT = np.int32(8)  # from a key to its distance
 NO_KEY = np.int32(0x7FFFFFFF)
+LEVEL_BITS = np.int32(255)
+ERROR_PIXELS = 8192  # whose squared error fits into int32
 
 # The nearest entry of any color: boxes of 128 steps a side pass the entries that can be nearest
 # somewhere inside to their cells of 32 steps, and those with more than LANES of them to cells of 8:
@@ -303,23 +305,47 @@ def start_row(
             result[x] += shares[x] * error
 
 
+@kernel(inline=True)
+def color_error(
+    red,  # uint8
+    green,
+    blue,
+    color,  # int32: 8 bits a channel
+):
+    """Return the squared error of a pixel in sRGB."""
+    d0 = np.int32(np.int32(red) - np.int32(color >> np.int32(16)))
+    d1 = np.int32(np.int32(green) - np.int32((color >> np.int32(8)) & LEVEL_BITS))
+    d2 = np.int32(np.int32(blue) - np.int32(color & LEVEL_BITS))
+    return np.int32(d0 * d0 + d1 * d1 + d2 * d2)
+
+
 @kernel()
 def squared_error(
     pixels,  # (W * C,) uint8, IN: a row of an image
     labels,  # (W,) uint8, IN
-    palette,  # (K, 3) uint8, IN: in sRGB
+    colors,  # (K,) int32, IN: the palette in sRGB, 8 bits a channel
 ):
-    """Return the squared error of a row in sRGB: a sum of integers, exact."""
+    """Return the squared error of a row in sRGB: a sum of integers, exact.
+
+    As one number, a color takes one gather; as int32, errors add up in vectors.
+    """
     width = labels.shape[0]
     n_channels = pixels.shape[0] // width
-    green, blue = n_channels // 3, 2 * (n_channels // 3)
     total = 0
-    for x in range(width):
-        label, i = labels[x], n_channels * x
-        d0 = np.int32(pixels[i]) - np.int32(palette[label, 0])
-        d1 = np.int32(pixels[i + green]) - np.int32(palette[label, 1])
-        d2 = np.int32(pixels[i + blue]) - np.int32(palette[label, 2])
-        total += d0 * d0 + d1 * d1 + d2 * d2
+    for start in range(0, width, ERROR_PIXELS):
+        stop = min(start + ERROR_PIXELS, width)
+        part, own = pixels[n_channels * start : n_channels * stop], labels[start:stop]
+        error = np.int32(0)
+        if n_channels == 1:
+            for x in range(stop - start):
+                pixel_error = color_error(part[x], part[x], part[x], colors[own[x]])
+                error = np.int32(error + pixel_error)
+        else:
+            for x in range(stop - start):
+                red, green, blue = part[3 * x], part[3 * x + 1], part[3 * x + 2]
+                pixel_error = color_error(red, green, blue, colors[own[x]])
+                error = np.int32(error + pixel_error)
+        total += error
     return total
 
 
@@ -415,7 +441,7 @@ def diffuse_pair(
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
     scale,  # float32: the strength of 255
     light,  # (256,) float32, IN: see `convert_row`
-    levels,  # (K, 3) uint8, IN: the palette in sRGB
+    colors,  # (K,) int32, IN: the palette in sRGB, 8 bits a channel
     palette,  # (3, K) float32, IN: in steps
     limits,  # (K,) float32, IN: of the squared error that each entry passes on
     least,  # float32: so small a squared error is not passed on
@@ -470,9 +496,9 @@ def diffuse_pair(
             errors[1],
         )
         if a_counts:
-            total += squared_error(pixels[a_row + lead], a_labels, levels)
+            total += squared_error(pixels[a_row + lead], a_labels, colors)
         if b_counts:
-            total += squared_error(pixels[b_row + lead], b_labels, levels)
+            total += squared_error(pixels[b_row + lead], b_labels, colors)
     return total
 
 
@@ -483,7 +509,7 @@ def diffuse(
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
     scale,  # float32: the strength of 255
     light,  # (256,) float32, IN: see `convert_row`
-    levels,  # (K, 3) uint8, IN: the palette in sRGB
+    colors,  # (K,) int32, IN: the palette in sRGB, 8 bits a channel
     palette,  # (3, K) float32, IN: in steps
     limits,  # (K,) float32, IN: of the squared error that each entry passes on
     least,  # float32: so small a squared error is not passed on
@@ -502,7 +528,7 @@ def diffuse(
             strengths,
             scale,
             light,
-            levels,
+            colors,
             palette,
             limits,
             least,
@@ -565,7 +591,7 @@ def mix(
     thresholds,  # (side, side) uint8, IN: a mask that repeats
     scale,  # float32: how much of a second entry's share is taken
     light,  # (256,) float32, IN: see `convert_row`
-    levels,  # (K, 3) uint8, IN: the palette in sRGB
+    colors,  # (K,) int32, IN: the palette in sRGB, 8 bits a channel
     palette,  # (3, K) float32, IN: in steps
     neighbours,  # (K, M) uint8, IN: those that each entry may be mixed with
     ways,  # (K, M, 3) float32, IN: to them, divided by their squared lengths
@@ -596,4 +622,4 @@ def mix(
             threshold = np.float32(thresholds[(first + row) % side, x % side]) + HALF
             if threshold < np.float32(256) * scale * share:
                 labels[row, x] = neighbours[label, second]
-        errors[row] = squared_error(pixels[row], labels[row], levels)
+        errors[row] = squared_error(pixels[row], labels[row], colors)
