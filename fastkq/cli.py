@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import fastkq
-from fastkq.formats import FORMATS, PNG, format_of
+from fastkq.formats import FORMATS, OXIPNG, PNG, format_of
 from fastkq.image_io import write_file
 from fastkq.jobs import DONE as JOB_DONE
 from fastkq.jobs import Job, JobOptions, JobResult, find_images, one_line, skip_reason
@@ -149,7 +149,18 @@ def _add_compress(commands: _Commands) -> None:
     )
     _add_targets(compress)
     compress.add_argument(
-        "--optimize", action="store_true", help="take several times as long for a smaller file"
+        "--optimize",
+        action="store_const",
+        const=True,
+        default=False,
+        help="take several times as long for a smaller file",
+    )
+    compress.add_argument(
+        "--oxipng",
+        action="store_const",
+        const=OXIPNG,
+        dest="optimize",
+        help="and dozens of times, for a smaller PNG; needs fastkq[oxipng]",
     )
     compress.add_argument(
         "-o",

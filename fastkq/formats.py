@@ -7,6 +7,7 @@ largest, and what some programs want.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 from pathlib import Path
@@ -25,6 +26,7 @@ MAX_SIDES = {PNG: (1 << 31) - 1, WEBP: (1 << 14) - 1, GIF: (1 << 16) - 1}
 # another 0.3 to 6 %, in 20 to 50 times the time.
 WEBP_EFFORT = {"quality": 75, "method": 3}
 WEBP_BEST_EFFORT = {"quality": 100, "method": 4}
+OXIPNG = "oxipng"  # a value of `optimize`, and a module
 OPAQUE = 255
 # How a batch tells its own output from a photo: what each format has for it.
 SOFTWARE = b"fastkq"
@@ -59,6 +61,18 @@ def check_format(name: str) -> str:
     return name
 
 
+def check_optimize(optimize: object) -> None:
+    """Raise TypeError or ValueError for what `optimize` may not be, here."""
+    if isinstance(optimize, bool):
+        return
+    if optimize != OXIPNG:
+        raise TypeError(f"optimize is {optimize!r}; True, False or {OXIPNG!r} is allowed")
+    if importlib.util.find_spec(OXIPNG) is None:
+        raise ValueError(
+            f'optimize is {OXIPNG!r}, which is not installed: pip install "fastkq[{OXIPNG}]"'
+        )
+
+
 def check_shape(shape: tuple[int, ...], name: str, *, max_pixels: int) -> None:
     """Raise ValueError if a format cannot hold an image (H, W, ...).
 
@@ -81,7 +95,7 @@ def encode(
     name: str = PNG,
     *,
     icc_profile: bytes | None = None,
-    optimize: bool = False,
+    optimize: bool | str = False,
     n_kept: int | None = None,
 ) -> bytes:
     """Return the file of an image.
@@ -93,8 +107,9 @@ def encode(
     name : one of `FORMATS`
     icc_profile : bytes, optional
         GIF has no place for it.
-    optimize : bool
-        Whether to take several times as long for a smaller file; a GIF stays as it is.
+    optimize : bool or "oxipng"
+        Whether to take several times as long for a smaller file, or with oxipng, a PNG's dozens of
+        times; a GIF stays as it is.
     n_kept : int, optional
         See `png.encode_indexed_png`.
 
@@ -107,11 +122,12 @@ def encode(
         return _encode_webp(labels, palette, icc_profile, optimize)
     if name == GIF:
         return _encode_gif(labels, palette)
-    from fastkq.png import encode_indexed_png
+    from fastkq.png import encode_indexed_png, squeeze
 
-    return encode_indexed_png(
-        labels, palette, icc_profile=icc_profile, optimize=optimize, n_kept=n_kept
+    data = encode_indexed_png(
+        labels, palette, icc_profile=icc_profile, optimize=bool(optimize), n_kept=n_kept
     )
+    return squeeze(data, may_reorder=n_kept == 0) if optimize == OXIPNG else data
 
 
 def is_own_output(path: str | os.PathLike[str]) -> bool:
@@ -128,7 +144,7 @@ def is_own_output(path: str | os.PathLike[str]) -> bool:
 
 
 def _encode_webp(
-    labels: UInt8Array, palette: UInt8Array, icc_profile: bytes | None, optimize: bool
+    labels: UInt8Array, palette: UInt8Array, icc_profile: bytes | None, optimize: bool | str
 ) -> bytes:
     from PIL import Image
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastkq.colorspace import COLOR_SPACES
 from fastkq.dither import Dithering
-from fastkq.formats import PNG, check_format
+from fastkq.formats import OXIPNG, PNG, check_format, check_optimize
 from fastkq.kmeans import DEFAULT_MAX_ITER, check_init
 from fastkq.locked import check_locked
 from fastkq.metrics import MAX_LEVEL
@@ -41,7 +41,7 @@ class ImageKeywords(TypedDict, total=False):
     max_mse: float | None
     min_psnr: float | None
     max_bytes: int | None
-    optimize: bool
+    optimize: bool | str
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -91,6 +91,7 @@ class Options:
     palette : (K, 3) or (K, 4) uint8, or None: it is fitted
     dithering : Dithering
     target : Target or None: as many colors as `n_colors`
+    optimize : bool or "oxipng"
     format : str, of the file
     """
 
@@ -107,7 +108,7 @@ class Options:
     palette: UInt8Array | None
     dithering: Dithering
     target: Target | None
-    optimize: bool
+    optimize: bool | str
     format: str
 
     @property
@@ -135,7 +136,7 @@ class Options:
         if self.target is not None:
             parts.append(self.target.name)
         if self.optimize:
-            parts.append("optimize")
+            parts.append(OXIPNG if self.optimize == OXIPNG else "optimize")
         if self.format != PNG:
             parts.append(self.format)
         return ", ".join(parts)
@@ -160,7 +161,7 @@ def check_options(
     max_mse: float | None = None,
     min_psnr: float | None = None,
     max_bytes: int | None = None,
-    optimize: bool = False,
+    optimize: bool | str = False,
     format: str = PNG,
 ) -> Options:
     """Return the options, if they are allowed.
@@ -176,7 +177,7 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
-    check_flag(optimize, "optimize")
+    check_optimize(optimize)
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
     options = Options(
         n_colors=n_colors,

@@ -42,6 +42,7 @@ PLAIN_LEVEL, FILTERED_LEVEL = 11, 10
 # Which of the two is tried on bands of rows, by as high a level: the lower ones are often wrong.
 TRIAL_LEVEL = 10
 TRIAL_BYTES, TRIAL_BANDS = 1 << 18, 4
+OXIPNG_LEVEL = 4  # of 6; 2 would hardly find anything more
 OPAQUE = 255
 MAX_CHUNK_BYTES = (1 << 31) - 1
 HEADER_BYTES = len(SIGNATURE) + 25  # and the IHDR chunk
@@ -152,6 +153,29 @@ def filter_rows(rows: UInt8Array) -> UInt8Array:
     filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
     kernels.png.filter_rows(np.ascontiguousarray(rows), logs, filtered)
     return filtered
+
+
+def squeeze(data: bytes, *, may_reorder: bool) -> bytes:
+    """Return a PNG file rewritten by oxipng, which tries more filters; or as it is, if smaller.
+
+    Parameters
+    ----------
+    data : bytes
+        Of an indexed PNG, which it stays.
+    may_reorder : bool
+        Whether the palette may get another order.
+    """
+    import oxipng
+
+    smaller: bytes = oxipng.optimize_from_memory(
+        data,
+        level=OXIPNG_LEVEL,
+        palette_reduction=may_reorder,
+        bit_depth_reduction=False,
+        color_type_reduction=False,
+        grayscale_reduction=False,
+    )
+    return smaller
 
 
 def write_indexed_png(

@@ -279,9 +279,9 @@ def compress(
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
         These colors, in their order, instead of those that represent the image best; the options
         that choose them are then without effect, or refused. For the files, see `remap`.
-    optimize : bool
+    optimize : bool or "oxipng"
         Take several times as long for a smaller file of the same pixels; not where the image is
-        read by blocks.
+        read by blocks. For "oxipng", see `QuantizeResult.save`.
     max_bytes : int, optional
         The largest size of the target. As many colors as fit: one more does not, or is more than
         `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the

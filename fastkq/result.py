@@ -61,7 +61,9 @@ class QuantizeResult:
             colors = colors[:, 0] if colors.shape[1] == 3 else colors[:, [0, 3]]
         return np.take(colors, self.labels, axis=0)
 
-    def save(self, target: PathOrFile, *, format: str | None = None, optimize: bool = False) -> int:
+    def save(
+        self, target: PathOrFile, *, format: str | None = None, optimize: bool | str = False
+    ) -> int:
         """Write an indexed PNG of 1, 2, 4 or 8 bits a pixel, or another file; return its bytes.
 
         Parameters
@@ -72,14 +74,16 @@ class QuantizeResult:
             Of a file object, by default "png"; a path's suffix tells its own. A WebP has the colors
             instead of indices, and all of them exactly; a GIF neither a color profile nor
             translucent colors.
-        optimize : bool
+        optimize : bool or "oxipng"
             Take several times as long for a smaller file of the same pixels, whose palette may be
-            in another order; not for a GIF, nor for images of over 67 MP.
+            in another order; not for a GIF, nor for images of over 67 MP. "oxipng" lets that
+            program go on with a PNG, for dozens of times as long: needs `fastkq[oxipng]`.
 
         Raises
         ------
-        ValueError, OSError
-            The format is unknown or cannot hold the image, or the target cannot be written.
+        ValueError, TypeError, OSError
+            The format is unknown or cannot hold the image, an option is not allowed, or the target
+            cannot be written.
         """
         from fastkq import formats
 
@@ -90,6 +94,7 @@ class QuantizeResult:
                 raise ValueError(f"{target}: its suffix says {by_suffix}, format {format}")
             format = by_suffix
         name = formats.check_format(format or formats.PNG)
+        formats.check_optimize(optimize)
         formats.check_shape(self.labels.shape, name, max_pixels=blocks.LARGE_PIXELS)
         if self.labels.size > blocks.LARGE_PIXELS:
             shape = self.labels.shape
@@ -140,7 +145,7 @@ class CompressReport:
         return 1 - self.target_bytes / self.source_bytes
 
 
-def encode_image(image: QuantizeResult, *, format: str, optimize: bool) -> bytes:
+def encode_image(image: QuantizeResult, *, format: str, optimize: bool | str) -> bytes:
     """Return the file that `QuantizeResult.save` writes."""
     buffer = io.BytesIO()
     image.save(buffer, format=format, optimize=optimize)

@@ -11,7 +11,7 @@ from PIL import Image
 import fastkq
 from fastkq.cli import main
 from fastkq.palette_order import MAX_PIXELS, neighbour_counts, order_palette, zeng_order
-from fastkq.png import encode_indexed_png, filter_rows
+from fastkq.png import encode_indexed_png, filter_rows, is_own_png
 
 
 def decode(data):
@@ -154,5 +154,47 @@ def test_the_command_and_batches(images, tmp_path):
     report = fastkq.compress(source, tmp_path / "fit.png", optimize=True, max_bytes=limit)
     assert report.n_colors >= 32
     assert (tmp_path / "fit.png").stat().st_size <= limit
-    with pytest.raises(TypeError, match="optimize is 2; True or False is allowed"):
+    with pytest.raises(TypeError, match="optimize is 2; True, False or 'oxipng' is allowed"):
         fastkq.compress(source, tmp_path / "no.png", optimize=2)
+
+
+def test_oxipng_goes_on_with_the_same_picture(images, tmp_path):
+    pytest.importorskip("oxipng", reason="the extra fastkq[oxipng] is not installed")
+    result = fastkq.quantize(images / "kodim03.png", 40)
+    files = [io.BytesIO(), io.BytesIO(), io.BytesIO()]
+    sizes = [
+        result.save(file, optimize=optimize)
+        for file, optimize in zip(files, (True, "oxipng", "oxipng"), strict=True)
+    ]
+    assert sizes[1] < sizes[0]
+    assert files[2].getvalue() == files[1].getvalue()
+    assert np.array_equal(decode(files[1].getvalue()), result.to_array())
+    target = tmp_path / "flag.png"
+    command = ["compress", str(images / "kodim03.png"), "-k", "40", "-o", str(target), "-q"]
+    assert main([*command, "--oxipng"]) == 0
+    assert target.read_bytes() == files[1].getvalue()
+    assert is_own_png(target)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_oxipng_keeps_a_given_order_and_the_bits(images, tmp_path, bits):
+    pytest.importorskip("oxipng", reason="the extra fastkq[oxipng] is not installed")
+    grays = np.linspace(250, 0, 1 << bits).astype(np.uint8)  # would be a gray PNG otherwise
+    palette = grays[:, None].repeat(3, axis=1)
+    target = tmp_path / "gray.png"
+    fastkq.compress(images / "kodim03.png", target, palette=palette, optimize="oxipng")
+    with Image.open(target) as image:
+        assert image.mode == "P"
+        assert np.array_equal(
+            np.array(image.getpalette(), np.uint8).reshape(-1, 3)[: 1 << bits], palette
+        )
+        assert np.array_equal(np.asarray(image), fastkq.remap(images / "kodim03.png", palette))
+    assert target.read_bytes()[24:26] == bytes([bits, 3])  # of the header: bits, indexed
+
+
+def test_oxipng_that_is_not_installed(images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    target = tmp_path / "no.png"
+    assert main(["compress", str(images / "kodim03.png"), "-o", str(target), "--oxipng"]) == 1
+    assert 'pip install "fastkq[oxipng]"' in capsys.readouterr().err
+    assert not target.exists()
