@@ -25,7 +25,6 @@ FULL = 255  # strength of a pixel, in a map
 # An error may be as large as the distance to an entry's fourth neighbour: colors between entries
 # have smaller ones. Those of colors beyond all entries are damped, so that they do not smear.
 LIMIT_NEIGHBOURS = 4
-MIX_NEIGHBOURS = 16
 # Adaptive dithering: the strength by the contrast of a pixel with its eight neighbours, in levels.
 # Strengths up to 1 gave 0.4 more SSIMULACRA2 on Kodak and CQ100 at 256 colors, for 3 % more bytes.
 CONTRASTS = (0, 3, 8, 24, 64)
@@ -95,11 +94,16 @@ class Ditherer:
         distances = np.sum((self._palette[:, :, None] - self._palette[:, None]) ** 2, axis=0)
         if self._method == "ordered":
             order = np.argsort(distances, axis=1, kind="stable").astype(np.uint8)
-            self._neighbours = np.ascontiguousarray(order[:, 1 : 1 + MIX_NEIGHBOURS])
-            ways = self._palette.T[self._neighbours] - self._palette.T[:, None]
+            n_lanes = int(kernels.dither.LANES)
+            neighbours = order[:, 1 : 1 + n_lanes]
+            ways = self._palette.T[neighbours] - self._palette.T[:, None]
             lengths = np.sum(ways**2, axis=2, keepdims=True)
-            # Equal entries: no way, and no share.
-            self._ways = ways / np.where(lengths == 0, np.float32(1), lengths)
+            # Where there is no neighbour, or an equal entry: no way, and no share.
+            self._neighbours = np.zeros((len(palette), n_lanes), np.uint8)
+            self._ways = np.zeros((len(palette), 3, n_lanes), np.float32)
+            self._neighbours[:, : neighbours.shape[1]] = neighbours
+            ways = ways / np.where(lengths == 0, np.float32(1), lengths)
+            self._ways[:, :, : neighbours.shape[1]] = ways.transpose(0, 2, 1)
             return
         self._table = nearest_table(self._palette)
         neighbour = min(LIMIT_NEIGHBOURS, len(palette) - 1)

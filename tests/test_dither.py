@@ -13,7 +13,6 @@ import fastkq
 from fastkq import blocks, kernels
 from fastkq.colorspace import OKLAB_UNITS, to_points
 from fastkq.dither import (
-    MIX_NEIGHBOURS,
     Ditherer,
     Dithering,
     blue_noise,
@@ -197,7 +196,7 @@ def test_ordered_is_that_of_its_twin(n_colors, strength):
     points, entries = to_steps(image), to_steps(palette)
     order = naive.distances(entries, entries).argsort(axis=1, kind="stable")
     nearest = fastkq.remap(image, palette)
-    neighbours = order[:, 1 : 1 + MIX_NEIGHBOURS]
+    neighbours = order[:, 1 : 1 + kernels.dither.LANES]
     expected = naive.mix(points, entries, nearest, blue_noise(), strength, neighbours)
     # float32 may fall to the other side where two choices are equally good.
     assert np.mean(labels != expected) < 1e-3
