@@ -35,6 +35,8 @@ MAX_BITS = 8
 DEFLATE_LEVEL = 7
 SMALL_LEVEL, SMALL_PIXELS = 12, 1 << 14
 LARGE_LEVEL, LARGE_PIXELS = 6, 1 << 22
+# What shrinks to a tenth, as drawings do, takes little time and gains 1 to 10 % by 9.
+DRAWING_LEVEL, DRAWING_RATIO = 9, 10
 # For `optimize`: 10 is the first level that looks for the best way to write a block. 11 takes off
 # another 1 to 2 % where the rows are written as they are, as those of drawings, but hardly
 # anything, for twice the time, from filtered ones.
@@ -85,12 +87,10 @@ def encode_indexed_png(
     n_kept : int, optional
         How many entries keep their place then, beside those with transparency; all by default.
     """
-    bits = bits_per_index(len(palette))
     if optimize:
         deflated, palette = _deflate_best(labels, palette, n_kept)
     else:
-        level = _choose_level(labels.size, len(palette))
-        deflated = deflate.zlib_compress(_pack_rows(labels, bits), level)
+        deflated = _deflate_fast(labels, len(palette))
     data = memoryview(deflated)
     chunks = [_head(labels.shape, palette, icc_profile)]
     chunks.extend(
@@ -101,12 +101,20 @@ def encode_indexed_png(
     return b"".join(chunks)
 
 
-def _choose_level(n_pixels: int, n_colors: int) -> int:
-    """Return the level that gives about Pillow's size in the least time."""
-    if n_pixels < SMALL_PIXELS:
-        return SMALL_LEVEL
-    is_easy = bits_per_index(n_colors) < MAX_BITS or n_colors == MAX_COLORS
-    return LARGE_LEVEL if is_easy and n_pixels >= LARGE_PIXELS else DEFLATE_LEVEL
+def _deflate_fast(labels: UInt8Array, n_colors: int) -> bytes:
+    """Return deflated rows of about the size that Pillow's have or less, in the least time."""
+    bits = bits_per_index(n_colors)
+    rows = _pack_rows(labels, bits)
+    if labels.size < SMALL_PIXELS:
+        level = SMALL_LEVEL
+    elif labels.size >= LARGE_PIXELS and (bits < MAX_BITS or n_colors == MAX_COLORS):
+        level = LARGE_LEVEL
+    else:
+        level = DEFLATE_LEVEL
+    deflated: bytes = deflate.zlib_compress(rows, level)
+    if DRAWING_RATIO * len(deflated) < rows.size:
+        deflated = min(deflated, deflate.zlib_compress(rows, DRAWING_LEVEL), key=len)
+    return deflated
 
 
 def _deflate_best(
