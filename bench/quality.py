@@ -184,7 +184,9 @@ def table(rows: list[report.Row]) -> str:
             for r in own
         )
         fitted_wins = sum(r["ssimulacra2"] > rival[r["picture"]]["ssimulacra2"] for r in fitted)
-        means = [np.mean([r[key] for r in own]) for key in ("mse", "psnr", "ssimulacra2", "flip")]
+        scores = [[r[key] for r in own] for key in ("mse", "psnr", "ssimulacra2", "flip")]
+        # A picture without any error has no PSNR.
+        means = [np.mean(values, where=np.isfinite(values)) for values in scores]
         lines.append(
             [
                 str(tool),
