@@ -10,7 +10,7 @@ import numba
 import pytest
 from pictures import SIZES, picture
 
-from fastkq.warmup import warm_up
+from fastkq.install.warmup import warm_up
 
 REAL_PHOTOS = ("kodak/kodim03.png", "large/louvre-24mp.jpg", "large/craft-beer-24mp.jpg")
 # The dense path compares every point with every center: 24 MP would take seconds a round.

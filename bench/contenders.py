@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, features
 
 import fastkq
-from fastkq.png import encode_indexed_png
+from fastkq.files.png import encode_indexed_png
 
 SAMPLE = 10_000  # pixels that scikit-learn's recipe fits
 MINIBATCH_SAMPLE = 200_000

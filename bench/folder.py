@@ -28,7 +28,8 @@ from pictures import PHOTOS
 from PIL import Image
 
 from fastkq import kernels
-from fastkq.batch import Job, JobOptions, JobResult, plan_jobs, run_job
+from fastkq.batch.job import JobOptions, JobResult, run_job
+from fastkq.batch.plan import Job, plan_jobs
 from fastkq.options import check_options
 
 FOLDERS = {"large": 1, "photo2mp": 2, "kodak": 2, "cq100": 2}  # and their shares

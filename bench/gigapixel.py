@@ -28,8 +28,8 @@ import tifffile
 from pictures import synthetic
 
 import fastkq
-from fastkq.blocks import open_blocks
-from fastkq.warmup import warm_up
+from fastkq.files.source import open_blocks
+from fastkq.install.warmup import warm_up
 
 REPEAT_SIDE = 4096
 TILE = 512

@@ -17,11 +17,11 @@ import report
 from pictures import PHOTOS, photo
 
 import fastkq
-from fastkq.cells import ColorCells
-from fastkq.fitting import find_centers
-from fastkq.metrics import inertia_from_sums
+from fastkq.colors.metrics import inertia_from_sums
+from fastkq.engine.cells import ColorCells
+from fastkq.engine.fit import find_centers
+from fastkq.install.warmup import warm_up
 from fastkq.options import check_options
-from fastkq.warmup import warm_up
 
 KODAK = PHOTOS / "kodak"
 # IBKM: LBG splitting with Lloyd to convergence at each level, the strongest published K-means
@@ -56,7 +56,7 @@ def float_mse(image: np.ndarray, n_colors: int, init: str, effort: str) -> float
     """Return the error to the centers before they are rounded."""
     histogram = fastkq.color_histogram(image)
     cells = ColorCells(histogram)
-    centers, _ = find_centers(cells, check_options(n_colors, effort=effort, init=init))
+    centers, _ = find_centers(cells, check_options(n_colors, effort=effort, init=init).fit)
     sums = cells.accumulate(centers)
     return inertia_from_sums(sums, cells.squared_norm, centers) / histogram.n_pixels
 

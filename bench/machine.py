@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numba
 
-from fastkq.first_run import load_kernels
+from fastkq.pipeline import load_kernels
 
 
 def use_threads(count: int) -> None:

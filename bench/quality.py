@@ -40,7 +40,7 @@ from kodak import read_kodak
 from pictures import PHOTOS, photo
 from PIL import Image
 
-from fastkq.metrics import psnr_from_mse
+from fastkq.colors.metrics import psnr_from_mse
 
 RIVAL = "pngquant"
 TOOLS: dict[str, Callable[[], Contender]] = {

@@ -28,7 +28,7 @@ from machine import use_threads
 from pictures import synthetic
 
 import fastkq
-from fastkq.warmup import warm_up
+from fastkq.install.warmup import warm_up
 
 MEGAPIXELS = [0.1, 0.4, 1, 2.4, 6, 12, 24, 50, 100, 200]
 COLORS = [2, 4, 8, 16, 32, 64, 128, 256]

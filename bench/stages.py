@@ -31,14 +31,14 @@ from pictures import PHOTOS, photo, synthetic
 from PIL import Image
 
 import fastkq
-from fastkq.cells import ColorCells
-from fastkq.dither import Dithering
-from fastkq.fitting import RELAXATION, round_centers, seed_centers
-from fastkq.histogram import histogram_of_array
-from fastkq.kmeans import DEFAULT_MAX_ITER, lloyd
-from fastkq.options import TOL_PER_COLOR
-from fastkq.png import encode_indexed_png
-from fastkq.remap import apply_labels
+from fastkq.colors.histogram import histogram_of_array
+from fastkq.engine.cells import ColorCells
+from fastkq.engine.fit import RELAXATION, round_centers, seed_centers
+from fastkq.engine.lloyd import lloyd
+from fastkq.engine.model import DEFAULT_MAX_ITER, TOL_PER_COLOR
+from fastkq.files.png import encode_indexed_png
+from fastkq.paint.dither import Dithering
+from fastkq.paint.labels import apply_labels
 
 NAMES = ("louvre-24mp", "craft-beer-24mp")
 N_COLORS = 256
@@ -190,10 +190,10 @@ def processes(folder: Path) -> Iterator[report.Row]:
         "process: import numpy": [*python, "import numpy"],
         "process: import numba": [*python, "import numba"],
         "process: import fastkq": [*python, "import fastkq"],
-        "process: load the kernels": [*python, "import fastkq.warmup as w; w.load_kernels()"],
+        "process: load the kernels": [*python, "import fastkq.pipeline as w; w.load_kernels()"],
         "process: read the JPEG": [
             *python,
-            "import sys, fastkq.image_io as i; i.read_image(sys.argv[1])",
+            "import sys, fastkq.files.read as i; i.read_image(sys.argv[1])",
             str(source),
         ],
     }

@@ -9,12 +9,13 @@ from pictures import palette_of
 from PIL import Image
 
 import fastkq
-from fastkq.cells import ColorCells
-from fastkq.dither import Dithering
-from fastkq.fitting import seed_centers
-from fastkq.kmeans import DensePoints, update
-from fastkq.png import encode_indexed_png
-from fastkq.remap import apply_labels
+from fastkq.engine.cells import ColorCells
+from fastkq.engine.dense import DensePoints
+from fastkq.engine.fit import seed_centers
+from fastkq.engine.lloyd import update
+from fastkq.files.png import encode_indexed_png
+from fastkq.paint.dither import Dithering
+from fastkq.paint.labels import apply_labels
 
 COLORS = (16, 64, 256)
 SAMPLE = 4000  # colors or pixels that are checked by brute force

@@ -7,12 +7,11 @@ write an indexed PNG several times smaller. See `quantize` and `compress` to sta
 from typing import TYPE_CHECKING
 
 from fastkq._version import __version__
-from fastkq.histogram import ColorHistogram, color_histogram
-from fastkq.kmeans import KMeansResult, kmeans
-from fastkq.quantize import compress, fit_palette, quantize
-from fastkq.remap import remap
+from fastkq.api import color_histogram, compress, fit_palette, kmeans, quantize, remap
+from fastkq.colors.histogram import ColorHistogram
+from fastkq.engine.dense import KMeansResult
+from fastkq.engine.search import TargetNotReachedError
 from fastkq.result import CompressReport, QuantizeResult
-from fastkq.targets import TargetNotReachedError
 
 __all__ = [
     "ColorHistogram",
@@ -32,14 +31,15 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastkq.batch import JobResult, compress_many
+    from fastkq.batch.job import JobResult
+    from fastkq.batch.run import compress_many
 else:
 
     def __getattr__(name: str) -> object:
         """Load what batches need when it is first asked for: half the time of the import."""
         if name not in ("JobResult", "compress_many"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from fastkq import batch
+        from fastkq.batch import run as batch
 
         return getattr(batch, name)
 

@@ -18,19 +18,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq import kernels
-from fastkq.batch import SHARED, check_job_options, run_jobs, use_shared
-from fastkq.dither import MAP_ROWS, Ditherer, Dithering, rows_above
-from fastkq.histogram import ColorHistogram, color_histogram
-from fastkq.image_io import ALLOWED_ARRAYS, read_opaque_image
-from fastkq.jobs import FAILED, Job, JobResult, plan_jobs
+from fastkq.api import color_histogram
+from fastkq.api import fit_palette as fit_to_histogram
+from fastkq.api import remap as remap_array
+from fastkq.batch.job import FAILED, JobResult
+from fastkq.batch.plan import Job, plan_jobs
+from fastkq.batch.pool import WorkerDiedError
+from fastkq.batch.run import SHARED, check_job_options, run_jobs, use_shared
+from fastkq.batch.shared import count_colors
+from fastkq.colors.histogram import ColorHistogram
+from fastkq.colors.pixels import ALLOWED_ARRAYS
+from fastkq.files.palettes import check_palette
+from fastkq.files.read import read_opaque_image
 from fastkq.options import HistogramKeywords, JobKeywords
-from fastkq.quantize import fit_palette as fit_to_histogram
-from fastkq.remap import MAX_COLORS, OPAQUE_ONLY, check_palette
-from fastkq.remap import remap as remap_array
-from fastkq.shared_palette import count_colors
-from fastkq.types import UInt8Array
+from fastkq.paint.dither import MAP_ROWS, Ditherer, Dithering, rows_above
+from fastkq.paint.labels import OPAQUE_ONLY
+from fastkq.types import MAX_COLORS, UInt8Array
 from fastkq.validate import check_integer
-from fastkq.workers import WorkerDiedError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -204,7 +208,7 @@ def compress_many(
         from distributed import default_client
 
         client = default_client()
-    planned = plan_jobs(sources, directory, recursive=recursive, format=checked.image.format)
+    planned = plan_jobs(sources, directory, recursive=recursive, format=checked.image.output.format)
     if is_shared:
         histogram = _add_readable(client, [job.source for job in planned])
         checked = use_shared(histogram, checked)
@@ -300,7 +304,7 @@ def _count_images(images: Iterable[Any]) -> ColorHistogram:
 
 
 def _count_if_readable(source: str) -> ColorHistogram:
-    from fastkq.formats import is_own_output
+    from fastkq.files.mark import is_own_output
 
     counted = None if is_own_output(source) else _on_one_thread(count_colors, source)
     return counted if isinstance(counted, ColorHistogram) else _count_nothing()

@@ -10,22 +10,16 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastkq.colorspace import COLOR_SPACES
-from fastkq.dither import Dithering
-from fastkq.formats import OXIPNG, PNG, check_format, check_optimize
-from fastkq.kmeans import DEFAULT_MAX_ITER, check_init
-from fastkq.locked import check_locked
-from fastkq.metrics import MAX_LEVEL
-from fastkq.remap import MAX_COLORS, check_palette
-from fastkq.targets import Target, check_target
-from fastkq.types import Array, QualityRange, UInt8Array
+from fastkq.colors.spaces import COLOR_SPACES, MAX_LEVEL
+from fastkq.engine.dense import check_init
+from fastkq.engine.locked import check_locked
+from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
+from fastkq.engine.search import Target, check_target
+from fastkq.files.formats import OXIPNG, PNG, Output
+from fastkq.files.palettes import check_palette
+from fastkq.paint.dither import Dithering
+from fastkq.types import MAX_COLORS, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
-
-INITS = ("wu", "k-means++", "random")
-EFFORTS = ("fast", "balanced", "best")
-# Where K-means stops, for each color: after 7 to 31 iterations on a photo, within 1.4 % of where it
-# would end. Steps for few colors are cheap, so they may go on for longer.
-TOL_PER_COLOR = 1e-5
 
 
 class ImageKeywords(TypedDict, total=False):
@@ -81,53 +75,38 @@ class QuantizeKeywords(ImageKeywords, total=False):
 
 @dataclass(frozen=True, eq=False)
 class Options:
-    """Checked options; for their meaning, see `quantize` and `compress`.
+    """Checked options, those of each stage together.
 
     Attributes
     ----------
-    init : str or (n_colors, 3) float32
-    tol : float or None: by the number of colors
-    locked : (L, 3) uint8
+    fit : FitOptions
+    weights : (H, W) array_like, or None: all pixels count alike
     palette : (K, 3) or (K, 4) uint8, or None: it is fitted
     dithering : Dithering
-    target : Target or None: as many colors as `n_colors`
-    optimize : bool or "oxipng"
-    format : str, of the file
+    target : Target or None: as many colors as `fit.n_colors`
+    output : Output
     """
 
-    n_colors: int
-    effort: str
-    color_space: str
-    init: str | Array
-    max_iter: int
-    tol: float | None
-    random_state: int | np.random.Generator | None
+    fit: FitOptions
     weights: ArrayLike | None
-    locked: UInt8Array
-    protect: bool
     palette: UInt8Array | None
     dithering: Dithering
     target: Target | None
-    optimize: bool | str
-    format: str
-
-    @property
-    def final_tol(self) -> float:
-        """Where K-means stops."""
-        return TOL_PER_COLOR * self.n_colors if self.tol is None else self.tol
+    output: Output
 
     @property
     def needs_places(self) -> bool:
         """Whether it matters where in the image a color is."""
-        return self.weights is not None or self.protect
+        return self.weights is not None or self.fit.protect
 
     def describe(self) -> str:
         """Return what decides over the bytes of an output, of the options of a run."""
+        fit = self.fit
         if self.palette is None:
-            parts = [f"{self.n_colors} colors", self.effort, self.color_space]
-            if len(self.locked):
-                parts.append(f"locked {zlib.crc32(self.locked.tobytes()):08x}")
-            if self.protect:
+            parts = [f"{fit.n_colors} colors", fit.effort, fit.color_space]
+            if len(fit.locked):
+                parts.append(f"locked {zlib.crc32(fit.locked.tobytes()):08x}")
+            if fit.protect:
                 parts.append("protect")
         else:
             parts = [f"palette {zlib.crc32(self.palette.tobytes()):08x}"]
@@ -135,10 +114,10 @@ class Options:
             parts.append(f"dither {self.dithering}")
         if self.target is not None:
             parts.append(self.target.name)
-        if self.optimize:
-            parts.append(OXIPNG if self.optimize == OXIPNG else "optimize")
-        if self.format != PNG:
-            parts.append(self.format)
+        if self.output.optimize:
+            parts.append(OXIPNG if self.output.optimize == OXIPNG else "optimize")
+        if self.output.format != PNG:
+            parts.append(self.output.format)
         return ", ".join(parts)
 
 
@@ -177,24 +156,24 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
-    check_optimize(optimize)
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
     options = Options(
-        n_colors=n_colors,
-        effort=effort,
-        color_space=color_space,
-        init=_check_init(init, n_colors),
-        max_iter=check_integer(max_iter, "max_iter", 0),
-        tol=None if tol is None else check_number(tol, "tol", 0),
-        random_state=random_state,
+        fit=FitOptions(
+            n_colors=n_colors,
+            effort=effort,
+            color_space=color_space,
+            init=_check_init(init, n_colors),
+            max_iter=check_integer(max_iter, "max_iter", 0),
+            tol=None if tol is None else check_number(tol, "tol", 0),
+            random_state=random_state,
+            locked=check_locked(locked, n_colors),
+            protect=protect,
+        ),
         weights=weights,
-        locked=check_locked(locked, n_colors),
-        protect=protect,
         palette=None if palette is None else check_palette(palette),
         dithering=Dithering(dither, dither_strength),
         target=target,
-        optimize=optimize,
-        format=check_format(format),
+        output=Output(format, optimize),
     )
     _check_together(options)
     return options
@@ -220,8 +199,8 @@ def _check_together(options: Options) -> None:
     if options.palette is not None:
         given = {
             "weights": options.weights is not None,
-            "locked": len(options.locked) > 0,
-            "protect": options.protect,
+            "locked": len(options.fit.locked) > 0,
+            "protect": options.fit.protect,
             "" if target is None else target.name: target is not None,
         }
         names = [name for name, is_given in given.items() if is_given]
@@ -230,8 +209,8 @@ def _check_together(options: Options) -> None:
                 f"palette is given, and {' and '.join(names)}; only palettes that are fitted take "
                 "that"
             )
-    if target is not None and not isinstance(options.init, str):
+    if target is not None and not isinstance(options.fit.init, str):
         raise ValueError(
-            f"init is an array of {options.n_colors} centers; with {target.name} the number is "
+            f"init is an array of {options.fit.n_colors} centers; with {target.name} the number is "
             f"searched for, and one of {INITS} is allowed"
         )

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastkq import blocks, image_io, kernels
-from fastkq.metrics import psnr_from_mse
+from fastkq import kernels
+from fastkq.colors.metrics import psnr_from_mse
+from fastkq.files import rows as blocks
+from fastkq.files.formats import Output
+from fastkq.files.write import check_output, open_target, write_file
 from fastkq.types import PathOrFile, UInt8Array
 
 
@@ -85,10 +88,10 @@ class QuantizeResult:
             The format is unknown or cannot hold the image, an option is not allowed, or the target
             cannot be written.
         """
-        from fastkq import formats
+        from fastkq.files import formats
 
         if isinstance(target, (str, os.PathLike)):
-            target = image_io.check_target(target)
+            target = check_output(target)
             by_suffix = formats.format_of(target)
             if format not in (None, by_suffix):
                 raise ValueError(f"{target}: its suffix says {by_suffix}, format {format}")
@@ -107,7 +110,7 @@ class QuantizeResult:
             optimize=optimize,
             n_kept=self.n_ordered,
         )
-        image_io.write_file(target, data)
+        write_file(target, data)
         return len(data)
 
 
@@ -145,10 +148,10 @@ class CompressReport:
         return 1 - self.target_bytes / self.source_bytes
 
 
-def encode_image(image: QuantizeResult, *, format: str, optimize: bool | str) -> bytes:
+def encode_image(image: QuantizeResult, output: Output) -> bytes:
     """Return the file that `QuantizeResult.save` writes."""
     buffer = io.BytesIO()
-    image.save(buffer, format=format, optimize=optimize)
+    image.save(buffer, format=output.format, optimize=output.optimize)
     return buffer.getvalue()
 
 
@@ -160,9 +163,9 @@ def write_blocks(
     icc_profile: bytes | None,
 ) -> int:
     """Write the labels (h, W) of blocks of rows as they come; return the bytes written."""
-    from fastkq.png import write_indexed_png
+    from fastkq.files.png import write_indexed_png
 
-    with image_io.open_target(target) as file:
+    with open_target(target) as file:
         return write_indexed_png(
             file,
             (shape[0], shape[1]),

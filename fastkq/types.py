@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MAX_COLORS = 256  # of a palette: what a byte can number
+
 Array: TypeAlias = NDArray[Any]
 UInt8Array: TypeAlias = NDArray[np.uint8]
 PathOrFile: TypeAlias = "str | PathLike[str] | BinaryIO"

@@ -100,7 +100,7 @@ def run_python(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def compile_kernels(copy: Path) -> None:
     """Compile the copy's kernels, so that no timed run does; make sure that they are the copy's."""
-    program = "import fastkq, fastkq.warmup as w; w.warm_up(); print(fastkq.__file__)"
+    program = "import fastkq, fastkq.install.warmup as w; w.warm_up(); print(fastkq.__file__)"
     run = run_python(copy, "-c", program)
     if run.returncode != 0:
         sys.exit(f"the kernels of the copy do not run:\n{run.stdout}")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastkq import kernels
-from fastkq.colorspace import linear_levels
+from fastkq.colors.spaces import linear_levels
 
 
 def to_steps(colors):

@@ -10,11 +10,20 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq import alpha, blocks
-from fastkq.alpha import TRANSPARENT, AlphaColors, merge_points, sort_by_alpha, to_colors, to_points
-from fastkq.alpha_image import AlphaImage, with_alpha
+from fastkq.api import quantize_and_encode
+from fastkq.colors.alpha_image import AlphaImage
+from fastkq.colors.pixels import with_alpha
+from fastkq.engine import alpha
+from fastkq.engine.alpha import (
+    TRANSPARENT,
+    AlphaColors,
+    merge_points,
+    sort_by_alpha,
+    to_colors,
+    to_points,
+)
+from fastkq.files import rows as blocks
 from fastkq.options import check_options
-from fastkq.quantize import quantize_and_encode
 
 BACKGROUNDS = {"black": [0, 0, 0], "white": [255, 255, 255], "red": [255, 0, 0]}
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq import image_io
+from fastkq.files import read as image_io
 
 OK = np.zeros((2, 2, 3), np.uint8)
 BROKEN_REASONS = (ValueError, TypeError, OSError)

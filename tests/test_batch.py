@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.batch import Job, JobOptions, plan_jobs, remove_leftovers
+from fastkq.batch.job import JobOptions
+from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
+from fastkq.files.palettes import write_palette
 from fastkq.options import check_options
-from fastkq.palette_files import write_palette
 
 KILL_AND_RESUME = Path(__file__).parents[1] / "scripts" / "kill_and_resume.py"
 
@@ -254,7 +255,7 @@ def test_a_repeated_run_does_only_what_is_missing(photos, tmp_path, monkeypatch)
     (out / "below" / ".c.png.0123abcd.tmp").write_bytes(b"half")
 
     ran = []
-    from fastkq import batch
+    from fastkq.batch import run as batch
 
     run_job = batch.run_job
     monkeypatch.setattr(

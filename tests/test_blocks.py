@@ -11,9 +11,9 @@ import zarr
 from PIL import Image, ImageCms
 
 import fastkq
-from fastkq import blocks
-from fastkq.histogram import histogram_of_array, histogram_of_blocks
-from fastkq.png import STRIP_BYTES, encode_indexed_png, write_indexed_png
+from fastkq.colors.histogram import histogram_of_array, histogram_of_blocks
+from fastkq.files import rows as blocks
+from fastkq.files.png import STRIP_BYTES, encode_indexed_png, write_indexed_png
 
 HEIGHT, WIDTH = 403, 301
 
@@ -22,7 +22,7 @@ HEIGHT, WIDTH = 403, 301
 def _small_is_large(monkeypatch):
     """Send test images through the blocks: many of them, of few rows."""
     monkeypatch.setattr(blocks, "LARGE_PIXELS", 1 << 14)
-    monkeypatch.setattr(blocks, "MIN_TIFF_BYTES", 0)
+    monkeypatch.setattr("fastkq.files.tiff.MIN_TIFF_BYTES", 0)
     monkeypatch.setattr(blocks, "BLOCK_PIXELS", 7 * WIDTH)
 
 
@@ -145,7 +145,7 @@ def test_a_color_profile_of_a_tiff_is_kept(tmp_path):
 
 
 def test_fast_is_exact_here(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastkq.sampling.MIN_PIXELS", 1 << 12)
+    monkeypatch.setattr("fastkq.colors.sampling.MIN_PIXELS", 1 << 12)
     image = picture(3)
     fastkq.compress(Rows(image), tmp_path / "fast.png", effort="fast")
     assert (tmp_path / "fast.png").read_bytes() == in_memory(image, effort="fast")[0]
@@ -225,7 +225,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
     with pytest.raises(OSError, match="No space left"):
         fastkq.quantize(picture(3)).save(Full())
-    monkeypatch.setattr("fastkq.png._deflate", lambda strip: Full().write(strip))
+    monkeypatch.setattr("fastkq.files.png._deflate", lambda strip: Full().write(strip))
     with pytest.raises(OSError, match=r"out\.png: cannot be written: No space left"):
         fastkq.compress(Rows(picture(3)), tmp_path / "out.png")
     assert list(tmp_path.iterdir()) == []

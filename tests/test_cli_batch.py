@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.palette_files import read_palette
+from fastkq.files.palettes import read_palette
 
 
 def command(*arguments):

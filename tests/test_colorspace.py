@@ -6,8 +6,8 @@ import pytest
 from test_kernels import THREADS, clustered_pixels, histogram_of
 
 import fastkq
-from fastkq.cells import ColorCells
-from fastkq.colorspace import OKLAB_UNITS, to_colors, to_points
+from fastkq.colors.spaces import OKLAB_UNITS, to_colors, to_points
+from fastkq.engine.cells import ColorCells
 from fastkq.kernels import threads
 
 PRIMARIES = np.array([[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [0, 0, 0]], np.uint8)

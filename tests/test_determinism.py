@@ -10,8 +10,8 @@ import pytest
 from layers import LAYERS, environment_of_layer
 
 import fastkq
-from fastkq.histogram import SORT_LIMIT
-from fastkq.sampling import MIN_PIXELS
+from fastkq.colors.histogram import SORT_LIMIT
+from fastkq.colors.sampling import MIN_PIXELS
 
 # A picture above SORT_LIMIT, so that the histogram is counted by slabs.
 LARGE = """

@@ -10,17 +10,19 @@ from PIL import Image
 from steps import to_light, to_steps
 
 import fastkq
-from fastkq import blocks, kernels
-from fastkq.colorspace import OKLAB_UNITS, to_points
-from fastkq.dither import (
+from fastkq import kernels
+from fastkq.batch.job import JobOptions, run_job
+from fastkq.batch.plan import Job
+from fastkq.colors.spaces import OKLAB_UNITS, to_points
+from fastkq.files import rows as blocks
+from fastkq.files.read import read_image
+from fastkq.options import check_options
+from fastkq.paint.dither import (
     Ditherer,
     Dithering,
     blue_noise,
     nearest_table,
 )
-from fastkq.image_io import read_image
-from fastkq.jobs import Job, JobOptions, run_job
-from fastkq.options import check_options
 
 METHODS = ("diffusion", "ordered", "adaptive")
 BLACK_WHITE = [[0, 0, 0], [255, 255, 255]]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import fastkq
-from fastkq.cells import ColorCells
-from fastkq.escape import (
+from fastkq.engine.cells import ColorCells
+from fastkq.engine.escape import (
     Clusters,
     escape,
     measure_clusters,
@@ -15,7 +15,7 @@ from fastkq.escape import (
     move_centers,
     pick_mergers,
 )
-from fastkq.kmeans import lloyd
+from fastkq.engine.lloyd import lloyd
 
 
 def gray_cells(levels):

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.remap import apply_cubes, label_cubes
-from fastkq.sampling import MAX_STEP, MIN_PIXELS, RUN, sample_pixels, sample_step
+from fastkq.colors.sampling import MAX_STEP, MIN_PIXELS, RUN, sample_pixels, sample_step
+from fastkq.paint.labels import apply_cubes, label_cubes
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,13 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq import blocks, formats
+from fastkq.batch.job import OWN_OUTPUT
+from fastkq.batch.plan import plan_jobs
 from fastkq.cli import DONE, FAILED, main
-from fastkq.jobs import OWN_OUTPUT, plan_jobs
-from fastkq.png import encode_indexed_png
+from fastkq.files import formats
+from fastkq.files import rows as blocks
+from fastkq.files.mark import is_own_output
+from fastkq.files.png import encode_indexed_png
 
 
 def random_labels(height, width, n_colors, seed=0):
@@ -78,15 +81,15 @@ def test_own_output_is_recognized(name, tmp_path):
     labels, palette = random_labels(20, 30, 100), random_palette(100)
     path = tmp_path / f"own.{name}"
     path.write_bytes(formats.encode(labels, palette, name))
-    assert formats.is_own_output(path)
+    assert is_own_output(path)
     data = path.read_bytes()
     for size in (0, 5, 14, 40, len(data) - 1):  # cut short, as damaged files are
         path.write_bytes(data[:size])
-        assert formats.is_own_output(path) == (name != "webp" and size == len(data) - 1)
+        assert is_own_output(path) == (name != "webp" and size == len(data) - 1)
     other = tmp_path / f"other.{name}"
     Image.fromarray(palette[labels]).save(other, lossless=True)
-    assert not formats.is_own_output(other)
-    assert not formats.is_own_output(tmp_path / f"missing.{name}")
+    assert not is_own_output(other)
+    assert not is_own_output(tmp_path / f"missing.{name}")
 
 
 def test_a_color_profile_is_kept_where_it_can_be():
@@ -161,7 +164,7 @@ def test_a_folder_into_a_format(name, images, tmp_path, capsys):
     assert main([*arguments, "--json"]) == DONE
     targets = [json.loads(line).get("target") for line in capsys.readouterr().out.splitlines()]
     assert targets[:2] == [str(out / f"a.{name}"), str(out / f"b.{name}")]
-    assert all(formats.is_own_output(out / f"{stem}.{name}") for stem in ("a", "b"))
+    assert all(is_own_output(out / f"{stem}.{name}") for stem in ("a", "b"))
     again = list(fastkq.compress_many([out], tmp_path / "again", 8, jobs=1))
     assert [result.status for result in again] == [OWN_OUTPUT, OWN_OUTPUT]
     assert plan_jobs([source / "a.png"], out, format=name)[0].target == str(out / f"a.{name}")
@@ -171,7 +174,7 @@ def test_the_command_goes_by_suffix_and_format(images, tmp_path, capsys):
     source = tmp_path / "photo.png"
     source.write_bytes((images / "kodim03.png").read_bytes())
     assert main(["compress", str(source), "-k", "8", "--format", "webp"]) == DONE
-    assert formats.is_own_output(tmp_path / "photo-fastkq.webp")
+    assert is_own_output(tmp_path / "photo-fastkq.webp")
     assert main(["compress", str(source), "-k", "8", "-o", str(tmp_path / "x.gif")]) == DONE
     assert (tmp_path / "x.gif").read_bytes().startswith(b"GIF89a")
     assert main(["compress", str(source), "-o", str(tmp_path / "x.bmp")]) == FAILED

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fastkq
-from fastkq.histogram import (
+from fastkq.colors.histogram import (
     SORT_LIMIT,
     ColorHistogram,
     _count_by_sorting,

@@ -11,9 +11,7 @@ import pytest
 from steps import to_steps
 
 from fastkq import kernels
-from fastkq.cells import ColorCells, pad_centers
-from fastkq.dither import Dithering
-from fastkq.histogram import (
+from fastkq.colors.histogram import (
     SPREAD,
     ColorHistogram,
     _count_by_sorting,
@@ -21,9 +19,11 @@ from fastkq.histogram import (
     decode_colors,
     encode_colors,
 )
-from fastkq.kmeans import DensePoints
-from fastkq.remap import apply_labels
-from fastkq.seeding import wu_centers
+from fastkq.engine.cells import ColorCells, pad_centers
+from fastkq.engine.dense import DensePoints
+from fastkq.engine.seeding import wu_centers
+from fastkq.paint.dither import Dithering
+from fastkq.paint.labels import apply_labels
 
 # Without the compiler, the number of threads only cuts the histogram's slabs.
 THREADS = (1, 3) if numba.config.DISABLE_JIT else (1, 2, 3, 4)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import fastkq
-from fastkq.kmeans import DensePoints, farthest_points, replace_empty, update
+from fastkq.engine.dense import DensePoints
+from fastkq.engine.lloyd import farthest_points, replace_empty, update
 
 FOUR_POINTS = np.array([[0.0, 0.0], [0.0, 2.0], [10.0, 0.0], [10.0, 4.0]])
 

@@ -5,16 +5,16 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.cells import ColorCells
-from fastkq.escape import (
+from fastkq.engine.cells import ColorCells
+from fastkq.engine.escape import (
     Clusters,
     measure_clusters,
     merger_costs,
     move_centers,
     pick_mergers,
 )
-from fastkq.kmeans import lloyd
-from fastkq.locked import check_locked, drop_nearest, own_palette
+from fastkq.engine.lloyd import lloyd
+from fastkq.engine.locked import check_locked, drop_nearest, own_palette
 
 BRAND = [[255, 0, 0], [0, 255, 0], [12, 34, 56]]
 

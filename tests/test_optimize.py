@@ -10,8 +10,9 @@ from PIL import Image
 
 import fastkq
 from fastkq.cli import main
-from fastkq.palette_order import MAX_PIXELS, neighbour_counts, order_palette, zeng_order
-from fastkq.png import encode_indexed_png, filter_rows, is_own_png
+from fastkq.files.mark import is_own_png
+from fastkq.files.palette_order import MAX_PIXELS, neighbour_counts, order_palette, zeng_order
+from fastkq.files.png import encode_indexed_png, filter_rows
 
 
 def decode(data):

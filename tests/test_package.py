@@ -14,32 +14,13 @@ import fastkq
 
 PACKAGE = Path(fastkq.__file__).parent
 
-# Each module may import from those in lower layers (and the kernels of its own file only).
-LAYERS = [
-    {"_version", "types", "validate"},
-    {"colorspace"},
-    {"kernels", "metrics", "image_io", "sampling"},
-    {"palette_order", "seeding", "dither", "targets"},
-    {"png"},
-    {"formats", "histogram", "kmeans"},
-    {"alpha_image", "cells", "locked", "protect", "weights"},
-    {"escape", "palette_files"},
-    {"alpha"},
-    {"remap"},
-    {"blocks", "options"},
-    {"fitting", "result"},
-    {"first_run", "fitters"},
-    {"quantize"},
-    {"jobs", "warmup"},
-    {"progress", "run_report", "workers"},
-    {"shared_palette"},
-    {"batch"},
-    {"distributed"},
-    {"fastkq"},
-    {"doctor"},
-    {"cli"},
-    {"__main__"},
+# A room may import from those left of it; and no file format knows K-means, nor K-means a file.
+ROOMS = [
+    *("types", "validate", "_version", "kernels", "colors", "engine", "paint", "files", "options"),
+    *("result", "pipeline", "api", "batch", "distributed", "fastkq", "install", "arguments"),
+    *("cli", "__main__"),
 ]
+STRANGERS = {"files": {"engine", "paint"}, "engine": {"files"}, "paint": {"files"}}
 HEAVY = {
     "numba",
     "imageio",
@@ -54,15 +35,15 @@ HEAVY = {
 }
 OWNERS = {
     "numba": {"kernels"},
-    "imageio": {"image_io"},
-    "PIL": {"formats", "image_io", "types"},  # types: for the type checker only
-    "deflate": {"png"},
-    "multiprocessing": {"workers"},
-    "tqdm": {"progress"},
+    "imageio": {"files"},
+    "PIL": {"files", "types"},  # types: for the type checker only
+    "deflate": {"files"},
+    "multiprocessing": {"batch"},
+    "tqdm": {"batch"},
     "dask": {"distributed"},
     "distributed": {"distributed"},
-    "zlib_ng": {"png"},
-    "tifffile": {"blocks"},
+    "zlib_ng": {"files"},
+    "tifffile": {"files"},
 }
 
 
@@ -70,8 +51,8 @@ def modules():
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def stem(path):
-    """The module's name below the package; every kernel file is "kernels"."""
+def room(path):
+    """The room that a module lies in; of one at the top, its name."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return "fastkq" if parts == ("__init__",) else parts[0]
 
@@ -89,32 +70,21 @@ def imported(path):
                 yield node.module
 
 
-def level(name):
-    return next(i for i, layer in enumerate(LAYERS) if name in layer)
-
-
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_run_one_way(path):
-    own = stem(path)
+    own = room(path)
     for name in imported(path):
-        if name.split(".")[0] != "fastkq":
-            continue
-        parts = name.split(".")
-        target = "fastkq" if len(parts) == 1 or parts[1] == "__version__" else parts[1]
-        if own == target == "kernels":
-            assert (
-                name in {f"fastkq.kernels.{name}" for name in ("compile", "events", "threads")}
-                or path.name == "__init__.py"
-            )
-        else:
-            assert level(target) < level(own), f"{own} imports {target}"
+        first, *rest = name.split(".")
+        if first == "fastkq" and own != (target := rest[0] if rest else "fastkq"):
+            assert target == "__version__" or ROOMS.index(target) < ROOMS.index(own), name
+            assert target not in STRANGERS.get(own, ()), name
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_each_library_has_one_owner(path):
     for name in imported(path):
         library = name.split(".")[0]
-        assert stem(path) in OWNERS.get(library, {stem(path)}), f"{path} imports {library}"
+        assert room(path) in OWNERS.get(library, {room(path)}), f"{path} imports {library}"
 
 
 def test_only_public_names_are_public():
@@ -172,7 +142,7 @@ def test_warming_up_compiles_every_kernel():
     files = [path.stem for path in sorted((PACKAGE / "kernels").glob("[a-z]*.py"))]
     code = (
         "import importlib\n"
-        "from fastkq.warmup import warm_up\n"
+        "from fastkq.install.warmup import warm_up\n"
         "warm_up()\n"
         f"for name in {files}:\n"
         "    for key, value in vars(importlib.import_module(f'fastkq.kernels.{name}')).items():\n"
@@ -191,7 +161,7 @@ def test_loading_the_kernels_loads_all_that_an_image_needs(channels):
         "import importlib\n"
         "import numpy as np\n"
         "import fastkq\n"
-        "from fastkq.first_run import load_kernels\n"
+        "from fastkq.pipeline import load_kernels\n"
         "def loaded():\n"
         "    for name in ('cells', 'histogram', 'remap', 'wu'):\n"
         "        module = importlib.import_module(f'fastkq.kernels.{name}')\n"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.palette_files import read_palette, write_palette
+from fastkq.files.palettes import read_palette, write_palette
 
 PALETTE = np.array([[255, 0, 7], [0, 0, 0], [255, 0, 7], [12, 34, 56]], np.uint8)
 
@@ -192,7 +192,7 @@ def test_remap_and_compress_take_a_file(tmp_path, images):
 def test_a_palette_for_an_image_by_blocks(tmp_path, monkeypatch):
     scan = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
     fastkq.compress(scan, tmp_path / "whole.png", palette=PALETTE)
-    monkeypatch.setattr("fastkq.blocks.LARGE_PIXELS", 100)
+    monkeypatch.setattr("fastkq.files.rows.LARGE_PIXELS", 100)
     report = fastkq.compress(scan, tmp_path / "blocks.png", palette=PALETTE)
     assert report.n_colors == 4
     for name in ("whole.png", "blocks.png"):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fastkq.formats import is_own_output
-from fastkq.png import bits_per_index, encode_indexed_png
+from fastkq.files.mark import is_own_output
+from fastkq.files.png import bits_per_index, encode_indexed_png
 
 
 def parse(data):

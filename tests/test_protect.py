@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.histogram import histogram_of_array
-from fastkq.protect import find_lost_color, solid_counts, unlikeness
+from fastkq.colors.histogram import histogram_of_array
+from fastkq.colors.protect import find_lost_color, solid_counts, unlikeness
 
 RED = (200, 25, 35)
 
@@ -88,7 +88,7 @@ def slow_solid_counts(image, colors):
 @pytest.mark.parametrize("gray", [False, True])
 @pytest.mark.parametrize("block", [1, 70, 1 << 20])
 def test_solid_squares_equal_their_twin(images, monkeypatch, gray, block):
-    monkeypatch.setattr("fastkq.protect.BLOCK_PIXELS", block)
+    monkeypatch.setattr("fastkq.colors.protect.BLOCK_PIXELS", block)
     image = np.asarray(Image.open(images / "kodim03.png").convert("RGB"))[100:137, 200:231]
     image = image[..., 0] if gray else image
     histogram = histogram_of_array(image)

@@ -10,9 +10,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 import fastkq
-from fastkq.fitting import RELAXATION
-from fastkq.kmeans import DensePoints
-from fastkq.options import TOL_PER_COLOR
+from fastkq.engine.dense import DensePoints
+from fastkq.engine.fit import RELAXATION
+from fastkq.engine.model import TOL_PER_COLOR
 
 INITS = ("wu", "k-means++", "random")
 PICTURES = ("kodim03.png", "photo-sunset.png", "windows95.png")

@@ -10,9 +10,8 @@ from PIL import Image
 
 import fastkq
 from fastkq.cli import main
-from fastkq.metrics import mse_from_psnr, psnr_from_mse
-from fastkq.png import encode_indexed_png
-from fastkq.targets import (
+from fastkq.colors.metrics import mse_from_psnr, psnr_from_mse
+from fastkq.engine.search import (
     Target,
     TargetNotReachedError,
     check_target,
@@ -21,6 +20,7 @@ from fastkq.targets import (
     mse_to_quality,
     quality_to_mse,
 )
+from fastkq.files.png import encode_indexed_png
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_nothing_is_written_where_a_target_is_out_of_reach(photo, tmp_path):
 @pytest.mark.parametrize("options", [{"max_mse": 90}, {"max_bytes": 9000}])
 def test_by_blocks_as_in_memory(photo, tmp_path, monkeypatch, options):
     whole = fastkq.compress(photo, tmp_path / "whole.png", **options)
-    monkeypatch.setattr("fastkq.blocks.LARGE_PIXELS", 1000)
+    monkeypatch.setattr("fastkq.files.rows.LARGE_PIXELS", 1000)
     blocks = fastkq.compress(photo, tmp_path / "blocks.png", **options)
     if "max_mse" in options:  # files by blocks have a few bytes more
         assert blocks.n_colors == whole.n_colors

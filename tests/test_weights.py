@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.histogram import histogram_of_array
-from fastkq.weights import check_weights, read_weights, weigh_colors
+from fastkq.colors.histogram import histogram_of_array
+from fastkq.colors.weights import check_weights, weigh_colors
+from fastkq.files.read import read_weights
 
 
 def photo(images):
@@ -88,7 +89,7 @@ def test_colors_are_weighed():
 
 
 def test_a_large_gray_image_is_weighed_by_blocks(monkeypatch):
-    from fastkq import weights as module
+    from fastkq.colors import weights as module
 
     rng = np.random.default_rng(1)
     image = rng.integers(0, 256, (31, 37), dtype=np.uint8)
@@ -126,7 +127,7 @@ def test_a_histogram_has_no_places():
 
 
 def test_an_image_by_blocks_takes_no_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastkq.blocks.LARGE_PIXELS", 100)
+    monkeypatch.setattr("fastkq.files.rows.LARGE_PIXELS", 100)
     scan = np.lib.format.open_memmap(tmp_path / "scan.npy", "w+", np.uint8, (30, 40))
     for options in ({"weights": np.ones((30, 40))}, {"protect": True}):
         with pytest.raises(ValueError, match="read by blocks of rows; weights and protect are for"):

@@ -9,8 +9,9 @@ import time
 import pytest
 from PIL import Image
 
-from fastkq import kernels, workers
-from fastkq.workers import WorkerDiedError, map_images, map_unordered, n_cores
+from fastkq import kernels
+from fastkq.batch import pool as workers
+from fastkq.batch.pool import WorkerDiedError, map_images, map_unordered, n_cores
 
 
 def call(function, items, n_workers=2, *, cost=lambda item: 1, budget=100):
@@ -103,7 +104,7 @@ def test_workers_end_with_a_parent_that_is_killed():
     code = (
         "import os, time\n"
         "from test_workers import describe_worker\n"
-        "from fastkq.workers import map_unordered\n"
+        "from fastkq.batch.pool import map_unordered\n"
         "if __name__ == '__main__':\n"
         "    items = map_unordered(describe_worker, range(99), 2, cost=float, budget=9e9)\n"
         "    print(next(items)[1][0], flush=True)\n"
@@ -135,7 +136,7 @@ def test_a_script_without_a_main_guard_is_told(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os\n"
-        "from fastkq.workers import map_unordered\n"
+        "from fastkq.batch.pool import map_unordered\n"
         "print(list(map_unordered(abs, [1, 2], 2, cost=float, budget=9)))\n"
     )
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)

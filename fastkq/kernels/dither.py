@@ -9,7 +9,7 @@ all are positive.
 import numpy as np
 from numba import prange
 
-from fastkq.colorspace import LMS_TO_OKLAB, RGB_TO_LMS
+from fastkq.colors.spaces import LMS_TO_OKLAB, RGB_TO_LMS
 from fastkq.kernels.compile import kernel
 
 STEPS = 1020

@@ -1,0 +1,1 @@
+"""Many images on one machine: plan, share out, report, resume."""

@@ -1,0 +1,164 @@
+"""One image of a batch: where it comes from, where it goes and what became of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fastkq.api import quantize_and_encode
+from fastkq.batch.plan import Job
+from fastkq.engine.search import TargetNotReachedError
+from fastkq.files.mark import is_own_output
+from fastkq.files.write import check_output, write_file
+from fastkq.options import Options
+from fastkq.result import encode_image
+
+DONE = "done"
+NO_GAIN = "no gain"
+NOT_REACHED = "target not reached"
+EXISTS = "skipped: exists"
+OWN_OUTPUT = "skipped: own output"
+FAILED = "failed"
+
+
+@dataclass(frozen=True, eq=False)
+class JobOptions:
+    """What the images of a run have in common.
+
+    Attributes
+    ----------
+    image : Options
+        Of each image.
+    min_savings : float, 0 to 1
+        The share of the source's bytes that an output must save to be written.
+    overwrite : bool
+        Whether an existing target is replaced; it is skipped otherwise.
+    """
+
+    image: Options
+    min_savings: float = 0.0
+    overwrite: bool = False
+
+    @property
+    def settings(self) -> str:
+        """What decides over the bytes of an output, for the lines of a report."""
+        return f"{self.image.describe()}, min_savings {self.min_savings:g}"
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What became of a job.
+
+    Attributes
+    ----------
+    source, target : str
+    status : str
+        "done"; "no gain": the output would not save `min_savings`, and is not written; "target not
+        reached": nor is one that would be worse, or larger, than what was asked for; "skipped:
+        exists": there is such a target; "skipped: own output": the source was written by fastkq;
+        "failed".
+    source_bytes, target_bytes : int or None
+        For "no gain", the bytes that the target would have had.
+    pixels : int or None
+    n_colors : int or None, of the palette; for "target not reached", of the best
+    psnr : float or None, in dB; infinite where nothing was lost
+    seconds : float, from opening the source to the finished target
+    error : str or None, one line that says what came and what is allowed
+    """
+
+    source: str
+    target: str
+    status: str
+    source_bytes: int | None = None
+    target_bytes: int | None = None
+    pixels: int | None = None
+    n_colors: int | None = None
+    psnr: float | None = None
+    seconds: float = 0.0
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes for a line of JSON, which knows no infinity: `psnr` is None then.
+
+        Examples
+        --------
+        >>> JobResult("a.jpg", "out/a.png", "done", n_colors=9, psnr=float("inf")).to_dict()
+        {'source': 'a.jpg', ... 'n_colors': 9, 'psnr': None, ...}
+        """
+        psnr = self.psnr if self.psnr is None or math.isfinite(self.psnr) else None
+        return asdict(self) | {"psnr": psnr}
+
+
+def skip_reason(job: Job, options: JobOptions) -> str | None:
+    """Return the status of a job that needs no work, or None."""
+    if os.path.exists(job.target) and not options.overwrite:
+        return EXISTS
+    return OWN_OUTPUT if is_own_output(job.source) else None
+
+
+def run_job(job: Job, options: JobOptions) -> JobResult:
+    """Compress one image.
+
+    Returns
+    -------
+    JobResult
+        Also where it fails: a bad image raises nothing. The target is then as it was.
+    """
+    start = time.perf_counter()
+    try:
+        status = skip_reason(job, options)
+        if status is not None:
+            return JobResult(job.source, job.target, status)
+        return _compress(job, options, start)
+    except TargetNotReachedError as error:
+        return JobResult(
+            job.source,
+            job.target,
+            NOT_REACHED,
+            source_bytes=os.path.getsize(job.source),
+            target_bytes=error.n_bytes,
+            n_colors=error.n_colors,
+            psnr=error.psnr,
+            seconds=time.perf_counter() - start,
+            error=one_line(error),
+        )
+    except Exception as error:
+        return JobResult(
+            job.source,
+            job.target,
+            FAILED,
+            seconds=time.perf_counter() - start,
+            error=one_line(error),
+        )
+
+
+def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
+    image, data = quantize_and_encode(job.source, options.image)
+    if data is None:
+        data = encode_image(image, options.image.output)
+    source_bytes = os.path.getsize(job.source)
+    most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
+    if len(data) <= most:
+        os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
+        write_file(check_output(job.target, job.source), data)
+    return JobResult(
+        job.source,
+        job.target,
+        DONE if len(data) <= most else NO_GAIN,
+        source_bytes=source_bytes,
+        target_bytes=len(data),
+        pixels=image.labels.size,
+        n_colors=len(image.palette),
+        psnr=image.psnr,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text without line breaks."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return " ".join(str(error).split()) or type(error).__name__

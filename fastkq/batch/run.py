@@ -1,0 +1,242 @@
+"""Many images on one machine: plan, share out, report, resume."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeAlias, Unpack
+
+from numpy.typing import ArrayLike
+
+from fastkq.batch.job import DONE, EXISTS, FAILED, JobOptions, JobResult, run_job, skip_reason
+from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
+from fastkq.batch.report import RunReport
+from fastkq.batch.shared import sum_histograms
+from fastkq.colors.histogram import ColorHistogram
+from fastkq.engine.fit import fit_histogram
+from fastkq.options import JobKeywords, check_options
+from fastkq.types import MAX_COLORS
+from fastkq.validate import check_integer, check_number
+
+if TYPE_CHECKING:
+    from fastkq.batch.pool import WorkerDiedError
+
+__all__ = [
+    "SHARED",
+    "Job",
+    "JobOptions",
+    "JobResult",
+    "compress_many",
+    "plan_jobs",
+    "remove_leftovers",
+    "run_job",
+    "run_jobs",
+]
+
+SHARED = "shared"
+
+# Calls a function for each job and yields each with its result, or `workers.WorkerDiedError`.
+Mapper: TypeAlias = (
+    "Callable[[Callable[[Job], JobResult], Sequence[Job]], "
+    "Iterator[tuple[Job, JobResult | WorkerDiedError]]]"
+)
+
+
+def compress_many(
+    sources: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    n_colors: int = MAX_COLORS,
+    *,
+    jobs: int | None = None,
+    recursive: bool = False,
+    min_savings: float = 0.0,
+    overwrite: bool = False,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    report: str | os.PathLike[str] | None = None,
+    fail_fast: bool = False,
+    **options: Unpack[JobKeywords],
+) -> Iterator[JobResult]:
+    """Quantize many image files into indexed PNGs, WebPs or GIFs.
+
+    A run that was killed goes on where it stopped when it is repeated: targets are complete or
+    absent, and those that exist are skipped. The outputs are those of an uninterrupted run.
+
+    Parameters
+    ----------
+    sources : paths of files, folders, and globs
+        See `fastkq.batch.plan_jobs` for which files are taken and what their targets are called.
+        fastkq's own output is recognized and skipped.
+    directory : path
+        Where the targets go; made if it does not exist.
+    jobs : int, optional
+        Images at once, each in a process of its own; at most, and by default, one a core, with one
+        thread for its kernels. With 1, images follow each other in this process, on all cores.
+        Together, the images in work have at most 32 MP a process, but 128 MP or a single one
+        always. A script that wants more than 1 must call this below
+        ``if __name__ == "__main__":``, since each process imports it.
+    recursive : bool
+        Whether folders are searched at any depth; their tree is kept.
+    min_savings : float, 0 to 1
+        The share of the source's bytes that an output must save to be written. By default any
+        saving will do; never is an output written that is not smaller than its source.
+    overwrite : bool
+        Whether existing targets are replaced; they are skipped otherwise.
+    palette : (K, 3) uint8 array_like, path of a palette file, or "shared"
+        One palette for all images; for the files, see `remap`. "shared" fits `n_colors` to all
+        images together first: each is decoded once more, in a repeated run as well.
+    report : path, optional
+        A file to which each result is added as a line of JSON when it is known. In a repeated run
+        it saves the work for images without gain as well.
+    fail_fast : bool
+        Whether to stop after the first image that fails.
+    format : {"png", "webp", "gif"}
+        Of the targets; see `QuantizeResult.save`.
+    n_colors, effort, color_space, locked, protect, dither, dither_strength, quality, max_mse, \
+    min_psnr, max_bytes, optimize
+        As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
+        as well. An image that does not reach its target is not written, and no failure: its status
+        is "target not reached".
+
+    Returns
+    -------
+    iterator of JobResult
+        In the order in which they finish. The work is done while it is consumed.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        A wrong option, palette or report. Bad images raise nothing: their result says what is
+        wrong.
+
+    Examples
+    --------
+    >>> import fastkq
+    >>> [result.error for result in fastkq.compress_many(["missing.jpg"], "out")]
+    ['missing.jpg: no such file']
+    """
+    from fastkq.batch.pool import n_cores
+
+    if isinstance(sources, (str, os.PathLike)):
+        sources = [sources]
+    is_shared = isinstance(palette, str) and palette == SHARED
+    checked = check_job_options(
+        n_colors, min_savings=min_savings, overwrite=overwrite, palette=palette, **options
+    )
+    n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
+    planned = plan_jobs(sources, directory, recursive=recursive, format=checked.image.output.format)
+    if is_shared:
+        checked, _ = share_palette(planned, checked, n_workers=n_workers)
+    return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
+
+
+def check_job_options(
+    n_colors: int,
+    *,
+    min_savings: float,
+    overwrite: bool,
+    palette: ArrayLike | str | os.PathLike[str] | None,
+    **options: Unpack[JobKeywords],
+) -> JobOptions:
+    """Return the options of a run, if they are allowed; a shared palette is yet to come."""
+    is_shared = isinstance(palette, str) and palette == SHARED
+    image = check_options(n_colors, palette=None if is_shared else palette, **options)
+    if is_shared and (image.fit.protect or image.target is not None):
+        name = "protect" if image.target is None else image.target.name
+        raise ValueError(f"palette is 'shared'; {name} is for a palette fitted to one image")
+    return JobOptions(image, check_number(min_savings, "min_savings", 0, 1), overwrite)
+
+
+def share_palette(
+    jobs: Iterable[Job], options: JobOptions, *, n_workers: int
+) -> tuple[JobOptions, dict[str, str]]:
+    """Fit one palette to all sources; return options that have it, and the errors by source."""
+    histogram, errors = sum_histograms((job.source for job in jobs), n_workers=n_workers)
+    return use_shared(histogram, options), errors
+
+
+def use_shared(histogram: ColorHistogram, options: JobOptions) -> JobOptions:
+    """Return options with the palette that represents a histogram best."""
+    palette = fit_histogram(histogram, options.image.fit).palette
+    return replace(options, image=replace(options.image, palette=palette))
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    options: JobOptions,
+    *,
+    n_workers: int = 1,
+    mapper: Mapper | None = None,
+    report: str | os.PathLike[str] | None = None,
+    fail_fast: bool = False,
+) -> Iterator[JobResult]:
+    """Run planned jobs; see `compress_many`. A report that exists is read at once.
+
+    With a mapper, the jobs that need work are its; without, of `n_workers` processes.
+    """
+    lines = None if report is None else RunReport(report, options.settings)
+    return _run_jobs(jobs, options, mapper or _map_locally(n_workers), lines, fail_fast)
+
+
+def _map_locally(n_workers: int) -> Mapper:
+    from fastkq.batch.pool import map_images
+
+    return partial(map_images, path_of=attrgetter("source"), n_workers=n_workers)
+
+
+def _run_jobs(
+    jobs: Sequence[Job],
+    options: JobOptions,
+    mapper: Mapper,
+    report: RunReport | None,
+    fail_fast: bool,
+) -> Iterator[JobResult]:
+    from fastkq.batch.pool import WorkerDiedError
+
+    with report or nullcontext():
+        remove_leftovers(jobs)
+        remaining = []
+        try:
+            for job in jobs:
+                decided = _decide(job, options, report)
+                if decided is None:
+                    remaining.append(job)
+                else:
+                    if report is not None:
+                        report.add(decided)
+                    yield decided
+            # That a target may be written is settled: should a worker die behind its write, the
+            # next must not take the target for somebody else's.
+            function = partial(run_job, options=replace(options, overwrite=True))
+            for job, outcome in mapper(function, remaining):
+                if isinstance(outcome, WorkerDiedError):
+                    error = f"{job.source}: {outcome}"
+                    result = JobResult(job.source, job.target, FAILED, error=error)
+                else:
+                    result = outcome
+                if report is not None:
+                    report.add(result)
+                yield result
+                if fail_fast and result.status == FAILED:
+                    return
+        finally:
+            remove_leftovers(remaining)  # of workers that died
+
+
+def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResult | None:
+    """Return the result of a job that an earlier run, or whoever wrote its target, has settled."""
+    from fastkq.files.mark import is_own_output
+
+    if report is not None and not options.overwrite:
+        written = report.decides(job)
+        if written is not None:
+            known = EXISTS if written.status == DONE else written.status
+            return replace(written, status=known, seconds=0.0)
+        # Killed between the target and its line: this run writes both.
+        if report.lacks(job) and is_own_output(job.target):
+            options = replace(options, overwrite=True)
+    status = skip_reason(job, options)
+    return None if status is None else JobResult(job.source, job.target, status)

@@ -1,0 +1,55 @@
+"""One palette for many images: their histograms add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from fastkq.api import color_histogram
+from fastkq.batch.job import one_line
+from fastkq.colors.histogram import CODE_BITS, ColorHistogram
+
+
+def sum_histograms(
+    sources: Iterable[str], *, n_workers: int = 1
+) -> tuple[ColorHistogram, dict[str, str]]:
+    """Count the colors of many images together; own output is left out.
+
+    Into one table of 2^24 counters (128 MB), however many the images are.
+
+    Returns
+    -------
+    histogram : ColorHistogram
+        The same in any order of the sources.
+    errors : dict
+        Of each source that could not be read, what is wrong with it.
+
+    Raises
+    ------
+    ValueError
+        None of the sources could be read.
+    """
+    from fastkq.batch.pool import map_images
+    from fastkq.files.mark import is_own_output
+
+    totals = np.zeros(1 << CODE_BITS, np.int64)
+    errors = {}
+    images = [source for source in sources if not is_own_output(source)]
+    for source, counted in map_images(count_colors, images, str, n_workers):
+        if isinstance(counted, ColorHistogram):
+            totals[counted.codes] += counted.counts
+        else:
+            errors[source] = str(counted)
+    codes = np.flatnonzero(totals)
+    if len(codes) == 0:
+        raise ValueError(f"no palette: none of {len(images)} images could be read")
+    return ColorHistogram(codes.astype(np.uint32), totals[codes]), errors
+
+
+def count_colors(source: str) -> ColorHistogram | str:
+    """Return an image's histogram, or what is wrong with it."""
+    try:
+        return color_histogram(source)
+    except Exception as error:
+        return one_line(error)

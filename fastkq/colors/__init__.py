@@ -1,0 +1,1 @@
+"""What is known of an image: its distinct colors, their spaces, weights and errors."""

@@ -1,0 +1,79 @@
+"""How much each pixel of an image counts for the palette.
+
+Weights become integers before they are added up, so that sums over colors and clusters are as
+exact, and as independent of order and threads, as those of pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastkq.colors.histogram import CODE_BITS, ColorHistogram, encode_colors
+from fastkq.types import Array, UInt8Array
+
+# Real weights are rounded to this part of the largest; less for images of over 2^28 pixels, so
+# that sums of weight * level stay below 2^53, where float64 is exact.
+SCALE_BITS = 16
+SUM_BITS = 44
+BLOCK_PIXELS = 1 << 20  # that are widened to 8 bytes at a time
+
+
+def check_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array | None:
+    """Return weights for an image of a shape as integers (H, W); None where all count alike.
+
+    Integers are divided by what divides them all: they count as if each pixel came so often. Others
+    are scaled, the largest to 2^16, and rounded. So a factor common to all changes nothing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        They are no real array of that height and width; negative, not finite or all 0.
+    """
+    given = np.asarray(weights)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"weights has dtype {given.dtype}; real numbers are allowed")
+    if given.shape != shape[:2]:
+        raise ValueError(
+            f"weights has shape {given.shape}; for this image it must be {tuple(shape[:2])}"
+        )
+    if given.dtype.kind == "b":
+        given = given.view(np.uint8)
+    low, high = given.min(), given.max()
+    if not (low >= 0 and np.isfinite(high)):  # NaN is not >= 0
+        raise ValueError(f"weights has values from {low} to {high}; finite ones >= 0 are allowed")
+    if high == 0:
+        raise ValueError("weights is 0 everywhere; some pixels must count")
+    if low == high:
+        return None
+    most = 1 << min(SCALE_BITS, SUM_BITS - given.size.bit_length())
+    if given.dtype.kind in "iu":
+        divisor = np.gcd.reduce(given, axis=None)
+        if high // divisor <= most:
+            return np.asarray(given // divisor)
+    scaled = np.empty(given.shape, np.uint32)
+    for row, values in zip(scaled, given, strict=True):
+        row[:] = np.rint(values.astype(np.float64) / float(high) * most)
+    return scaled
+
+
+def weigh_colors(histogram: ColorHistogram, array: UInt8Array, weights: Array) -> ColorHistogram:
+    """Return the colors of an image that count, with the sums of their pixels' weights.
+
+    Parameters
+    ----------
+    histogram : ColorHistogram
+        Of the image.
+    array : (H, W) or (H, W, 3) uint8
+    weights : (H, W) integer
+        From `check_weights`.
+    """
+    n_channels = 1 if array.ndim == 2 else array.shape[2]
+    pixels = np.broadcast_to(array.reshape(-1, n_channels), (weights.size, 3))
+    flat = weights.reshape(-1)
+    totals = np.zeros(1 << CODE_BITS, np.int64)
+    for start in range(0, len(flat), BLOCK_PIXELS):
+        block = slice(start, start + BLOCK_PIXELS)
+        np.add.at(totals, encode_colors(pixels[block]), flat[block].astype(np.int64))
+    sums = totals[histogram.codes]
+    return ColorHistogram(histogram.codes[sums > 0], sums[sums > 0])

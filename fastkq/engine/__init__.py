@@ -1,0 +1,1 @@
+"""K-means over colors: from seeds to a palette."""

@@ -1,0 +1,129 @@
+"""Textbook K-means over any points: every point is compared with every center."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastkq import kernels
+from fastkq.engine.lloyd import (
+    farthest_points,
+)
+from fastkq.types import Array
+
+DEFAULT_TOL = 1e-4
+
+
+MAX_CHUNKS = 64  # partial sums; fixed by the data, not by the threads
+
+
+POINTS_PER_CHUNK = 2048
+
+
+VARIANCE_BLOCK = 1 << 16  # points that are widened to float64 at a time
+
+
+@dataclass(frozen=True, eq=False)
+class KMeansResult:
+    """What `kmeans` found.
+
+    Attributes
+    ----------
+    centers : (K, C), in the dtype of the points
+    labels : (N,) int32, the nearest center of each point, ties to the lowest index
+    inertia : float, the sum of weight * squared distance to the nearest center
+    n_iter : int, iterations done
+    """
+
+    centers: Array
+    labels: NDArray[np.int32]
+    inertia: float
+    n_iter: int
+
+
+class DensePoints:
+    """Points (N, C) as they are: every point is compared with every center."""
+
+    def __init__(self, points: Array, weights: Array) -> None:
+        self.points = points
+        self.weights = weights
+        self._n_chunks = max(1, min(MAX_CHUNKS, len(points) // POINTS_PER_CHUNK))
+
+    @property
+    def variance(self) -> float:
+        """The mean variance of a channel."""
+        one_cluster = np.zeros(len(self.points), np.int32)
+        weight, *sums = self.sum_clusters(one_cluster, 1)[0]
+        mean = np.array(sums) / weight
+        spread = 0.0
+        for start in range(0, len(self.points), VARIANCE_BLOCK):
+            block = slice(start, start + VARIANCE_BLOCK)
+            spread += float(np.sum(self.weights[block, None] * (self.points[block] - mean) ** 2))
+        return spread / float(weight) / len(mean)
+
+    def assign(self, centers: Array) -> tuple[NDArray[np.int32], Array]:
+        """Return the labels of the nearest centers (N,) and the squared distances (N,)."""
+        labels = np.empty(len(self.points), np.int32)
+        distances = np.empty(len(self.points), self.points.dtype)
+        beyond = -len(centers) % kernels.dense.GROUP
+        padded = np.pad(centers, ((0, beyond), (0, 0)), constant_values=np.inf)
+        kernels.dense.assign(self.points, padded, labels, distances)
+        return labels, distances
+
+    def accumulate(self, centers: Array) -> Array:
+        """Return the cluster sums (K, 1 + C) of one assignment to centers."""
+        labels, _ = self.assign(centers)
+        return self.sum_clusters(labels, len(centers))
+
+    def farthest(self, centers: Array, n_points: int) -> Array:
+        """Return the points (n_points, C) that are farthest from their nearest center."""
+        _, distances = self.assign(centers)
+        distances[self.weights == 0] = -1
+        return farthest_points(self.points, distances, n_points)
+
+    def sum_clusters(self, labels: NDArray[np.int32], n_clusters: int) -> Array:
+        """Return the cluster sums (K, 1 + C) of labels (N,)."""
+        partials = np.empty((self._n_chunks, n_clusters, 1 + self.points.shape[1]))
+        kernels.dense.accumulate(self.points, self.weights, labels, partials)
+        return np.asarray(partials.sum(axis=0))
+
+
+def check_init(init: ArrayLike, n_clusters: int, n_channels: int) -> Array:
+    """Return the given initial centers as an array, if it has the right shape."""
+    centers = _check_points(init, "init")
+    if centers.shape != (n_clusters, n_channels):
+        raise ValueError(
+            f"init has shape {centers.shape}; for {n_clusters} centers it must be "
+            f"({n_clusters}, {n_channels})"
+        )
+    return centers
+
+
+def _check_points(points: ArrayLike, name: str) -> Array:
+    array = np.asarray(points)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}; real numbers are allowed")
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"{name} has shape {array.shape}; (N, C) is allowed, N and C at least 1")
+    dtype = np.float32 if array.dtype == np.float32 else np.float64
+    array = np.ascontiguousarray(array, dtype)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has NaN or infinite values; finite numbers are allowed")
+    return array
+
+
+def _check_weights(sample_weight: ArrayLike | None, n_points: int) -> Array:
+    if sample_weight is None:
+        return np.ones(n_points)
+    weights = np.ascontiguousarray(sample_weight, np.float64)
+    if weights.shape != (n_points,):
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}; for {n_points} points it must be "
+            f"({n_points},)"
+        )
+    if not (np.isfinite(weights).all() and weights.min() >= 0 and math.fsum(weights) > 0):
+        raise ValueError("sample_weight must be finite, at least 0, and not all 0")
+    return weights

@@ -1,0 +1,178 @@
+"""The formats that an image of few colors is written in: indexed PNG, lossless WebP and GIF.
+
+PNG is this package's own; the other two are Pillow's. WebP stores colors instead of indices and
+finds palettes of its own: mostly the smallest of the three, and the slowest to write. GIF is the
+largest, and what some programs want.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastkq.files.mark import EXIF, SOFTWARE
+from fastkq.types import UInt8Array
+
+PNG, WEBP, GIF = FORMATS = ("png", "webp", "gif")
+SUFFIXES = {f".{name}": name for name in FORMATS}
+ALLOWED_SUFFIXES = ".png, .webp and .gif"
+# Sides in pixels, as the fields of the formats have it.
+MAX_SIDES = {PNG: (1 << 31) - 1, WEBP: (1 << 14) - 1, GIF: (1 << 16) - 1}
+# Pillow's quality, which is effort where nothing is lost, and method. 100 and 6 would take off
+# another 0.3 to 6 %, in 20 to 50 times the time.
+WEBP_EFFORT = {"quality": 75, "method": 3}
+WEBP_BEST_EFFORT = {"quality": 100, "method": 4}
+OXIPNG = "oxipng"  # a value of `optimize`, and a module
+OPAQUE = 255
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a file is written.
+
+    Attributes
+    ----------
+    format : one of `FORMATS`
+    optimize : bool or "oxipng"
+    """
+
+    format: str = PNG
+    optimize: bool | str = False
+
+    def __post_init__(self) -> None:
+        check_format(self.format)
+        check_optimize(self.optimize)
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return the format that a path's suffix asks for.
+
+    Examples
+    --------
+    >>> format_of("photo.WebP")
+    'webp'
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path}: the target's suffix is {suffix!r}; allowed: {ALLOWED_SUFFIXES}")
+    return SUFFIXES[suffix]
+
+
+def check_format(name: str) -> str:
+    """Return the name of a format, if there is such."""
+    if name not in FORMATS:
+        raise ValueError(f"format is {name!r}; one of {FORMATS} is allowed")
+    return name
+
+
+def check_optimize(optimize: object) -> None:
+    """Raise TypeError or ValueError for what `optimize` may not be, here."""
+    if isinstance(optimize, bool):
+        return
+    if optimize != OXIPNG:
+        raise TypeError(f"optimize is {optimize!r}; True, False or {OXIPNG!r} is allowed")
+    if importlib.util.find_spec(OXIPNG) is None:
+        raise ValueError(
+            f'optimize is {OXIPNG!r}, which is not installed: pip install "fastkq[{OXIPNG}]"'
+        )
+
+
+def check_shape(shape: tuple[int, ...], name: str, *, max_pixels: int) -> None:
+    """Raise ValueError if a format cannot hold an image (H, W, ...).
+
+    Only PNG is written row by row, as images of more than `max_pixels` are.
+    """
+    height, width = shape[:2]
+    if max(height, width) > MAX_SIDES[name]:
+        raise ValueError(
+            f"image has {width} x {height} pixels; a {name} has sides of up to {MAX_SIDES[name]}"
+        )
+    if name != PNG and height * width > max_pixels:
+        raise ValueError(
+            f"image has {width} x {height} pixels; of more than {max_pixels}, only png is written"
+        )
+
+
+def encode(
+    labels: UInt8Array,
+    palette: UInt8Array,
+    name: str = PNG,
+    *,
+    icc_profile: bytes | None = None,
+    optimize: bool | str = False,
+    n_kept: int | None = None,
+) -> bytes:
+    """Return the file of an image.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8
+    palette : (K, 3) or (K, 4) uint8
+    name : one of `FORMATS`
+    icc_profile : bytes, optional
+        GIF has no place for it.
+    optimize : bool or "oxipng"
+        Whether to take several times as long for a smaller file, or with oxipng, a PNG's dozens of
+        times; a GIF stays as it is.
+    n_kept : int, optional
+        See `png.encode_indexed_png`.
+
+    Raises
+    ------
+    ValueError
+        A GIF is asked for, and the palette has translucent entries.
+    """
+    if name == WEBP:
+        return _encode_webp(labels, palette, icc_profile, optimize)
+    if name == GIF:
+        return _encode_gif(labels, palette)
+    from fastkq.files.png import encode_indexed_png, squeeze
+
+    data = encode_indexed_png(
+        labels, palette, icc_profile=icc_profile, optimize=bool(optimize), n_kept=n_kept
+    )
+    return squeeze(data, may_reorder=n_kept == 0) if optimize == OXIPNG else data
+
+
+def _encode_webp(
+    labels: UInt8Array, palette: UInt8Array, icc_profile: bytes | None, optimize: bool | str
+) -> bytes:
+    from PIL import Image
+
+    options: dict[str, Any] = WEBP_BEST_EFFORT if optimize else WEBP_EFFORT
+    if icc_profile is not None:
+        options = options | {"icc_profile": icc_profile}
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.take(palette, labels, axis=0))
+    # exact: the color under an alpha of 0 stays (0, 0, 0), as in the palette.
+    image.save(buffer, "WEBP", lossless=True, exact=True, exif=EXIF, **options)
+    return buffer.getvalue()
+
+
+def _encode_gif(labels: UInt8Array, palette: UInt8Array) -> bytes:
+    from PIL import Image
+
+    options = {}
+    if palette.shape[1] == 4:
+        alphas = palette[:, 3]
+        if np.any((alphas > 0) & (alphas < OPAQUE)):
+            raise ValueError(
+                "the palette has translucent colors; png and webp are allowed, not gif"
+            )
+        transparent = np.flatnonzero(alphas == 0)
+        if len(transparent):
+            # One index is transparent; equal entries become one.
+            labels = np.where(np.isin(labels, transparent), transparent[0], labels).astype(np.uint8)
+            options["transparency"] = int(transparent[0])
+    height, width = labels.shape
+    image = Image.frombytes("P", (width, height), labels.tobytes())
+    image.putpalette(palette[:, :3].tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "GIF", optimize=False, interlace=0, comment=SOFTWARE, **options)
+    return buffer.getvalue()

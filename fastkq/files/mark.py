@@ -1,0 +1,61 @@
+"""How a batch tells its own output from a photo: a mark that each format has a place for."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+
+SOFTWARE = b"fastkq"
+# Right behind the header, so that one short read tells.
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_HEADER_BYTES = len(PNG_SIGNATURE) + 25  # and the IHDR chunk
+PNG_TEXT = b"Software\0" + SOFTWARE
+GIF_SIGNATURES = (b"GIF87a", b"GIF89a")
+GIF_HEADER_BYTES, GIF_FLAGS = 13, 10
+GIF_COMMENT = b"!\xfe" + bytes([len(SOFTWARE)]) + SOFTWARE + b"\0"
+WEBP_HEADER_BYTES = 16
+# EXIF with one tag, "Software": a header of 8 bytes, one entry of 12, no further directory, and the
+# text at byte 26.
+EXIF = b"MM\0*\0\0\0\x08\0\x01\x01\x31\0\x02\0\0\0\x07\0\0\0\x1a\0\0\0\0" + SOFTWARE + b"\0\0"
+WEBP_END = b"EXIF" + len(EXIF).to_bytes(4, "little") + EXIF
+
+
+def is_own_output(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file was written by fastkq; False where it cannot be read.
+
+    Only its start is looked at, and the end of a WebP.
+    """
+    try:
+        return is_own_png(path) or _is_own_gif(path) or _is_own_webp(path)
+    except OSError:
+        return False
+
+
+def _is_own_gif(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a GIF with the comment right behind its palette."""
+    with open(path, "rb") as file:
+        header = file.read(GIF_HEADER_BYTES)
+        if not header.startswith(GIF_SIGNATURES) or len(header) < GIF_HEADER_BYTES:
+            return False
+        file.seek(3 << (1 + (header[GIF_FLAGS] & 7)), os.SEEK_CUR)
+        return file.read(len(GIF_COMMENT)) == GIF_COMMENT
+
+
+def _is_own_webp(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a WebP that ends with the EXIF data."""
+    with open(path, "rb") as file:
+        header = file.read(WEBP_HEADER_BYTES)
+        if not (header.startswith(b"RIFF") and header[8:] == b"WEBPVP8X"):
+            return False
+        file.seek(-len(WEBP_END), os.SEEK_END)
+        return file.read() == WEBP_END
+
+
+def is_own_png(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a PNG that fastkq wrote; only its start is looked at."""
+    mark = b"tEXt" + PNG_TEXT
+    mark = struct.pack(">I", len(PNG_TEXT)) + mark + struct.pack(">I", zlib.crc32(mark))
+    with open(path, "rb") as file:
+        start = file.read(PNG_HEADER_BYTES + len(mark))
+    return start.startswith(PNG_SIGNATURE) and start[PNG_HEADER_BYTES:] == mark

@@ -1,0 +1,232 @@
+"""Palettes as files: of GIMP (.gpl), of Photoshop (.act), .hex and .json lists, or images.
+
+Their order is kept, and colors that come twice. All are of opaque colors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastkq.colors.histogram import encode_colors
+from fastkq.files.read import is_image, read_indexed_palette, read_opaque_image
+from fastkq.files.write import write_file
+from fastkq.types import MAX_COLORS, UInt8Array
+
+GPL, ACT, HEX, JSON = SUFFIXES = (".gpl", ".act", ".hex", ".json")
+ALLOWED_SUFFIXES = ".gpl, .act, .hex or .json file"
+FIRST_LINE = "GIMP Palette"
+# Adobe's color table: 256 colors, then perhaps how many of them count and which is transparent.
+ACT_COLORS_BYTES = 3 * MAX_COLORS
+ACT_TRAILER = struct.Struct(">HH")
+ACT_OPAQUE = 0xFFFF
+
+
+def read_palette(path: str | os.PathLike[str]) -> UInt8Array:
+    """Return the palette (K, 3) uint8 of a file, in its order.
+
+    Parameters
+    ----------
+    path : path of a palette of 1 to 256 colors
+        .gpl: GIMP's. .act: Adobe's color table of 768 bytes, or 772 with the number of colors.
+        .hex: a color a line, as rrggbb. .json: a list, or the "colors" of an object, each [r, g, b]
+        or "#rrggbb". An image: the palette of an indexed one; of others the distinct colors, in the
+        order in which they come, row by row.
+
+    Raises
+    ------
+    OSError, ValueError
+        There is no such file; it is no such palette.
+    """
+    path = Path(path)
+    colors = _read_file(path) if path.suffix.lower() in SUFFIXES else _read_image(path)
+    if not 1 <= len(colors) <= MAX_COLORS:
+        raise ValueError(f"{path}: has {len(colors)} colors; 1 to {MAX_COLORS} are allowed")
+    return np.array(colors, np.uint8)
+
+
+def write_palette(path: str | os.PathLike[str], palette: UInt8Array) -> None:
+    """Write a palette (K, 3) uint8 as a .gpl, .act, .hex or .json file, in one step.
+
+    Raises
+    ------
+    ValueError, OSError
+        It has alpha; the path has another suffix or cannot be written.
+    """
+    path = check_palette_path(path)
+    if palette.shape[1] != 3:
+        raise ValueError(
+            f"palette has shape {palette.shape}; palette files have no alpha, so (K, 3)"
+        )
+    encode = {GPL: _encode_gpl, ACT: _encode_act, HEX: _encode_hex, JSON: _encode_json}
+    write_file(path, encode[path.suffix.lower()](path, palette))
+
+
+def check_palette_path(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a palette to write, if it can be one."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: a palette must be a {ALLOWED_SUFFIXES}")
+    return path
+
+
+def parse_hex(text: str) -> list[int] | None:
+    """Return the levels of a color "rrggbb" or "#rrggbb"; None for what is no such text."""
+    match = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
+    return None if match is None else list(bytes.fromhex(match[1]))
+
+
+def hex_text(color: Iterable[int]) -> str:
+    """Return a color as rrggbb."""
+    return bytes(color).hex()
+
+
+def _read_file(path: Path) -> UInt8Array | list[list[int]]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    if path.suffix.lower() == ACT:
+        return _read_act(path, data)
+    read = {GPL: _read_gpl, HEX: _read_hex, JSON: _read_json}
+    return read[path.suffix.lower()](path, data)
+
+
+def _text_lines(data: bytes) -> list[str]:
+    return data.decode("utf-8-sig", errors="replace").splitlines()
+
+
+def _read_gpl(path: Path, data: bytes) -> list[list[int]]:
+    lines = _text_lines(data)
+    if not lines or lines[0].strip() != FIRST_LINE:
+        raise ValueError(f"{path}: is no GIMP palette, whose first line is {FIRST_LINE!r}")
+    colors = []
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip() or line.startswith("#") or re.match(r"(Name|Columns):", line):
+            continue
+        match = re.match(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})(\s|$)", line)
+        levels = [int(text) for text in match.groups()[:3]] if match else []
+        if not match or max(levels) > 255:
+            raise ValueError(
+                f"{path}: line {number} is {line[:40]!r}; three levels from 0 to 255 and a name "
+                "are allowed"
+            )
+        colors.append(levels)
+    return colors
+
+
+def _encode_gpl(path: Path, palette: UInt8Array) -> bytes:
+    lines = [FIRST_LINE, f"Name: {path.stem}", "Columns: 16", "#"]
+    lines += [f"{r:3} {g:3} {b:3}\t#{hex_text((r, g, b))}" for r, g, b in palette.tolist()]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _read_act(path: Path, data: bytes) -> UInt8Array:
+    sizes = (ACT_COLORS_BYTES, ACT_COLORS_BYTES + ACT_TRAILER.size)
+    if len(data) not in sizes:
+        raise ValueError(
+            f"{path}: has {len(data)} bytes; a color table of {sizes[0]} or {sizes[1]} is allowed"
+        )
+    colors = np.frombuffer(data[:ACT_COLORS_BYTES], np.uint8).reshape(-1, 3)
+    if len(data) == ACT_COLORS_BYTES:
+        return colors
+    n_colors, transparent = ACT_TRAILER.unpack(data[ACT_COLORS_BYTES:])
+    if transparent < n_colors:
+        raise _not_opaque(path, f"entry {transparent}")
+    # Not cut to what there is: the caller tells of a wrong number.
+    return colors[:n_colors] if n_colors <= MAX_COLORS else np.empty((n_colors, 3), np.uint8)
+
+
+def _encode_act(path: Path, palette: UInt8Array) -> bytes:
+    return palette.tobytes().ljust(ACT_COLORS_BYTES, b"\0") + ACT_TRAILER.pack(
+        len(palette), ACT_OPAQUE
+    )
+
+
+def _read_hex(path: Path, data: bytes) -> list[list[int]]:
+    lines = enumerate(_text_lines(data), 1)
+    return [_parse_color(path, line, f"line {number}") for number, line in lines if line.strip()]
+
+
+def _encode_hex(path: Path, palette: UInt8Array) -> bytes:
+    return "".join(f"{hex_text(color)}\n" for color in palette.tolist()).encode()
+
+
+def _read_json(path: Path, data: bytes) -> list[list[int]]:
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"{path}: is no JSON: {error}") from error
+    colors = content.get("colors") if isinstance(content, dict) else content
+    if not isinstance(colors, list):
+        raise ValueError(
+            f"{path}: has no list of colors; a list, or an object with one as its 'colors', is "
+            "allowed"
+        )
+    return [_parse_color(path, color, f"color {number}") for number, color in enumerate(colors, 1)]
+
+
+def _encode_json(path: Path, palette: UInt8Array) -> bytes:
+    colors = [f"#{hex_text(color)}" for color in palette.tolist()]
+    return f"{json.dumps({'name': path.stem, 'colors': colors}, indent=1)}\n".encode()
+
+
+def _parse_color(path: Path, color: Any, name: str) -> list[int]:
+    """Return the levels of a color that a file gives as a text, or as a list."""
+    if isinstance(color, str):
+        levels = parse_hex(color)
+        if levels is not None:
+            return levels
+        if re.fullmatch(r"#?[0-9a-fA-F]{8}", color.strip()):
+            raise _not_opaque(path, f"{name}, {color.strip()!r},")
+    elif isinstance(color, list) and len(color) == 3 and all(map(_is_level, color)):
+        return color
+    allowed = "rrggbb" if path.suffix.lower() == HEX else "[r, g, b], 0 to 255, or '#rrggbb'"
+    raise ValueError(f"{path}: {name} is {str(color)[:40]!r}; {allowed} is allowed")
+
+
+def _is_level(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 255  # True is no level
+
+
+def _not_opaque(path: Path, name: str) -> ValueError:
+    return ValueError(f"{path}: {name} is transparent; only opaque colors are allowed for now")
+
+
+def _read_image(path: Path) -> UInt8Array:
+    if path.is_file() and not is_image(path):
+        raise ValueError(f"{path}: is no palette; a {ALLOWED_SUFFIXES} or an image is allowed")
+    palette = read_indexed_palette(path)
+    if palette is not None:
+        return palette
+    array = read_opaque_image(path, "for a palette").array
+    n_channels = 1 if array.ndim == 2 else array.shape[2]
+    pixels = array.reshape(-1, n_channels)
+    pixels = np.broadcast_to(pixels, (len(pixels), 3))
+    _, firsts = np.unique(encode_colors(pixels), return_index=True)
+    return pixels[np.sort(firsts)]
+
+
+def check_palette(palette: ArrayLike | str | os.PathLike[str]) -> UInt8Array:
+    """Return a palette (K, 3) or (K, 4) uint8, if it, or the file of that path, is one."""
+    if isinstance(palette, (str, os.PathLike)):
+        return read_palette(palette)
+    given = np.asarray(palette)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"palette has dtype {given.dtype}; integers from 0 to 255 are allowed")
+    if given.ndim != 2 or given.shape[1] not in (3, 4) or not 1 <= len(given) <= MAX_COLORS:
+        raise ValueError(
+            f"palette has shape {given.shape}; (K, 3) and (K, 4) are allowed, K from 1 to "
+            f"{MAX_COLORS}"
+        )
+    if given.min() < 0 or given.max() > 255:
+        raise ValueError("palette has values outside 0 to 255")
+    return given.astype(np.uint8)

@@ -1,0 +1,145 @@
+"""Images larger than memory, as blocks of rows: memory maps, Zarr arrays, tiled TIFF.
+
+Each pass reads the blocks anew, so that one of them is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from fastkq.colors.pixels import check_array, check_layout, has_alpha
+from fastkq.types import Array, UInt8Array
+
+# Above this many pixels, `compress` works by blocks and PNG are written in strips, however the
+# image came: so it has the same bytes from a file, an array or a memory map.
+LARGE_PIXELS = 1 << 26
+BLOCK_PIXELS = 1 << 23  # 24 MB of RGB
+
+
+@runtime_checkable
+class RowArray(Protocol):
+    """What can be read by rows: NumPy and Zarr arrays, memory maps, HDF5 datasets."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W) or (H, W, 2 to 4)."""
+
+    @property
+    def dtype(self) -> Any:
+        """Equal to uint8."""
+
+    def __getitem__(self, rows: slice) -> Any:
+        """Return some rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class RowBlocks:
+    """An image that is read by blocks of rows.
+
+    Attributes
+    ----------
+    shape : (H, W) or (H, W, 3), without alpha
+    name : what errors and reports call it
+    n_bytes : int, of the source
+    read : start a pass: returns an iterator of blocks (h, W) or (h, W, 2 to 4), from the top
+    icc_profile : the RGB profile that its values refer to, if it came with one
+    """
+
+    shape: tuple[int, ...]
+    name: str
+    n_bytes: int
+    read: Callable[[], Iterator[Array]]
+    icc_profile: bytes | None = None
+
+    @property
+    def n_pixels(self) -> int:
+        """H * W."""
+        return self.shape[0] * self.shape[1]
+
+    def __iter__(self) -> Iterator[UInt8Array]:
+        """Start a pass over checked blocks (h, W) or (h, W, 3).
+
+        Raises
+        ------
+        ValueError
+            The source cannot be read, is not opaque, or gives other rows than asked for.
+        """
+        for block in self.raw_blocks():
+            checked = check_array(block)
+            if has_alpha(checked):
+                raise ValueError(
+                    f"{self.name}: has transparent pixels; of over {LARGE_PIXELS >> 20} MiP, only "
+                    "opaque images are allowed"
+                )
+            yield checked
+
+    def raw_blocks(self) -> Iterator[Array]:
+        """Start a pass over blocks as they come, which may have alpha; raise as iteration does."""
+        source, n_rows = self.read(), 0
+        while True:
+            try:
+                block = next(source)
+                check_layout(block.shape, block.dtype, "image")
+            except StopIteration:
+                break
+            except MemoryError:
+                raise
+            except Exception as error:
+                # Storage and decoders raise anything, also OSError, which is not the target's.
+                raise ValueError(f"{self.name}: cannot be read: {error}") from error
+            n_rows += len(block)
+            if opaque_shape(block.shape)[1:] != self.shape[1:] or n_rows > self.shape[0]:
+                break
+            yield block
+        if n_rows != self.shape[0]:
+            raise ValueError(
+                f"{self.name}: does not give the rows that its shape {self.shape} says"
+            )
+
+
+def open_array(array: RowArray) -> RowBlocks:
+    """Return an array as blocks of rows."""
+    kind, shape = type(array).__name__, tuple(array.shape)
+    check_layout(shape, array.dtype, f"source ({kind})")
+    rows = block_rows(shape[1], _chunk_rows(array))
+
+    def read() -> Iterator[Array]:
+        for start in range(0, shape[0], rows):
+            block = np.asarray(array[slice(start, min(start + rows, shape[0]))])
+            if block.shape[0] != min(rows, shape[0] - start):
+                raise ValueError(f"rows {start} to {start + rows} have shape {block.shape}")
+            yield block
+            _drop_pages(array)
+
+    name = f"{kind} {shape}"
+    return RowBlocks(opaque_shape(shape), name, int(np.prod(shape, dtype=np.int64)), read)
+
+
+def opaque_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape (H, W) or (H, W, 3) that an image has without alpha."""
+    return shape[:2] if len(shape) == 2 or shape[2] == 2 else (*shape[:2], 3)
+
+
+def _chunk_rows(array: RowArray) -> int:
+    """Return the rows that storage holds together."""
+    chunks = getattr(array, "shards", None) or getattr(array, "chunks", None)
+    return chunks[0] if isinstance(chunks, tuple) and isinstance(chunks[0], int) else 1
+
+
+def block_rows(width: int, chunk_rows: int) -> int:
+    """Return the rows of a block: whole chunks, so that each is decoded once a pass."""
+    return max(1, BLOCK_PIXELS // (width * chunk_rows)) * chunk_rows
+
+
+def _drop_pages(array: object) -> None:
+    """Give back the memory of the part of a mapped file that was read."""
+    # Not in mode "c", whose changes are in memory only.
+    if isinstance(array, np.memmap) and array.mode != "c":
+        mapped = cast("mmap.mmap | None", getattr(array, "_mmap", None))
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,1 @@
+"""A machine and its kernels: compiled once, checked on demand."""

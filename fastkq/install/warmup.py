@@ -1,0 +1,26 @@
+"""Compile every kernel for the array types that the package uses."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import numpy as np
+
+from fastkq.api import kmeans, quantize, remap
+from fastkq.paint.labels import label_cubes
+from fastkq.pipeline import load_kernels
+
+
+def warm_up() -> float:
+    """Run every kernel once on small data; return the seconds it took."""
+    start = time.perf_counter()
+    load_kernels()
+    label_cubes(np.zeros((1, 3), np.uint8))
+    few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
+    few.save(io.BytesIO(), optimize=True)
+    for method in ("diffusion", "ordered", "adaptive"):
+        remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
+    for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
+        kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
+    return time.perf_counter() - start

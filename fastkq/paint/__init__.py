@@ -1,0 +1,1 @@
+"""From a palette to the labels of pixels: nearest entries, or dithered."""
