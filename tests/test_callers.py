@@ -233,7 +233,7 @@ def job():
     for ours, theirs in zip(results(), here, strict=True):
         assert np.array_equal(ours, theirs)
     from fastkq import kernels
-    for module in (kernels.cells, kernels.dense, kernels.histogram, kernels.remap):
+    for module in (kernels.cells, kernels.cubes, kernels.dense, kernels.histogram, kernels.remap):
         for name, kernel in vars(module).items():
             if isinstance(kernel, kernels.threads.ParallelKernel) and not kernel.serial.signatures:
                 print("not run:", name)

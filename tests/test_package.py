@@ -153,7 +153,7 @@ def test_warming_up_compiles_every_kernel():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     compiled = {tuple(line.split()[:2]): int(line.split()[2]) for line in run.stdout.splitlines()}
-    assert ("cells", "label_cubes") in compiled
+    assert ("cubes", "label_cubes") in compiled
     assert [kernel for kernel, count in compiled.items() if count == 0] == []
 
 

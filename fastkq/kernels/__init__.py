@@ -16,8 +16,10 @@ from fastkq.kernels import events, threads  # at once, and without Numba: they w
 if TYPE_CHECKING:
     from fastkq.kernels import (
         cache,
+        candidates,
         cells,
         compile,
+        cubes,
         dense,
         dither,
         histogram,
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "cache",
+    "candidates",
     "cells",
     "compile",
+    "cubes",
     "dense",
     "dither",
     "events",
