@@ -11,7 +11,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from fastkq.kernels import events, threads  # at once, and without Numba: they watch
+from fastkq.kernels import events, places, threads  # at once, and without Numba: they watch
 
 if TYPE_CHECKING:
     from fastkq.kernels import (
@@ -40,6 +40,7 @@ __all__ = [
     "events",
     "histogram",
     "oklab",
+    "places",
     "png",
     "remap",
     "threads",
