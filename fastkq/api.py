@@ -371,9 +371,7 @@ def compress(
     if isinstance(target, (str, os.PathLike)):
         is_path = isinstance(image, (str, os.PathLike))
         target = check_output(target, image if is_path else None)
-    checked = check_options(
-        n_colors, palette=palette, format=format_for(target, format), **options
-    )
+    checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
     source = open_image(image, checked)
     written = compress_source(source, checked, target)
     if written.data is not None:

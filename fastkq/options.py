@@ -22,7 +22,6 @@ from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
 
-
 # Which color lies under an alpha of 0: none, the source's own, or that of visible neighbours.
 BLACK, KEEP, BLEED = TRANSPARENT = ("black", "keep", "bleed")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from fastkq.colors.histogram import (
     histogram_of_array,
     histogram_of_blocks,
 )
-from fastkq.colors.pixels import as_rows, has_alpha, is_gray
+from fastkq.colors.pixels import as_rows, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
 from fastkq.colors.weights import check_weights, weigh_colors
@@ -28,7 +28,8 @@ from fastkq.engine.model import Fit, FitOptions
 from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
 from fastkq.files.formats import PNG, check_shape
-from fastkq.files.source import Source, flatten_source, open_source
+from fastkq.files.rows import Source
+from fastkq.files.source import flatten_source, open_source
 from fastkq.files.write import Nowhere, write_file
 from fastkq.options import Options
 from fastkq.paint.dither import Dithering
@@ -77,9 +78,7 @@ def quantize_source(source: Source, options: Options) -> QuantizeResult:
     return collect(source, find_fit(source, options), options)
 
 
-def compress_source(
-    source: Source, options: Options, target: PathOrFile | None = None
-) -> Written:
+def compress_source(source: Source, options: Options, target: PathOrFile | None = None) -> Written:
     """Count, fit, label, and write the labels as they come; to memory where there is no target."""
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
@@ -150,7 +149,7 @@ def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
         for part, error in labeler.label_blocks(source):
             labels[first : first + len(part)] = part
             inertia, first = inertia + error, first + len(part)
-    gray = is_gray(source.shape) and options.palette is None and _has_grays_only(fit.palette)
+    gray = source.is_gray and options.palette is None and _has_grays_only(fit.palette)
     return QuantizeResult(
         palette=fit.palette,
         labels=labels,
@@ -171,9 +170,7 @@ def _is_streamed(source: Source, options: Options) -> bool:
     return options.output.format == PNG and source.n_pixels > blocks.LARGE_PIXELS
 
 
-def _stream(
-    source: Source, fit: Fit, options: Options, target: PathOrFile
-) -> tuple[int, float]:
+def _stream(source: Source, fit: Fit, options: Options, target: PathOrFile) -> tuple[int, float]:
     """Label an image and write it as the labels come; return the bytes written and the inertia."""
     labeler = Labeler(fit, options.dithering, source.n_channels)
     errors: list[float] = []

@@ -41,11 +41,6 @@ def has_alpha(array: Array) -> bool:
     return array.ndim == 3 and array.shape[2] in (2, 4)
 
 
-def is_gray(shape: tuple[int, ...]) -> bool:
-    """Return whether an image of a shape is gray, (H, W) or with alpha (H, W, 2)."""
-    return len(shape) == 2 or shape[2] == 2
-
-
 def _drop_opaque_alpha(array: Array) -> Array:
     if not has_alpha(array) or np.any(array[..., -1] != OPAQUE):
         return array

@@ -60,8 +60,8 @@ def solid_counts(
             if weights is not None:
                 own = weights[first + start : first + start + len(solid), :-1]
                 solid &= own > 0
-            colors = part[:-1, :-1][solid].reshape(np.count_nonzero(solid), -1)
-            colors = colors[:, :1] if colors.shape[1] < 3 else colors[:, :3]
+            channels = part[:-1, :-1, None] if part.ndim == 2 else part[:-1, :-1]
+            colors = channels[solid][:, : 1 if channels.shape[2] < 3 else 3]
             np.add.at(totals, encode_colors(np.broadcast_to(colors, (len(colors), 3))), 1)
         above, first = rows[-1:], first + len(rows)
     return totals[codes]

@@ -6,6 +6,8 @@ exact, and as independent of order and threads, as those of pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastkq import kernels
-from fastkq.engine.lloyd import (
-    farthest_points,
-)
+from fastkq.engine import seeding
+from fastkq.engine.lloyd import MAX_RELAXATION, complete_centers, farthest_points, lloyd
+from fastkq.engine.model import DEFAULT_MAX_ITER
 from fastkq.types import Array
+from fastkq.validate import check_integer, check_number
 
 DEFAULT_TOL = 1e-4
 

@@ -13,6 +13,7 @@ from fastkq.colors.pixels import OPAQUE
 from fastkq.engine.model import NONE_LOCKED
 from fastkq.types import Array, UInt8Array
 
+
 def check_locked(locked: ArrayLike | None, n_colors: int) -> UInt8Array:
     """Return locked colors (L, 3) or (L, 4) as an array (L, 4) uint8, if they are such.
 

@@ -65,9 +65,14 @@ class Source:
         return self.shape[0] * self.shape[1]
 
     @property
+    def n_channels(self) -> int:
+        """1 to 4, with alpha."""
+        return 1 if len(self.shape) == 2 else self.shape[2]
+
+    @property
     def is_gray(self) -> bool:
         """Whether the image has one channel of color."""
-        return len(self.shape) == 2 or self.shape[2] == 2
+        return self.n_channels < 3
 
     def __iter__(self) -> Iterator[UInt8Array]:
         """Start a pass over blocks (h, W) or (h, W, C) uint8, in C order and read-only.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
-from fastkq.colors.pixels import check_array
+from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.read import read_bytes, read_image
 from fastkq.files.rows import RowArray, RowBlocks, Source, hold, is_large, opaque_shape, open_array
 from fastkq.files.tiff import open_tiff
-from fastkq.types import ImageSource, UInt8Array
+from fastkq.types import Array, ImageSource, UInt8Array
 
 
 def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = None) -> Source:
@@ -57,6 +59,21 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
         return hold(decoded.array, name, icc_profile=decoded.icc_profile)
     decoded = read_image(data)
     return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile)
+
+
+def flatten_source(source: Source, background: UInt8Array) -> Source:
+    """Return an image with its alpha laid over a background (3,) uint8."""
+    if source.n_channels not in (2, 4):
+        return source
+    if source.array is not None:
+        array = flatten(source.array, background)
+        return hold(array, source.name, source.n_bytes, source.icc_profile)
+
+    def read() -> Iterator[Array]:
+        return (flatten(block, background) for block in source)
+
+    n_channels = flatten(np.zeros((1, 1, source.n_channels), np.uint8), background).shape[2:]
+    return replace(source, shape=source.shape[:2] + n_channels, read=read)
 
 
 def open_blocks(source: str | os.PathLike[str] | RowArray) -> RowBlocks | None:
