@@ -202,7 +202,7 @@ def test_label_cubes_equals_its_twin(n_threads, n_centers):
         boxes.append(np.hstack([low, low + np.float32((1 << bits // 3) - 1)]))
     offsets = rng.integers(0, 16, (3, 32)).astype(np.float32)
     table = np.empty(64 * 32, np.uint8)
-    kernels.cells.label_cubes(
+    kernels.cubes.label_cubes(
         padded, names, np.uint64(n_centers), np.concatenate(boxes), offsets, table
     )
     points = (boxes[2][:, None, :3] + offsets.T).reshape(-1, 3)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
 from fastkq.types import Array, UInt8Array
 
 COLOR_SPACES = ("srgb", "oklab")
@@ -17,21 +18,6 @@ MAX_LEVEL = 255
 OKLAB_UNITS = 1 << 18  # of a lightness from 0 to 1; float32 holds whole numbers up to 2^24
 NEUTRAL = 0.5  # levels between the channels of what is taken for gray
 BLOCK = 1 << 13  # colors that are computed in float64 at a time, in the core's own cache
-
-RGB_TO_LMS = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-LMS_TO_OKLAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
 
 
 def to_points(colors: UInt8Array, space: str) -> NDArray[np.float32]:

@@ -46,9 +46,9 @@ def pad_centers(centers: Array) -> tuple[Array, NDArray[np.int32]]:
 
     W is a whole number of vectors; the padding lies where no color is near.
     """
-    lanes = kernels.cells.LANES
+    lanes = kernels.candidates.LANES
     width = -(-len(centers) // lanes) * lanes
-    padded = np.full((3, width), kernels.cells.FAR)
+    padded = np.full((3, width), kernels.candidates.FAR)
     padded[:, : len(centers)] = centers.T
     return padded, np.arange(width, dtype=np.int32)
 
@@ -74,7 +74,7 @@ class ColorCells:
     """
 
     def __init__(self, histogram: ColorHistogram, space: str = "srgb") -> None:
-        n_colors, lanes = len(histogram.codes), kernels.cells.LANES
+        n_colors, lanes = len(histogram.codes), kernels.candidates.LANES
         self.space = space
         self.codes = histogram.codes
         self._histogram = histogram

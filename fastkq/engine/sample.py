@@ -47,7 +47,7 @@ def label_cubes(palette: UInt8Array) -> UInt8Array:
     cubes = np.arange(1 << (CELL_BITS - CUBE_BITS), dtype=np.uint32) << np.uint32(CUBE_BITS)
     offsets = np.ascontiguousarray(decode_colors(cubes).T, np.float32) + np.float32(CUBE_MIDDLE)
     table = np.empty(1 << (CODE_BITS - CUBE_BITS), np.uint8)
-    kernels.cells.label_cubes(
+    kernels.cubes.label_cubes(
         centers,
         names,
         np.uint64(len(palette)),

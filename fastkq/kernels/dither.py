@@ -9,8 +9,8 @@ all are positive.
 import numpy as np
 from numba import prange
 
-from fastkq.colors.spaces import LMS_TO_OKLAB, RGB_TO_LMS
 from fastkq.kernels.compile import kernel
+from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
 
 STEPS = 1020
 MIDDLE = np.float32(320)  # a and b of grays
