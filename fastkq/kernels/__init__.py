@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING
 from fastkq.kernels import events, threads  # at once, and without Numba: they watch
 
 if TYPE_CHECKING:
-    from fastkq.kernels import cells, compile, dense, dither, histogram, png, remap, wu
+    from fastkq.kernels import (
+        cells,
+        compile,
+        dense,
+        dither,
+        histogram,
+        nearest,
+        ordered,
+        png,
+        remap,
+        steps,
+        wu,
+    )
 
 __all__ = [
     "cells",
@@ -23,8 +35,11 @@ __all__ = [
     "dither",
     "events",
     "histogram",
+    "nearest",
+    "ordered",
     "png",
     "remap",
+    "steps",
     "threads",
     "wu",
 ]
