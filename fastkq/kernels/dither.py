@@ -79,7 +79,7 @@ def start_row(
 
 @kernel()
 def diffuse_rows(
-    a_values,  # (3, W) float32, IN: what `start_row` gave, of two rows
+    a_values,  # (>= 3, W) float32, IN: what `start_row` gave, of two rows
     b_values,
     a_shares,  # (W,) float32, IN: of the error of the pixel before, that a pixel takes
     b_shares,
@@ -90,9 +90,12 @@ def diffuse_rows(
     cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
     further,  # (n + 1,) int64, IN: where the further groups of each group start
     groups,  # (n_groups, 4, LANES) int16, IN
+    first,  # of the pixels, in the order of the walk, that are dithered ...
+    stop,  # ... and the end of these
+    before,  # (2, >= 3) float32, INOUT: the errors of the pixels before, of both rows
     a_labels,  # (W,) uint8, OUT
     b_labels,
-    a_errors,  # (3, W + 2) float32, OUT, but for the zeros at both ends
+    a_errors,  # (>= 3, W + 2) float32, OUT, but for the zeros at both ends
     b_errors,
 ):
     """Dither two rows that have nothing to do with each other.
@@ -101,8 +104,9 @@ def diffuse_rows(
     """
     width = a_labels.shape[0]
     light_of, a_of, b_of = palette[0], palette[1], palette[2]
-    a0 = a1 = a2 = b0 = b1 = b2 = ZERO
-    for i in range(width):
+    a0, a1, a2 = before[0, 0], before[0, 1], before[0, 2]
+    b0, b1, b2 = before[1, 0], before[1, 1], before[1, 2]
+    for i in range(first, stop):
         x = np.uint64(i if step > 0 else width - 1 - i)
         share = a_shares[x]
         u0 = clamp(a_values[0, x] + share * a0, LOWEST_LIGHT, HIGHEST_LIGHT)
@@ -148,6 +152,8 @@ def diffuse_rows(
         b2 = (v2 - b_of[label]) * share
         a_errors[0, x + ONE], a_errors[1, x + ONE], a_errors[2, x + ONE] = a0, a1, a2
         b_errors[0, x + ONE], b_errors[1, x + ONE], b_errors[2, x + ONE] = b0, b1, b2
+    before[0, 0], before[0, 1], before[0, 2] = a0, a1, a2
+    before[1, 0], before[1, 1], before[1, 2] = b0, b1, b2
 
 
 @kernel()
@@ -183,7 +189,7 @@ def diffuse_pair(
     errors = np.zeros((2, 3, width + 2), np.float32)
     values = np.empty((2, 3, width), np.float32)
     shares_above, shares_before = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
-    unused = np.empty((2, width), np.uint8)
+    before, unused = np.empty((2, 3), np.float32), np.empty((2, width), np.uint8)
     total = 0
     for turn in range(STRIP_ROWS + WARM_UP_ROWS):
         if strip * STRIP_ROWS - WARM_UP_ROWS + turn >= n_rows:  # below both strips
@@ -206,6 +212,7 @@ def diffuse_pair(
         b_counts = turn >= WARM_UP_ROWS and b_row < n_rows
         a_labels = labels[a_row] if a_counts else unused[0]
         b_labels = labels[b_row] if b_counts else unused[1]
+        before[:] = ZERO
         diffuse_rows(
             values[0],
             values[1],
@@ -218,6 +225,9 @@ def diffuse_pair(
             cells,
             further,
             groups,
+            0,
+            width,
+            before,
             a_labels,
             b_labels,
             errors[0],
