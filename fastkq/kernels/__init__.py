@@ -23,9 +23,12 @@ if TYPE_CHECKING:
         dense,
         dither,
         histogram,
+        nearest,
         oklab,
+        ordered,
         png,
         remap,
+        steps,
         wu,
     )
 
@@ -39,9 +42,12 @@ __all__ = [
     "dither",
     "events",
     "histogram",
+    "nearest",
     "oklab",
+    "ordered",
     "png",
     "remap",
+    "steps",
     "threads",
     "wu",
 ]
