@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import add
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
+from fastkq.colors.translucent import TranslucentColors
 from fastkq.types import Array, UInt8Array
 
 CODE_BITS = 24
@@ -82,6 +83,8 @@ class ColorHistogram:
 
     codes: NDArray[np.uint32]
     counts: NDArray[np.int64]
+    translucent: TranslucentColors = field(default_factory=TranslucentColors)
+    n_transparent: int = 0
 
     @cached_property
     def colors(self) -> UInt8Array:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from fastkq.kernels import events, threads  # at once, and without Numba: they watch
 
 if TYPE_CHECKING:
-    from fastkq.kernels import cells, compile, dense, dither, histogram, png, remap, wu
+    from fastkq.kernels import cells, compile, dense, dither, histogram, png, remap, translucent, wu
 
 __all__ = [
     "cells",
@@ -26,6 +26,7 @@ __all__ = [
     "png",
     "remap",
     "threads",
+    "translucent",
     "wu",
 ]
 
