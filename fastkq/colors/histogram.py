@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import add
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE, split_with_alpha
-from fastkq.colors.translucent import NO_TRANSLUCENT, TranslucentColors, count_translucent
+from fastkq.colors.translucent import TranslucentColors
 from fastkq.types import Array, UInt8Array
 
 CODE_BITS = 24
@@ -89,7 +89,7 @@ class ColorHistogram:
 
     codes: NDArray[np.uint32]
     counts: NDArray[np.int64]
-    translucent: TranslucentColors = NO_TRANSLUCENT
+    translucent: TranslucentColors = field(default_factory=TranslucentColors)
     n_transparent: int = 0
 
     @cached_property
@@ -207,7 +207,7 @@ def histogram_of_blocks(blocks: Iterable[UInt8Array], shape: tuple[int, ...]) ->
 
 def _count_others(pixels: UInt8Array) -> ColorHistogram:
     """Count what is not opaque of pixels (N, 4)."""
-    translucent, n_transparent = count_translucent(pixels)
+    translucent, n_transparent = TranslucentColors.count(pixels)
     nothing = count_nothing()
     return ColorHistogram(nothing.codes, nothing.counts, translucent, n_transparent)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         png,
         remap,
         steps,
+        translucent,
         wu,
     )
 
@@ -49,6 +50,7 @@ __all__ = [
     "remap",
     "steps",
     "threads",
+    "translucent",
     "wu",
 ]
 
