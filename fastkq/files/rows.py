@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 
 from fastkq.colors.pixels import check_array, check_layout, has_alpha
+from fastkq.files.errors import reason
 from fastkq.types import Array, UInt8Array
 
 # Above this many pixels, `compress` works by blocks and PNG are written in strips, however the
@@ -105,11 +106,6 @@ class Source:
             raise ValueError(
                 f"{self.name}: does not give the rows that its shape {self.shape} says"
             )
-
-
-def reason(error: BaseException) -> str:
-    """Return why something failed, in one line."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def hold(

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastkq.colors.pixels import check_layout
 from fastkq.files import rows as blocks
-from fastkq.files.read import SIGNATURE_BYTES, SIGNATURES, rgb_profile
+from fastkq.files.decode import SIGNATURE_BYTES, SIGNATURES, rgb_profile
 from fastkq.files.rows import Source, block_rows, is_large, open_array
 from fastkq.types import Array
 
