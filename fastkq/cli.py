@@ -16,10 +16,11 @@ import fastkq
 from fastkq.api import quantize_and_encode
 from fastkq.arguments import DEFAULT_SUFFIX, make_parser
 from fastkq.batch.job import DONE as JOB_DONE
-from fastkq.batch.job import JobOptions, JobResult, one_line, skip_reason
+from fastkq.batch.job import JobOptions, JobResult, skip_reason
 from fastkq.batch.plan import Job, find_images
 from fastkq.batch.progress import JSON, LINES, QUIET, follow, megabytes
 from fastkq.batch.progress import describe as describe_result
+from fastkq.batch.text import one_line
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.formats import PNG, format_of
 from fastkq.files.read import read_weights
