@@ -374,7 +374,7 @@ def compress(
     checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
     source = open_image(image, checked)
     written = compress_source(source, checked, target)
-    if written.data is not None:
+    if target is None:
         return written.data
     height, width = source.shape[:2]
     mse = written.inertia / (height * width)

@@ -15,10 +15,11 @@ from typing import Any
 import fastkq
 from fastkq.arguments import DEFAULT_SUFFIX, make_parser
 from fastkq.batch.job import DONE as JOB_DONE
-from fastkq.batch.job import JobOptions, JobResult, one_line, skip_reason
+from fastkq.batch.job import JobOptions, JobResult, skip_reason
 from fastkq.batch.plan import Job, find_images
 from fastkq.batch.progress import JSON, LINES, QUIET, follow, megabytes
 from fastkq.batch.progress import describe as describe_result
+from fastkq.batch.text import one_line
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.formats import PNG, format_of
@@ -161,11 +162,10 @@ def _compress_stream(
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(image, checked)
     written = compress_source(opened, checked)
-    data = written.data or b""
-    write_file(sys.stdout.buffer if output == STREAM else output, data)
+    write_file(sys.stdout.buffer if output == STREAM else output, written.data)
     psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
-        line = f"{source} -> {output}: {megabytes(len(data))}, PSNR {psnr:.1f} dB"
+        line = f"{source} -> {output}: {megabytes(written.n_bytes)}, PSNR {psnr:.1f} dB"
         print(f"{line}, {len(written.palette)} colors", file=sys.stderr)
     return DONE
 

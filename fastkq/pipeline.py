@@ -54,14 +54,14 @@ class Written:
     inertia : float, over all pixels
     n_iter : int
     n_bytes : int, of the file
-    data : bytes, the file; None where it went to a target
+    data : bytes, the file; empty where it went to a target
     """
 
     palette: UInt8Array
     inertia: float
     n_iter: int
     n_bytes: int
-    data: bytes | None
+    data: bytes
 
 
 def open_image(image: ImageSource, options: Options) -> Source:
@@ -84,8 +84,7 @@ def compress_source(source: Source, options: Options, target: PathOrFile | None 
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
         n_bytes, inertia = _stream(source, fit, options, buffer if target is None else target)
-        data = buffer.getvalue() if target is None else None
-        return Written(fit.palette, inertia, fit.n_iter, n_bytes, data)
+        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue())
     tried: dict[int, tuple[float, bytes]] = {}  # by the number of colors
 
     def encode(fit: Fit) -> int:
@@ -98,10 +97,10 @@ def compress_source(source: Source, options: Options, target: PathOrFile | None 
     if len(fit.palette) not in tried:
         encode(fit)
     inertia, data = tried[len(fit.palette)]
-    if target is None:
-        return Written(fit.palette, inertia, fit.n_iter, len(data), data)
-    write_file(target, data)
-    return Written(fit.palette, inertia, fit.n_iter, len(data), None)
+    if target is not None:
+        write_file(target, data)
+    kept = data if target is None else b""
+    return Written(fit.palette, inertia, fit.n_iter, len(data), kept)
 
 
 def count_source(source: Source) -> ColorHistogram:
