@@ -1,4 +1,4 @@
-"""The plan of a batch: names that stay, targets that are nobody's source, odd entries of folders."""
+"""The plan of a batch: names that stay, targets that are nobody's source, odd entries."""
 
 import os
 import subprocess
@@ -220,10 +220,24 @@ def test_a_source_that_is_gone_is_one_failure(tmp_path):
 
 # --- Any plan
 
-NAMES = st.sampled_from(["a.png", "A.PNG", "a.jpg", "a.png-2.png", "b.webp", ".png", "a[1].png", "c"])
+NAMES = st.sampled_from(
+    ["a.png", "A.PNG", "a.jpg", "a.png-2.png", "b.webp", ".png", "a[1].png", "c"]
+)
 FOLDERS = st.sampled_from(["", "x/", "x/y/", "x/y/../", "./", "z/"])
 PATTERNS = st.sampled_from(
-    ["x", ".", "*", "**", "**/*.png", "*/..", "x/../*.png", "*/*/*", "x/*/../../*", "nothing*", ".."]
+    [
+        "x",
+        ".",
+        "*",
+        "**",
+        "**/*.png",
+        "*/..",
+        "x/../*.png",
+        "*/*/*",
+        "x/*/../../*",
+        "nothing*",
+        "..",
+    ]
 )
 
 
