@@ -8,14 +8,14 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fastkq.api import quantize_and_encode
 from fastkq.batch.plan import Job
 from fastkq.batch.text import one_line
+from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.mark import is_own_output
 from fastkq.files.write import check_output, write_file
 from fastkq.options import Options
-from fastkq.result import encode_image
+from fastkq.pipeline import compress_source, open_image
 
 DONE = "done"
 NO_GAIN = "no gain"
@@ -164,22 +164,21 @@ def check_source(path: str) -> None:
 
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
-    image, data = quantize_and_encode(job.source, options.image)
-    if data is None:
-        data = encode_image(image, options.image.output)
+    source = open_image(job.source, options.image)
+    written = compress_source(source, options.image)
     source_bytes = os.path.getsize(job.source)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
-    if len(data) <= most:
+    if written.n_bytes <= most:
         os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
-        write_file(check_output(job.target, job.source), data)
+        write_file(check_output(job.target, job.source), written.data)
     return JobResult(
         job.source,
         job.target,
-        DONE if len(data) <= most else NO_GAIN,
+        DONE if written.n_bytes <= most else NO_GAIN,
         source_bytes=source_bytes,
-        target_bytes=len(data),
-        pixels=image.labels.size,
-        n_colors=len(image.palette),
-        psnr=image.psnr,
+        target_bytes=written.n_bytes,
+        pixels=source.n_pixels,
+        n_colors=len(written.palette),
+        psnr=psnr_from_mse(written.inertia / source.n_pixels),
         seconds=time.perf_counter() - start,
     )
