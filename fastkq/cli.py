@@ -14,9 +14,10 @@ from typing import Any
 
 import fastkq
 from fastkq.arguments import DEFAULT_SUFFIX, make_parser
+from fastkq.batch.find import find_images
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import JobOptions, JobResult, skip_reason
-from fastkq.batch.plan import Job, find_images
+from fastkq.batch.plan import Job
 from fastkq.batch.progress import JSON, LINES, QUIET, follow, megabytes
 from fastkq.batch.progress import describe as describe_result
 from fastkq.batch.text import one_line

@@ -1,4 +1,4 @@
-"""The plan of a batch: names that stay, targets that are nobody's source, odd entries of folders."""
+"""The plan of a batch: names that stay, targets that are nobody's source, odd entries."""
 
 import os
 import subprocess

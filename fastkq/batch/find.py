@@ -56,16 +56,16 @@ def _match(pattern: str, recursive: bool) -> Iterator[str]:
     index = parts.index(ANY_DEPTH)
     rest = parts[index + 1 :]
     tops = glob.glob(os.path.join(*parts[:index])) if index else [os.curdir]
-    for top in tops:
-        unreadable: list[str] = []
-        for folder, folders, files in os.walk(top, lambda error: unreadable.append(error.filename)):
+    unreadable: list[OSError] = []
+    for top in filter(os.path.isdir, tops):
+        for folder, folders, files in os.walk(top, onerror=unreadable.append):
             folders[:] = [name for name in folders if not name.startswith(".")]
             inside = folder if index else folder[len("./") :]
             if rest:
                 yield from _match(os.path.join(glob.escape(inside), *rest), recursive)
             else:
                 yield from (os.path.join(inside, name) for name in files if name[0] != ".")
-        yield from unreadable
+    yield from (error.filename for error in unreadable)
 
 
 def _walk(folder: str, own: str | None, recursive: bool) -> Iterator[str]:
