@@ -59,8 +59,8 @@ class InputImage:
     icc_profile: bytes | None = None
 
 
-def open_file(path: str) -> BinaryIO:
-    """Open an image file, if it is a regular one.
+def open_file(path: str, wanted: str = "an image file") -> BinaryIO:
+    """Open a file to read, if it is a regular one: opening a pipe might wait for ever.
 
     Decoders get it open: imageio would ask the network for what is named "http:" or "imageio:".
     """
@@ -68,7 +68,7 @@ def open_file(path: str) -> BinaryIO:
         raise os_error(errno.ENOENT, f"{path}: no such file")
     if not os.path.isfile(path):
         kind = "a directory" if os.path.isdir(path) else "not a regular file"
-        raise os_error(errno.EISDIR, f"{path}: is {kind}; an image file is allowed")
+        raise os_error(errno.EISDIR, f"{path}: is {kind}; {wanted} is allowed")
     try:
         return open(path, "rb")
     except OSError as error:
