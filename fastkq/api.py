@@ -32,7 +32,7 @@ from fastkq.engine.fit import Fit, apply_to_cells, fit_histogram, search_palette
 from fastkq.engine.lloyd import MAX_RELAXATION, complete_centers, lloyd
 from fastkq.engine.model import DEFAULT_MAX_ITER
 from fastkq.files import rows as blocks
-from fastkq.files.formats import check_shape, format_of
+from fastkq.files.formats import PNG, check_shape, format_of
 from fastkq.files.palettes import check_palette
 from fastkq.files.read import InputImage, read_image, read_opaque_image, refuse_alpha
 from fastkq.files.rows import RowArray, RowBlocks
@@ -207,7 +207,7 @@ def quantize_and_encode(
 ) -> tuple[QuantizeResult, bytes | None]:
     """Quantize an image; return its file as well if the target made it necessary to encode it."""
     source = _read_while_kernels_load(image)
-    check_shape(source.array.shape, options.output.format, max_pixels=blocks.LARGE_PIXELS)
+    check_shape(source.array.shape, options.output.format)
     if options.palette is not None:
         if options.palette.shape[1] == 3:
             refuse_alpha(source, image, OPAQUE_ONLY)
@@ -297,7 +297,7 @@ def compress(
         JPEG, PNG, WebP, TIFF, BMP or GIF; or what `quantize` takes as an array, such as a memory
         map or a Zarr array. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP must be opaque;
         they are read twice, by blocks of rows, and must not change meanwhile; the result is the
-        same as of the whole image in memory. Images of over 67 MP become PNGs only.
+        same as of the whole image in memory. A WebP or GIF is encoded whole.
     target : path ending in .png, .webp or .gif
         Replaced in one step if it exists; it may not be the source. For the formats, see
         `QuantizeResult.save`.
@@ -337,13 +337,16 @@ def compress(
     path = check_output(target, cast("str", source) if is_path else None)
     checked = check_options(n_colors, palette=palette, format=format_of(path), **options)
     rows = open_blocks(source)
-    if rows is not None and rows.n_pixels > blocks.LARGE_PIXELS:
+    if rows is not None:
+        check_shape(rows.shape, checked.output.format)
+    is_large = rows is not None and rows.n_pixels > blocks.LARGE_PIXELS
+    if rows is not None and is_large and checked.output.format == PNG:
         height, width = rows.shape[:2]
-        check_shape(rows.shape, checked.output.format, max_pixels=blocks.LARGE_PIXELS)
         fit, inertia, target_bytes = _compress_blocks(rows, path, checked)
         n_colors, n_iter = len(fit.palette), fit.n_iter
     else:
-        image = cast("ImageSource", source) if rows is None else read_whole(rows)
+        is_whole = rows is None or is_path
+        image = cast("ImageSource", source) if is_whole else read_whole(cast("RowBlocks", rows))
         result, data = quantize_and_encode(image, checked)
         if data is None:
             target_bytes = result.save(path, optimize=checked.output.optimize)

@@ -98,8 +98,8 @@ class QuantizeResult:
             format = by_suffix
         name = formats.check_format(format or formats.PNG)
         formats.check_optimize(optimize)
-        formats.check_shape(self.labels.shape, name, max_pixels=blocks.LARGE_PIXELS)
-        if self.labels.size > blocks.LARGE_PIXELS:
+        formats.check_shape(self.labels.shape, name)
+        if name == formats.PNG and self.labels.size > blocks.LARGE_PIXELS:
             shape = self.labels.shape
             return write_blocks(target, shape, [self.labels], self.palette, self.icc_profile)
         data = formats.encode(
