@@ -17,8 +17,8 @@ from fastkq.colors.pixels import check_array, check_layout, has_alpha
 from fastkq.files.errors import reason
 from fastkq.types import Array, UInt8Array
 
-# Above this many pixels, `compress` works by blocks and PNG are written in strips, however the
-# image came: so it has the same bytes from a file, an array or a memory map.
+# 67 MP. Above this many pixels, `compress` works by blocks and PNG are written in strips, however
+# the image came: so it has the same bytes from a file, an array or a memory map.
 LARGE_PIXELS = 1 << 26
 BLOCK_PIXELS = 1 << 23  # 24 MB of RGB
 
@@ -163,8 +163,8 @@ class RowBlocks:
             checked = check_array(block)
             if has_alpha(checked):
                 raise ValueError(
-                    f"{self.name}: has transparent pixels; of over {LARGE_PIXELS >> 20} MiP, only "
-                    "opaque images are allowed"
+                    f"{self.name}: has transparent pixels; of over {LARGE_PIXELS} pixels, "
+                    "only opaque images are allowed"
                 )
             yield checked
 

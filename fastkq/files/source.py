@@ -11,6 +11,7 @@ import numpy as np
 
 from fastkq.colors.bleed import bleed
 from fastkq.colors.pixels import check_array, flatten
+from fastkq.files.decode import decode_file, open_file
 from fastkq.files.read import read_bytes, read_image
 from fastkq.files.rows import RowArray, RowBlocks, Source, hold, is_large, opaque_shape, open_array
 from fastkq.files.tiff import open_tiff
@@ -43,8 +44,11 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
         path = os.fspath(image)
         source = open_tiff(path, large_pixels)
         if source is None:
-            decoded = read_image(path)
-            source = hold(decoded.array, path, os.path.getsize(path), decoded.icc_profile)
+            with open_file(path) as file:
+                n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
+                file.seek(0)
+                decoded = decode_file(file, path)
+            source = hold(decoded.array, path, n_bytes, decoded.icc_profile)
         return source
     if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
         return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
