@@ -12,6 +12,7 @@ from fastkq.batch.job import OWN_OUTPUT
 from fastkq.batch.plan import plan_jobs
 from fastkq.cli import DONE, FAILED, main
 from fastkq.files import formats
+from fastkq.files import rows as blocks
 from fastkq.files.mark import is_own_output
 from fastkq.files.png import encode_indexed_png
 
