@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from fastkq.colors.bleed import bleed
 from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.read import read_bytes, read_image
 from fastkq.files.rows import RowArray, RowBlocks, Source, hold, is_large, opaque_shape, open_array
@@ -74,6 +75,14 @@ def flatten_source(source: Source, background: UInt8Array) -> Source:
 
     n_channels = flatten(np.zeros((1, 1, source.n_channels), np.uint8), background).shape[2:]
     return replace(source, shape=source.shape[:2] + n_channels, read=read)
+
+
+def bleed_source(source: Source) -> Source:
+    """Return an image with colors under its alpha of 0; it is read whole for that."""
+    if source.n_channels not in (2, 4):
+        return source
+    array = read_whole(source) if source.array is None else source.array
+    return hold(bleed(array), source.name, source.n_bytes, source.icc_profile)
 
 
 def open_blocks(source: str | os.PathLike[str] | RowArray) -> RowBlocks | None:
