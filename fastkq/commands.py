@@ -123,7 +123,7 @@ def _compress_one(options: argparse.Namespace) -> int:
         return _compress_stream(source, output, name, options)
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _share_compilation()
+    _share_compilation(dither=options.dither != "none")
     report = fastkq.compress(source, output, palette=options.palette, **_color_options(options))
     if options.json:
         print(json.dumps(_to_result(report).to_dict()))
@@ -158,7 +158,7 @@ def _compress_stream(
         raise ValueError("the output would go to the terminal; -o FILE, or a pipe, is allowed")
     if output != STREAM and os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _share_compilation()
+    _share_compilation(dither=options.dither != "none")
     image = _open_source(source)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(image, checked)
@@ -201,6 +201,7 @@ def _compress_many(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
+    _prepare_workers(len(jobs), n_workers, dither=options.dither != "none")
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
         settings, _ = share_palette(jobs, settings, n_workers=n_workers)
@@ -242,10 +243,11 @@ def palette(options: argparse.Namespace) -> int:
         options.parser.error(one_line(error))
     if output.exists() and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _share_compilation()
     found = find_images(_sources(options), recursive=options.recursive)
     images = [source for source, _ in found if not is_own_output(source)]
-    histogram, errors = sum_histograms(images, n_workers=options.jobs or n_cores())
+    n_workers = options.jobs or n_cores()
+    _prepare_workers(len(images), n_workers, dither=False)
+    histogram, errors = sum_histograms(images, n_workers=n_workers)
     for reason in errors.values():
         print(f"fastkq: {reason}", file=sys.stderr)
     colors = fastkq.fit_palette(
@@ -344,13 +346,24 @@ def _to_result(report: fastkq.CompressReport) -> JobResult:
     )
 
 
-def _share_compilation() -> None:
-    """Have another process help where kernels must be compiled; tell a terminal user of it."""
+def _share_compilation(*, dither: bool = False) -> None:
+    """Have other processes help where kernels must be compiled; tell a terminal user of it."""
     from fastkq.install.first_run import share_compilation
 
-    def tell() -> None:
-        if sys.stderr.isatty():
-            line = "fastkq: compiling kernels, once on this machine; about 15 s ..."
-            print(line, file=sys.stderr, flush=True)
+    share_compilation(_tell_of_compilation, dither=dither)
 
-    share_compilation(tell)
+
+def _tell_of_compilation() -> None:
+    if sys.stderr.isatty():
+        line = "fastkq: compiling kernels, once on this machine; about 15 s ..."
+        print(line, file=sys.stderr, flush=True)
+
+
+def _prepare_workers(n_images: int, n_workers: int, *, dither: bool) -> None:
+    """Compile once what each of the worker processes would compile for itself."""
+    if min(n_images, n_workers) > 1:
+        from fastkq.install.first_run import prepare_kernels
+
+        prepare_kernels(_tell_of_compilation, dither=dither)
+    else:
+        _share_compilation(dither=dither)
