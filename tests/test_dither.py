@@ -198,7 +198,7 @@ def test_ordered_is_that_of_its_twin(n_colors, strength):
     points, entries = to_steps(image), to_steps(palette)
     order = naive.distances(entries, entries).argsort(axis=1, kind="stable")
     nearest = fastkq.remap(image, palette)
-    neighbours = order[:, 1 : 1 + kernels.dither.LANES]
+    neighbours = order[:, 1 : 1 + kernels.nearest.LANES]
     expected = naive.mix(points, entries, nearest, blue_noise(), strength, neighbours)
     # float32 may fall to the other side where two choices are equally good.
     assert np.mean(labels != expected) < 1e-3

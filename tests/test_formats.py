@@ -148,7 +148,7 @@ def test_wrong_formats(tmp_path):
     result = fastkq.quantize(np.zeros((2, 2), np.uint8))
     with pytest.raises(ValueError, match=r"format is 'jpeg'; one of \('png', 'webp', 'gif'\)"):
         result.save(io.BytesIO(), format="jpeg")
-    with pytest.raises(ValueError, match="its suffix says gif, format webp"):
+    with pytest.raises(ValueError, match="its suffix says gif, and format is 'webp'"):
         result.save(tmp_path / "a.gif", format="webp")
     with pytest.raises(ValueError, match="format is 'tiff'"):
         fastkq.compress_many([], tmp_path, format="tiff")

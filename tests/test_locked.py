@@ -139,8 +139,8 @@ def test_a_merger_with_a_locked_cluster_costs_the_whole_way():
     [
         ([[1, 2, 3]] * 2, ValueError, r"locked has \(1, 2, 3\) 2 times; each color is allowed"),
         ([[i, 0, 0] for i in range(5)], ValueError, "locked has 5 colors; n_colors allows 4"),
-        ([1, 2, 3], ValueError, r"locked has shape \(3,\); \(L, 3\) is allowed"),
-        ([[1, 2, 3, 4]], ValueError, r"locked has shape \(1, 4\)"),
+        ([1, 2, 3], ValueError, r"locked has shape \(3,\); \(L, 3\) and \(L, 4\) are allowed"),
+        ([[1, 2]], ValueError, r"locked has shape \(1, 2\)"),
         ([[0, 0, 256]], ValueError, "locked has values from 0 to 256; 0 to 255 are allowed"),
         ([[0, 0, -1]], ValueError, "locked has values from -1 to 0"),
         ([[0.5, 0, 0]], TypeError, "locked has dtype float64; integers"),

@@ -8,13 +8,13 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fastkq.api import quantize_and_encode
 from fastkq.batch.plan import Job
+from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.mark import is_own_output
 from fastkq.files.write import check_output, write_file
 from fastkq.options import Options
-from fastkq.result import encode_image
+from fastkq.pipeline import compress_source, open_image
 
 DONE = "done"
 NO_GAIN = "no gain"
@@ -136,9 +136,9 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
 
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
-    image, data = quantize_and_encode(job.source, options.image)
-    if data is None:
-        data = encode_image(image, options.image.output)
+    source = open_image(job.source, options.image)
+    written = compress_source(source, options.image)
+    data = written.data or b""
     source_bytes = os.path.getsize(job.source)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
     if len(data) <= most:
@@ -150,9 +150,9 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
         DONE if len(data) <= most else NO_GAIN,
         source_bytes=source_bytes,
         target_bytes=len(data),
-        pixels=image.labels.size,
-        n_colors=len(image.palette),
-        psnr=image.psnr,
+        pixels=source.n_pixels,
+        n_colors=len(written.palette),
+        psnr=psnr_from_mse(written.inertia / source.n_pixels),
         seconds=time.perf_counter() - start,
     )
 

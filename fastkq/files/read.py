@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -74,11 +74,9 @@ def read_image(source: ImageSource) -> InputImage:
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
         return _decode(path, _first_bytes(path), path)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        data = bytes(source)
+    data = read_bytes(source)
+    if data is not None:
         return _decode(data, data[:SIGNATURE_BYTES], "<bytes>")
-    if hasattr(source, "read"):
-        return read_image(_read_all(cast("BinaryIO", source)))
     raise TypeError(
         f"image is a {type(source).__name__}; a path, bytes, a binary file object, a PIL image or "
         "a NumPy array is allowed"
@@ -153,8 +151,13 @@ def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
     return np.array(levels, np.uint8).reshape(-1, 3)
 
 
-def _read_all(file: BinaryIO) -> bytes:
-    data = file.read()
+def read_bytes(source: object) -> bytes | None:
+    """Return the bytes of a file object or buffer; None for anything else."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    if _is_pillow_image(source) or not hasattr(source, "read"):
+        return None
+    data = source.read()
     if not isinstance(data, bytes):
         raise TypeError(f"image is a file object that gives {type(data).__name__}; open it binary")
     return data

@@ -36,7 +36,7 @@ def diagnose() -> dict[str, str | int | bool]:
     'ok'
     """
     check = check_result()
-    directory = kernels.compile.cache_directory(kernels.wu.cut_boxes)
+    directory = kernels.cache.cache_directory()
     processor, features = kernels.compile.target_cpu()
     vectors = [name for name in VECTOR_BITS if name in features]
     return {

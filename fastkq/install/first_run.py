@@ -26,7 +26,7 @@ def share_compilation(notify: Callable[[], None]) -> None:
         import subprocess
 
         notify()
-        if kernels.compile.cache_directory(kernels.wu.cut_boxes) is not None:
+        if kernels.cache.cache_directory() is not None:
             code = "from fastkq.pipeline import compile_kmeans; compile_kmeans()"
             nowhere = subprocess.DEVNULL
             kernels.events.helpers.append(

@@ -90,11 +90,11 @@ class Ditherer:
         self._colors = palette.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
         self._light = linear_levels().astype(np.float32)
         self._palette = np.empty((3, len(palette)), np.float32)
-        kernels.dither.convert_row(_one_row(palette), self._light, self._palette)
+        kernels.steps.convert_row(_one_row(palette), self._light, self._palette)
         distances = np.sum((self._palette[:, :, None] - self._palette[:, None]) ** 2, axis=0)
         if self._method == "ordered":
             order = np.argsort(distances, axis=1, kind="stable").astype(np.uint8)
-            n_lanes = int(kernels.dither.LANES)
+            n_lanes = int(kernels.nearest.LANES)
             neighbours = order[:, 1 : 1 + n_lanes]
             ways = self._palette.T[neighbours] - self._palette.T[:, None]
             lengths = np.sum(ways**2, axis=2, keepdims=True)
@@ -182,7 +182,7 @@ class Ditherer:
         pixels = rows.reshape(len(rows), -1)
         if self._method == "ordered":
             errors = np.empty(n_rows, np.int64)
-            kernels.dither.mix(
+            kernels.ordered.mix(
                 pixels[lead : lead + n_rows],
                 first,
                 blue_noise(),
@@ -244,26 +244,26 @@ def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
     cells, further, groups
         See `kernels.dither.diffuse`.
     """
-    dither = kernels.dither
+    nearest = kernels.nearest
     entries = np.rint(palette)
-    n_colors, n_cells = palette.shape[1], int(dither.N_CELLS)
+    n_colors, n_cells = palette.shape[1], int(nearest.N_CELLS)
     lists, lengths = np.empty((n_cells, n_colors), np.uint8), np.empty(n_cells, np.int64)
-    dither.list_candidates(entries, lists, lengths)
-    is_crowded = lengths > dither.LANES
+    nearest.list_candidates(entries, lists, lengths)
+    is_crowded = lengths > nearest.LANES
     crowded, others = np.flatnonzero(is_crowded), np.flatnonzero(~is_crowded)
-    small_lists = np.empty((len(crowded), dither.N_SMALL, n_colors), np.uint8)
-    small_lengths = np.empty((len(crowded), dither.N_SMALL), np.int64)
-    dither.list_small_candidates(entries, crowded, lists, lengths, small_lists, small_lengths)
+    small_lists = np.empty((len(crowded), nearest.N_SMALL, n_colors), np.uint8)
+    small_lengths = np.empty((len(crowded), nearest.N_SMALL), np.int64)
+    nearest.list_small_candidates(entries, crowded, lists, lengths, small_lists, small_lengths)
 
-    n_groups = np.where(is_crowded, dither.N_SMALL, 1)
+    n_groups = np.where(is_crowded, nearest.N_SMALL, 1)
     firsts = np.cumsum(n_groups) - n_groups
-    small_firsts = firsts[crowded][:, None] + np.arange(dither.N_SMALL)
+    small_firsts = firsts[crowded][:, None] + np.arange(nearest.N_SMALL)
     n_further = np.zeros(n_groups.sum(), np.int64)
-    n_further[small_firsts] = -(-small_lengths // dither.LANES) - 1
+    n_further[small_firsts] = -(-small_lengths // nearest.LANES) - 1
     further = len(n_further) + np.concatenate([[0], np.cumsum(n_further)])
-    groups = np.empty((further[-1], 4, dither.LANES), np.int16)
-    dither.fill_groups(entries, lists[others], lengths[others], firsts[others], further, groups)
-    dither.fill_groups(
+    groups = np.empty((further[-1], 4, nearest.LANES), np.int16)
+    nearest.fill_groups(entries, lists[others], lengths[others], firsts[others], further, groups)
+    nearest.fill_groups(
         entries,
         small_lists.reshape(-1, n_colors),
         small_lengths.ravel(),
@@ -271,7 +271,7 @@ def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
         further,
         groups,
     )
-    cells = firsts << int(dither.SPLIT_SHIFT) | np.where(is_crowded, dither.SPLIT, 0)
+    cells = firsts << int(nearest.SPLIT_SHIFT) | np.where(is_crowded, nearest.SPLIT, 0)
     return cells.astype(np.int32), further, groups
 
 
