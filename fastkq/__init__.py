@@ -7,9 +7,9 @@ write an indexed PNG several times smaller. See `quantize` and `compress` to sta
 from typing import TYPE_CHECKING
 
 from fastkq._version import __version__
-from fastkq.api import color_histogram, compress, fit_palette, kmeans, quantize, remap
+from fastkq.api import color_histogram, compress, fit_palette, quantize, remap
 from fastkq.colors.histogram import ColorHistogram
-from fastkq.engine.dense import KMeansResult
+from fastkq.engine.dense import KMeansResult, kmeans
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.result import CompressReport, QuantizeResult
 

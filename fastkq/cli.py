@@ -13,19 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import fastkq
-from fastkq.api import quantize_and_encode
 from fastkq.arguments import DEFAULT_SUFFIX, make_parser
+from fastkq.batch.find import find_images
 from fastkq.batch.job import DONE as JOB_DONE
-from fastkq.batch.job import JobOptions, JobResult, one_line, skip_reason
-from fastkq.batch.plan import Job, find_images
+from fastkq.batch.job import JobOptions, JobResult, skip_reason
+from fastkq.batch.plan import Job
 from fastkq.batch.progress import JSON, LINES, QUIET, follow, megabytes
 from fastkq.batch.progress import describe as describe_result
+from fastkq.batch.text import one_line
+from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.formats import PNG, format_of
 from fastkq.files.read import read_weights
 from fastkq.files.write import write_file
 from fastkq.options import check_options
-from fastkq.result import encode_image
+from fastkq.pipeline import compress_source, open_image
 
 # Wrong usage is argparse's 2; a target out of reach is what it is of pngquant.
 DONE, FAILED, NOT_REACHED, INTERRUPTED = 0, 1, 99, 130
@@ -159,13 +161,13 @@ def _compress_stream(
     _share_compilation()
     image = sys.stdin.buffer if source == STREAM else source
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
-    result, data = quantize_and_encode(image, checked)
-    if data is None:
-        data = encode_image(result, checked.output)
-    write_file(sys.stdout.buffer if output == STREAM else output, data)
+    opened = open_image(image, checked)
+    written = compress_source(opened, checked)
+    write_file(sys.stdout.buffer if output == STREAM else output, written.data)
+    psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
-        line = f"{source} -> {output}: {megabytes(len(data))}, PSNR {result.psnr:.1f} dB"
-        print(f"{line}, {len(result.palette)} colors", file=sys.stderr)
+        line = f"{source} -> {output}: {megabytes(written.n_bytes)}, PSNR {psnr:.1f} dB"
+        print(f"{line}, {len(written.palette)} colors", file=sys.stderr)
     return DONE
 
 

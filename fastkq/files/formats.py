@@ -83,19 +83,12 @@ def check_optimize(optimize: object) -> None:
         )
 
 
-def check_shape(shape: tuple[int, ...], name: str, *, max_pixels: int) -> None:
-    """Raise ValueError if a format cannot hold an image (H, W, ...).
-
-    Only PNG is written row by row, as images of more than `max_pixels` are.
-    """
+def check_shape(shape: tuple[int, ...], name: str) -> None:
+    """Raise ValueError if a format cannot hold an image (H, W, ...)."""
     height, width = shape[:2]
     if max(height, width) > MAX_SIDES[name]:
         raise ValueError(
             f"image has {width} x {height} pixels; a {name} has sides of up to {MAX_SIDES[name]}"
-        )
-    if name != PNG and height * width > max_pixels:
-        raise ValueError(
-            f"image has {width} x {height} pixels; of more than {max_pixels}, only png is written"
         )
 
 

@@ -24,10 +24,13 @@ WEBP_END = b"EXIF" + len(EXIF).to_bytes(4, "little") + EXIF
 def is_own_output(path: str | os.PathLike[str]) -> bool:
     """Return whether a file was written by fastkq; False where it cannot be read.
 
-    Only its start is looked at, and the end of a WebP.
+    Only its start is looked at, and the end of a WebP. What is no regular file is not opened: a
+    pipe would wait for its writer.
     """
     try:
-        return is_own_png(path) or _is_own_gif(path) or _is_own_webp(path)
+        return os.path.isfile(path) and (
+            is_own_png(path) or _is_own_gif(path) or _is_own_webp(path)
+        )
     except OSError:
         return False
 

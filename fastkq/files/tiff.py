@@ -10,8 +10,8 @@ import numpy as np
 
 from fastkq.colors.pixels import check_layout
 from fastkq.files import rows as blocks
-from fastkq.files.read import SIGNATURE_BYTES, SIGNATURES, rgb_profile
-from fastkq.files.rows import RowBlocks, block_rows, opaque_shape, open_array
+from fastkq.files.decode import SIGNATURE_BYTES, SIGNATURES, rgb_profile
+from fastkq.files.rows import Source, block_rows, is_large, open_array
 from fastkq.types import Array
 
 TIFF_SIGNATURES = tuple(start for start, name in SIGNATURES if name == "TIFF")
@@ -27,7 +27,7 @@ TIFF_BUFFER_BYTES = 1 << 22
 TIFF_COLOR_MODELS = ("MINISBLACK", "RGB", "YCBCR")
 
 
-def open_tiff(path: str) -> RowBlocks | None:
+def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
     """Return the blocks of a large TIFF, or None for what imageio reads."""
     if not os.path.isfile(path) or os.path.getsize(path) < MIN_TIFF_BYTES:
         return None
@@ -42,14 +42,14 @@ def open_tiff(path: str) -> RowBlocks | None:
     try:
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages[0]
-            n_pixels = page.imagelength * page.imagewidth
+            shape = (page.imagelength, page.imagewidth)
             profile = page.tags.valueof("InterColorProfile")
     except Exception:  # damaged: imageio's error is the one for all formats
         return None
-    return _blocks_of_page(path, page, profile) if n_pixels > blocks.LARGE_PIXELS else None
+    return _blocks_of_page(path, page, profile) if is_large(shape, large_pixels) else None
 
 
-def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> RowBlocks:
+def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
     shape = tuple(page.shape)
     photometric = getattr(page.photometric, "name", page.photometric)
     check_layout(shape, page.dtype, path)
@@ -62,8 +62,8 @@ def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> RowBlocks:
         )
     chunk_rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, shape[0])
     rows = block_rows(shape[1], chunk_rows)
-    return RowBlocks(
-        shape=opaque_shape(shape),
+    return Source(
+        shape=shape,
         name=path,
         n_bytes=os.path.getsize(path),
         # Uncompressed strips are often one, of all rows: mapped, they are read by any.
@@ -72,7 +72,7 @@ def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> RowBlocks:
     )
 
 
-def _map_tiff(path: str) -> RowBlocks:
+def _map_tiff(path: str) -> Source:
     import tifffile
 
     return open_array(tifffile.memmap(path, page=0, mode="r"))

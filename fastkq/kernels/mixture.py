@@ -7,8 +7,8 @@ from fastkq.kernels.nearest import LABEL_BITS, nearest_of_all
 from fastkq.kernels.steps import OPAQUE
 
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
-# After so many rounds, mixtures of seven colors of ink are 0.05 % of the way from black to white away
-# from their colors on the mean; after 8, 0.5 %.
+# After so many rounds, mixtures of seven inks are 0.05 % of the way from black to white away from
+# their colors on the mean; after 8, 0.5 %.
 ROUNDS = 16
 NEAR = np.float32(0.01)  # the squared distance, in steps, that is none
 INFINITE = np.float32(np.inf)

@@ -16,8 +16,8 @@ the color over middle gray.
 
 import numpy as np
 
-from fastkq.colors.spaces import LMS_TO_OKLAB, RGB_TO_LMS
 from fastkq.kernels.compile import kernel
+from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
 
 STEPS = 1020
 MIDDLE = np.float32(320)  # a and b of grays
