@@ -6,7 +6,8 @@ from numba import prange
 from fastkq.kernels.compile import kernel
 
 MAP_PART_ROWS = 32
-TRANSPARENT = np.uint8(0)
+TRANSPARENT, OPAQUE = np.uint8(0), np.uint8(255)
+FULL = np.uint8(255)  # strength
 MOST, LEAST = np.uint8(255), np.uint8(0)
 
 
@@ -82,7 +83,10 @@ def map_alpha_strengths(
     table,  # (256,) uint8, IN: strengths by contrast
     strengths,  # (h, W) uint8, OUT: without meaning for transparent pixels
 ):
-    """Find the strengths of an image with alpha: contrast neither crosses nor begins at gaps."""
+    """Find the strengths of an image with alpha: contrast neither crosses nor begins at gaps.
+
+    Translucent pixels have all of it: a shadow is smooth, and has few entries.
+    """
     n_rows, width = strengths.shape
     for part in prange(-(-n_rows // MAP_PART_ROWS)):
         first = part * MAP_PART_ROWS
@@ -100,4 +104,5 @@ def map_alpha_strengths(
             for x in range(width):
                 least = min(low[x], low[x + 1], low[x + 2])
                 most = max(high[x], high[x + 1], high[x + 2])
-                strengths[row, x] = table[np.uint8(most - least)]
+                is_translucent = TRANSPARENT < pixels[row, 4 * x + 3] < OPAQUE
+                strengths[row, x] = FULL if is_translucent else table[np.uint8(most - least)]

@@ -20,8 +20,9 @@ from fastkq.kernels.dither import (
     diffuse_rows,
     fill_shares,
 )
-from fastkq.kernels.mixture import mix_entries
+from fastkq.kernels.mixture import find_nearest_row, reach_row
 from fastkq.kernels.nearest import (
+    DISTANCE_BITS,
     HALF,
     KEY_SHIFT,
     LABEL_BITS,
@@ -29,6 +30,7 @@ from fastkq.kernels.nearest import (
     NO_KEY,
     cell_of,
     group_of,
+    nearest_of_all,
     search_further,
 )
 from fastkq.kernels.steps import (
@@ -40,120 +42,11 @@ from fastkq.kernels.steps import (
     read_alphas,
 )
 
-ONE, UNIT = np.uint64(1), np.float32(1)
+ONE = np.uint64(1)
 TRANSPARENT = np.uint8(0)
-DISTANCE_BITS = np.int32(~255)  # of a key: the first bits of a float
-# The errors that a pattern of two entries passes on once it has settled, as a share of the way from
-# their mean to their middle, measured for shares of the second from 0.0003 to a half.
-MOST_PASSED, LESS_PASSED, LEAST_PASSED = np.float32(0.92), np.float32(0.8), np.float32(0.5)
-PASSED_NOISE = np.float32(0.3)
 # At the end of a row, 7 and 1 sixteenths of an error would leave the image, at its start 3. These
 # times the error, in place of a pixel outside, they come back from where 3 and 1 are taken.
 FOLDED_AT_END, FOLDED_AT_START = np.float32(8 / 3), np.float32(3)
-GOLDEN = np.uint32(2654435769)  # 2^32 times the golden ratio: its multiples lie evenly
-NOISE_SHIFT, NOISE_UNIT = np.uint32(8), np.float32(1 / (1 << 24))
-
-
-@kernel(inline=True)
-def nearest_of_all(
-    u0,  # float32: a color, in steps
-    u1,
-    u2,
-    u3,
-    first,  # of the groups of entries that are compared ...
-    stop,  # ... and their end
-    entries,  # (n_groups, 4, LANES) float32, IN: in steps
-    numbers,  # (n_groups, LANES) int32, IN: of these entries
-):
-    """Return the key of the nearest entry: the first bits of its squared distance, and its number.
-
-    The bits of floats from 0 are in their order; equal distances up to a part in 65,536 go to the
-    lowest number.
-    """
-    key = NO_KEY
-    for group in range(first, stop):
-        for lane in range(LANES):
-            d0, d1 = u0 - entries[group, 0, lane], u1 - entries[group, 1, lane]
-            d2, d3 = u2 - entries[group, 2, lane], u3 - entries[group, 3, lane]
-            distance = np.float32(d0 * d0 + d1 * d1 + (d2 * d2 + d3 * d3))
-            bits = np.int32(distance.view(np.int32) & DISTANCE_BITS)
-            key = min(key, np.int32(bits | numbers[group, lane]))
-    return key
-
-
-@kernel()
-def reach_row(
-    is_first,  # whether errors are to be guessed
-    alphas,  # (W,) uint8, IN
-    has_opaque,  # whether opaque pixels are restricted to opaque entries
-    points,  # (4, K) float32, IN: the palette, in steps
-    members,  # (2, K) uint8, IN: the entries for opaque pixels, and for others
-    n_members,  # (2,) int64, IN
-    nearest,  # (W,) uint8, IN: an entry to begin each mixture with
-    values,  # (4, W) float32, INOUT: the colors of a row, in steps
-    errors,  # (4, W + 2) float32, OUT, if they are guessed
-):
-    """Move colors that no mixture reaches to the nearest one that does; guess the row's errors.
-
-    Errors of the others would add up without an end: black and white would lose the luminance of
-    red in a vain attempt to be red.
-
-    A strip begins with errors as a settled pattern passes them on: a dark patch has to be walked
-    through for long before its errors add up to a light dot, gray 10 of 255, between black and
-    white, for 130 rows. All strips would lack dots.
-    """
-    width = values.shape[1]
-    color, mean = np.empty(4, np.float32), np.empty(4, np.float32)
-    shares = np.empty(points.shape[1], np.float32)
-    if is_first:
-        for channel in range(4):
-            for x in range(width + 2):
-                errors[channel, x] = ZERO
-    for x in range(width):
-        if alphas[x] == TRANSPARENT:
-            continue
-        kind = 0 if has_opaque and alphas[x] == OPAQUE else 1
-        own = members[kind, : n_members[kind]]
-        for channel in range(4):
-            color[channel] = values[channel, x]
-        mix_entries(color, nearest[x], points, own, mean, shares)
-        for channel in range(4):
-            values[channel, x] = mean[channel]
-        if not is_first:
-            continue
-        n_mixed, most = 0, ZERO
-        for i in range(own.shape[0]):
-            n_mixed += shares[own[i]] > ZERO
-            most = max(most, shares[own[i]])
-        noise = np.float32(np.uint32(np.uint32(x) * GOLDEN) >> NOISE_SHIFT) * NOISE_UNIT
-        passed = max(MOST_PASSED - LESS_PASSED * np.sqrt(max(UNIT - most, ZERO)), LEAST_PASSED)
-        passed += PASSED_NOISE * (noise + noise - UNIT)
-        for channel in range(4):
-            middle = ZERO
-            for i in range(own.shape[0]):
-                if shares[own[i]] > ZERO:
-                    middle += points[channel, own[i]]
-            errors[channel, x + 1] = passed * (middle / np.float32(n_mixed) - mean[channel])
-
-
-@kernel()
-def find_nearest_row(
-    values,  # (4, W) float32, IN: the colors of a row, in steps
-    alphas,  # (W,) uint8, IN
-    has_opaque,  # whether opaque pixels are restricted to opaque entries
-    entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
-    numbers,  # (n_groups, LANES) int32, IN: of these entries
-    n_own,  # how many groups are for opaque pixels
-    nearest,  # (W,) uint8, OUT
-):
-    """Find the nearest entry of each pixel of a row."""
-    for x in range(values.shape[1]):
-        is_opaque = has_opaque and alphas[x] == OPAQUE
-        first = 0 if is_opaque else n_own
-        stop = n_own if is_opaque else entries.shape[0]
-        u0, u1, u2, u3 = values[0, x], values[1, x], values[2, x], values[3, x]
-        key = nearest_of_all(u0, u1, u2, u3, first, stop, entries, numbers)
-        nearest[x] = key & LABEL_BITS
 
 
 @kernel()

@@ -15,9 +15,9 @@ from fastkq.types import Array, UInt8Array
 # have smaller ones. Those of colors beyond all entries are damped, so that they do not smear.
 LIMIT_NEIGHBOURS = 4
 # Colors whose nearest others are farther than a sixth of the way from black to white, on the mean,
-# are few: their mixtures are seen as the mean of their light. Palettes fitted to Kodak's photos have
-# 60 to 90 of 1020 steps with 16 colors and 90 to 130 with 8, where SSIMULACRA2 prefers Oklab by 4;
-# 16 colors of a terminal have 190, where it prefers light by 25, seven inks 291.
+# are few: their mixtures are seen as the mean of their light. Palettes fitted to photos of Kodak's
+# have 60 to 90 of 1020 steps with 16 colors, and 90 to 170 with 6 or 8, where SSIMULACRA2 prefers
+# Oklab by 5. The 16 colors of a terminal have 190, where it prefers light by 25; seven inks, 291.
 COARSE_STEPS = 1020 / 6
 # The box that colors and the errors that they are given are kept in: in Oklab, that of all colors,
 # which the table of the nearest entries is made for. Alpha and light may go as far beyond as the
