@@ -215,7 +215,7 @@ wait_for(fork(lambda: tell(digest())))
 
 def test_every_kernel_has_the_same_result_in_a_forked_child(program):
     code = """
-from fastkq.paint.labels import label_cubes
+from fastkq.engine.sample import label_cubes
 points = np.random.default_rng(0).normal(size=(20_011, 3))
 palette = np.arange(90, dtype=np.uint8).reshape(30, 3)
 

@@ -8,6 +8,7 @@ import naive
 import numba
 import numpy as np
 import pytest
+from painting import apply_labels
 from steps import to_steps
 
 from fastkq import kernels
@@ -23,7 +24,6 @@ from fastkq.engine.cells import ColorCells, pad_centers
 from fastkq.engine.dense import DensePoints
 from fastkq.engine.seeding import wu_centers
 from fastkq.paint.dither import Dithering
-from fastkq.paint.labels import apply_labels
 
 # Without the compiler, the number of threads only cuts the histogram's slabs.
 THREADS = (1, 3) if numba.config.DISABLE_JIT else (1, 2, 3, 4)

@@ -1,10 +1,11 @@
-"""Images larger than memory, as blocks of rows: memory maps, Zarr arrays, tiled TIFF.
+"""Images as rows: one in memory is one block; memory maps, Zarr arrays and large TIFF are many.
 
 Each pass reads the blocks anew, so that one of them is in memory at a time.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from fastkq.colors.pixels import check_array, check_layout, has_alpha
+from fastkq.colors.pixels import check_layout
+from fastkq.files.errors import reason
 from fastkq.types import Array, UInt8Array
 
-# Above this many pixels, `compress` works by blocks and PNG are written in strips, however the
-# image came: so it has the same bytes from a file, an array or a memory map.
+# 67 MP. Above this many pixels, `compress` works by blocks and PNG are written in strips, however
+# the image came: so it has the same bytes from a file, an array or a memory map.
 LARGE_PIXELS = 1 << 26
 BLOCK_PIXELS = 1 << 23  # 24 MB of RGB
 
@@ -38,16 +40,17 @@ class RowArray(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class RowBlocks:
+class Source:
     """An image that is read by blocks of rows.
 
     Attributes
     ----------
-    shape : (H, W) or (H, W, 3), without alpha
+    shape : (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), with the channels that the blocks have
     name : what errors and reports call it
-    n_bytes : int, of the source
-    read : start a pass: returns an iterator of blocks (h, W) or (h, W, 2 to 4), from the top
+    n_bytes : int, of the file or array
+    read : start a pass: returns an iterator of blocks (h, W) or (h, W, C), from the top
     icc_profile : the RGB profile that its values refer to, if it came with one
+    array : the whole image as `check_array` gives it, if it is in memory
     """
 
     shape: tuple[int, ...]
@@ -55,46 +58,49 @@ class RowBlocks:
     n_bytes: int
     read: Callable[[], Iterator[Array]]
     icc_profile: bytes | None = None
+    array: UInt8Array | None = None
 
     @property
     def n_pixels(self) -> int:
         """H * W."""
         return self.shape[0] * self.shape[1]
 
+    @property
+    def n_channels(self) -> int:
+        """1 to 4, with alpha."""
+        return 1 if len(self.shape) == 2 else self.shape[2]
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether the image has one channel of color."""
+        return self.n_channels < 3
+
     def __iter__(self) -> Iterator[UInt8Array]:
-        """Start a pass over checked blocks (h, W) or (h, W, 3).
+        """Start a pass over blocks (h, W) or (h, W, C) uint8, in C order and read-only.
 
         Raises
         ------
         ValueError
-            The source cannot be read, is not opaque, or gives other rows than asked for.
+            The source cannot be read, or gives other rows than its shape says.
         """
-        for block in self.raw_blocks():
-            checked = check_array(block)
-            if has_alpha(checked):
-                raise ValueError(
-                    f"{self.name}: has transparent pixels; of over {LARGE_PIXELS >> 20} MiP, only "
-                    "opaque images are allowed"
-                )
-            yield checked
-
-    def raw_blocks(self) -> Iterator[Array]:
-        """Start a pass over blocks as they come, which may have alpha; raise as iteration does."""
         source, n_rows = self.read(), 0
         while True:
             try:
                 block = next(source)
-                check_layout(block.shape, block.dtype, "image")
+                check_layout(block.shape, block.dtype, "the block")
             except StopIteration:
                 break
             except MemoryError:
                 raise
             except Exception as error:
                 # Storage and decoders raise anything, also OSError, which is not the target's.
-                raise ValueError(f"{self.name}: cannot be read: {error}") from error
+                raise ValueError(f"{self.name}: cannot be read: {reason(error)}") from error
             n_rows += len(block)
-            if opaque_shape(block.shape)[1:] != self.shape[1:] or n_rows > self.shape[0]:
+            if block.shape[1:] != self.shape[1:] or n_rows > self.shape[0]:
+                n_rows = -1
                 break
+            block = np.ascontiguousarray(block).view()
+            block.flags.writeable = False  # one type for the kernels, whatever the source
             yield block
         if n_rows != self.shape[0]:
             raise ValueError(
@@ -102,10 +108,29 @@ class RowBlocks:
             )
 
 
-def open_array(array: RowArray) -> RowBlocks:
+def hold(
+    array: UInt8Array, name: str, n_bytes: int | None = None, icc_profile: bytes | None = None
+) -> Source:
+    """Return a checked array in memory as a source: of one block, or of more where it is large."""
+    rows = block_rows(array.shape[1], 1) if is_large(array.shape) else array.shape[0]
+
+    def read() -> Iterator[Array]:
+        return (array[start : start + rows] for start in range(0, len(array), rows))
+
+    return Source(
+        array.shape, name, array.nbytes if n_bytes is None else n_bytes, read, icc_profile, array
+    )
+
+
+def is_large(shape: tuple[int, ...], large_pixels: int | None = None) -> bool:
+    """Return whether an image is read by blocks; `large_pixels` is `LARGE_PIXELS` by default."""
+    return shape[0] * shape[1] > (LARGE_PIXELS if large_pixels is None else large_pixels)
+
+
+def open_array(array: RowArray) -> Source:
     """Return an array as blocks of rows."""
     kind, shape = type(array).__name__, tuple(array.shape)
-    check_layout(shape, array.dtype, f"source ({kind})")
+    check_layout(shape, array.dtype, f"image ({kind})")
     rows = block_rows(shape[1], _chunk_rows(array))
 
     def read() -> Iterator[Array]:
@@ -117,12 +142,7 @@ def open_array(array: RowArray) -> RowBlocks:
             _drop_pages(array)
 
     name = f"{kind} {shape}"
-    return RowBlocks(opaque_shape(shape), name, int(np.prod(shape, dtype=np.int64)), read)
-
-
-def opaque_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape (H, W) or (H, W, 3) that an image has without alpha."""
-    return shape[:2] if len(shape) == 2 or shape[2] == 2 else (*shape[:2], 3)
+    return Source(shape, name, math.prod(shape), read)
 
 
 def _chunk_rows(array: RowArray) -> int:

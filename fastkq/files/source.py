@@ -1,34 +1,94 @@
-"""Any source of pixels as blocks of rows."""
+"""Any image as a source of rows."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
-from fastkq.files.rows import RowArray, RowBlocks, open_array
+from fastkq.colors.bleed import bleed
+from fastkq.colors.pixels import check_array, flatten
+from fastkq.files.decode import decode_file, open_file
+from fastkq.files.read import read_bytes, read_image
+from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
 from fastkq.files.tiff import open_tiff
-from fastkq.types import UInt8Array
+from fastkq.types import Array, ImageSource, UInt8Array
 
 
-def open_blocks(source: str | os.PathLike[str] | RowArray) -> RowBlocks | None:
-    """Return the blocks of an array or a large TIFF; None for any other path.
+def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = None) -> Source:
+    """Return an image as rows: decoded whole, or by blocks where it is large and can be.
+
+    Parameters
+    ----------
+    image : path, bytes, file object, PIL image or array_like with shape, dtype and slicing
+        JPEG, PNG, WebP, TIFF, BMP or GIF; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
+    large_pixels : int, optional
+        Memory maps and other arrays on storage, and TIFF where tifffile is installed, are read by
+        blocks if they have more pixels. `rows.LARGE_PIXELS` by default.
+
+    Returns
+    -------
+    Source
+        With the whole image as its `array` unless it is read by blocks. Alpha that is opaque
+        everywhere is dropped from `array`, and kept in blocks, which cannot know it beforehand.
 
     Raises
     ------
-    ValueError, TypeError
-        What is not an 8-bit gray, RGB or RGBA image.
+    OSError, ValueError, TypeError
+        As `read_image`.
     """
-    if isinstance(source, (str, os.PathLike)):
-        return open_tiff(os.fspath(source))
-    if not isinstance(source, RowArray):
-        raise TypeError(
-            f"source is a {type(source).__name__}; a path or an array with shape, dtype and "
-            "slicing is allowed"
-        )
-    return open_array(source)
+    if isinstance(image, (str, os.PathLike)):
+        path = os.fspath(image)
+        source = open_tiff(path, large_pixels)
+        if source is None:
+            with open_file(path) as file:
+                n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
+                file.seek(0)
+                decoded = decode_file(file, path)
+            source = hold(decoded.array, path, n_bytes, decoded.icc_profile)
+        return source
+    if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
+        return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
+    if isinstance(image, RowArray):
+        rows = open_array(image)
+        if is_large(rows.shape, large_pixels):
+            return rows
+        return hold(check_array(read_whole(rows)), rows.name, rows.n_bytes)
+    data = read_bytes(image)
+    if data is None:
+        decoded = read_image(image)
+        name = f"{type(image).__name__} {decoded.array.shape}"
+        return hold(decoded.array, name, icc_profile=decoded.icc_profile)
+    decoded = read_image(data)
+    return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile)
 
 
-def read_whole(blocks: RowBlocks) -> UInt8Array:
+def flatten_source(source: Source, background: UInt8Array) -> Source:
+    """Return an image with its alpha laid over a background (3,) uint8."""
+    if source.n_channels not in (2, 4):
+        return source
+    if source.array is not None:
+        array = flatten(source.array, background)
+        return hold(array, source.name, source.n_bytes, source.icc_profile)
+
+    def read() -> Iterator[Array]:
+        return (flatten(block, background) for block in source)
+
+    n_channels = flatten(np.zeros((1, 1, source.n_channels), np.uint8), background).shape[2:]
+    return replace(source, shape=source.shape[:2] + n_channels, read=read)
+
+
+def bleed_source(source: Source) -> Source:
+    """Return an image with colors under its alpha of 0; it is read whole for that."""
+    if source.n_channels not in (2, 4):
+        return source
+    array = read_whole(source) if source.array is None else source.array
+    return hold(bleed(array), source.name, source.n_bytes, source.icc_profile)
+
+
+def read_whole(source: Source) -> UInt8Array:
     """Return an image that is small enough for it, with its alpha."""
-    return np.concatenate(list(blocks.raw_blocks()))
+    return cast("UInt8Array", np.concatenate(list(source)))

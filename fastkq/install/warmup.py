@@ -7,8 +7,9 @@ import time
 
 import numpy as np
 
-from fastkq.api import kmeans, quantize, remap
-from fastkq.paint.labels import label_cubes
+from fastkq.api import quantize, remap
+from fastkq.engine.dense import kmeans
+from fastkq.engine.sample import label_cubes
 from fastkq.pipeline import load_kernels
 
 

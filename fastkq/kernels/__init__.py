@@ -11,7 +11,7 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from fastkq.kernels import events, places, threads  # at once, and without Numba: they watch
+from fastkq.kernels import events, threads  # at once, and without Numba: they watch
 
 if TYPE_CHECKING:
     from fastkq.kernels import (
@@ -19,13 +19,22 @@ if TYPE_CHECKING:
         candidates,
         cells,
         compile,
+        contrast,
         cubes,
         dense,
         dither,
+        entries,
+        general,
         histogram,
+        mixture,
+        nearest,
         oklab,
+        ordered,
+        places,
         png,
         remap,
+        steps,
+        translucent,
         wu,
     )
 
@@ -34,16 +43,24 @@ __all__ = [
     "candidates",
     "cells",
     "compile",
+    "contrast",
     "cubes",
     "dense",
     "dither",
+    "entries",
     "events",
+    "general",
     "histogram",
+    "mixture",
+    "nearest",
     "oklab",
+    "ordered",
     "places",
     "png",
     "remap",
+    "steps",
     "threads",
+    "translucent",
     "wu",
 ]
 
