@@ -1,7 +1,7 @@
-"""Print pip constraints that hold every dependency of pyproject.toml at its lowest supported version.
+"""Print constraints for pip that hold each dependency at its lowest supported version.
 
-`pip install ".[test]" -c <(python scripts/lowest_versions.py pyproject.toml)` then tells whether the
-bounds are true: `.ci/run` runs the smoke tests with it, on the lowest supported Python.
+`pip install ".[test]" -c FILE` with them shows whether the bounds of pyproject.toml are true:
+`.ci/run` does so and runs the smoke tests, on the lowest supported Python.
 """
 
 import re
