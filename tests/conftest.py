@@ -33,7 +33,7 @@ MARKERS = (
     "smoke: the set for other installations, which conftest.py names by files",
 )
 # Test runs of at least so many tests need nearly every kernel.
-WHOLE_SUITE = 500
+WHOLE_SUITE = 1000
 
 IMAGES = Path(__file__).parent / "images"
 SHARED_PHOTOS = Path(__file__).parents[2] / "shared" / "photos"
@@ -56,7 +56,8 @@ def pytest_collection_finish(session):
     Otherwise each test compiles what it is the first to need, one kernel after the other.
     """
     modes = ("NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK")  # these runs compile other code, or none
-    if len(session.items) >= WHOLE_SUITE and not any(map(os.environ.get, modes)):
+    is_whole = len(session.items) >= WHOLE_SUITE and not session.testsfailed
+    if is_whole and not any(map(os.environ.get, modes)):
         from fastkq.install.first_run import prepare_kernels
 
         prepare_kernels(lambda: None, dither=True)
