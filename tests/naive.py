@@ -187,6 +187,35 @@ def settled_errors(points, nearest, entries, allowed):
     return errors
 
 
+def pick_entry(value, entries, allowed, *, in_whole_steps):
+    """The nearest allowed entry, and its squared distance: in whole steps, or to 16 bits."""
+    if not in_whole_steps:
+        return nearest_entry(value, entries, allowed)
+    part = np.sort(allowed)
+    rounded = np.rint(entries[part, :3]).astype(np.int64)
+    squares = (((value[:3] + np.float32(0.5)).astype(np.int64) - rounded) ** 2).sum(axis=1)
+    return part[squares.argmin()], squares.min()
+
+
+def error_limits(entries, allowed):
+    """The squared distance of each allowed entry to its fourth neighbour among them, (K,)."""
+    limits, own = np.zeros(len(entries), np.float32), entries[np.sort(allowed)]
+    order = np.sort(((own[:, None] - own) ** 2).sum(axis=2), axis=1)
+    limits[np.sort(allowed)] = order[:, min(4, len(own) - 1)]
+    return limits
+
+
+def reach_row(points, alphas, entries, sets):
+    """A row's points moved to where mixtures reach, and the errors that it is taken to follow."""
+    starts = [nearest_entry(p, entries, some)[0] for p, some in zip(points, sets, strict=True)]
+    errors = np.zeros((len(points) + 2, 4), np.float32)
+    errors[1:-1] = settled_errors(points, starts, entries, sets)
+    errors[1:-1][alphas == 0] = 0
+    for x in np.flatnonzero(alphas):
+        points[x] = mix_entries(points[x], starts[x], entries, sets[x])[1]
+    return errors
+
+
 def diffuse_any(points, alphas, entries, entry_alphas, strength, *, is_coarse):
     """Floyd and Steinberg with alpha or few colors; labels (H, W).
 
@@ -199,57 +228,36 @@ def diffuse_any(points, alphas, entries, entry_alphas, strength, *, is_coarse):
     low, high = (single(side) for side in box or ([0, 81, 2, -510], [1020, 602, 523, 1020]))
     every = np.argsort(entries[:, 0], kind="stable")  # dark ones first
     own = every[entry_alphas[every] == 255]
-    has_opaque = len(own) > 0
-    limits = {}
-    for is_opaque, allowed in ((True, own), (False, every)):
-        part = np.sort(allowed)
-        coordinates = entries[part, : 3 if is_opaque else 4]
-        distances_of = np.sort(((coordinates[:, None] - coordinates) ** 2).sum(axis=2), axis=1)
-        for entry, row in zip(part, distances_of, strict=True):
-            limits[is_opaque, entry] = row[min(4, len(part) - 1)]
+    is_opaque = (alphas == 255) & (len(own) > 0)
+    limits = [error_limits(entries, every)]
+    limits.append(error_limits(entries[:, :3], own) if len(own) else limits[0])
     above, before = single(single(strength) * single(1 / 16)), single(strength) * single(7 / 16)
-    labels = np.zeros((height, width), np.uint8)
+    labels = np.full((height, width), np.argmin(entry_alphas), np.uint8)
     errors = np.zeros((width + 2, 4), single)
     for y in range(height):
         step = 1 if y % 2 == 0 else -1
         values = points[y].copy()
-        sets = [own if has_opaque and alpha == 255 else every for alpha in alphas[y]]
+        sets = [own if opaque else every for opaque in is_opaque[y]]
         if is_coarse:
-            starts = [
-                nearest_entry(point, entries, some)[0]
-                for point, some in zip(values, sets, strict=True)
-            ]
-            if y == 0:
-                errors[1:-1] = settled_errors(values, starts, entries, sets)
-                errors[1:-1][alphas[0] == 0] = 0
-            for x in np.flatnonzero(alphas[y]):
-                values[x] = mix_entries(values[x], starts[x], entries, sets[x])[1]
+            guessed = reach_row(values, alphas[y], entries, sets)
+            errors = guessed if y == 0 else errors
         for x in range(width):
             later, earlier = errors[x + 1 - step], errors[x + 1 + step]
             values[x] += above * (3 * later + (5 * errors[x + 1] + earlier))
         errors = np.zeros((width + 2, 4), single)
-        last = np.zeros(4, single)
         for x in range(width)[::step]:
             if alphas[y, x] == 0:
-                labels[y, x] = np.argmin(entry_alphas)
-                last = np.zeros(4, single)
                 continue
+            # The error of the pixel before, which is 0 outside of the image.
+            last = errors[x + 1 - step]
             value = np.clip(values[x] + before * last, low, high)
-            is_opaque = has_opaque and alphas[y, x] == 255
-            if is_opaque:
-                value[3] = 0
-            if is_opaque and not is_coarse:
-                part = np.sort(own)
-                rounded = np.rint(entries[part, :3]).astype(np.int64)
-                whole = (value[:3] + single(0.5)).astype(np.int64)
-                squares = ((whole - rounded) ** 2).sum(axis=1)
-                label, distance = part[squares.argmin()], squares.min()
-            else:
-                label, distance = nearest_entry(value, entries, sets[x])
+            opaque = is_opaque[y, x]
+            value[3] *= not opaque
+            whole = opaque and not is_coarse
+            label, distance = pick_entry(value, entries, sets[x], in_whole_steps=whole)
             labels[y, x] = label
-            share = single(0.75 if distance > limits[is_opaque, label] else 1)
-            last = (value - entries[label]) * share
-            errors[x + 1] = last
+            share = single(0.75 if distance > limits[int(opaque)][label] else 1)
+            errors[x + 1] = (value - entries[label]) * share
         if is_coarse:
             end, start = (width + 1, 0) if step > 0 else (0, width + 1)
             errors[end] = single(8 / 3) * errors[end - step]

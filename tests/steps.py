@@ -21,7 +21,7 @@ def to_light(levels):
 
 
 def to_points(image, *, is_coarse):
-    """Colors (H, W, 4), in the four coordinates that dithering with alpha or few colors compares."""
+    """Colors (H, W, 4) in the four coordinates that dithering with alpha compares, or in light."""
     rows = np.ascontiguousarray(image, np.uint8)
     rows.flags.writeable = False
     light = linear_levels().astype(np.float32)
