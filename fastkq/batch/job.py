@@ -168,13 +168,13 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     written = compress_source(source, options.image)
     source_bytes = os.path.getsize(job.source)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
-    if written.n_bytes <= most:
-        os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
-        write_file(check_output(job.target, job.source), written.data)
+    status = _write(job, options, written.data) if written.n_bytes <= most else NO_GAIN
+    if status == EXISTS:
+        return JobResult(job.source, job.target, status)
     return JobResult(
         job.source,
         job.target,
-        DONE if written.n_bytes <= most else NO_GAIN,
+        status,
         source_bytes=source_bytes,
         target_bytes=written.n_bytes,
         pixels=source.n_pixels,
@@ -182,3 +182,24 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
         psnr=psnr_from_mse(written.inertia / source.n_pixels),
         seconds=time.perf_counter() - start,
     )
+
+
+def _write(job: Job, options: JobOptions, data: bytes) -> str:
+    """Write a target, unless somebody else has meanwhile; return what became of it.
+
+    With the same bytes, it was a worker that died before it could tell.
+    """
+    os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
+    may_replace = options.overwrite or job.target in (options.replaced or ())
+    try:
+        write_file(
+            check_output(job.target, job.source),
+            data,
+            like=job.source,
+            exclusive=not may_replace,
+            clean=False,  # a run does it for all targets at once
+        )
+    except FileExistsError:
+        with open(job.target, "rb") as file:
+            return DONE if file.read() == data else EXISTS
+    return DONE

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import count
-from pathlib import Path
 
 from fastkq.batch.find import find_images
+from fastkq.files import write
 from fastkq.files.formats import PNG, check_format
 from fastkq.files.mark import is_own_output
-from fastkq.files.write import TEMPORARY_NAME
 
 # What the name of an output beside its source ends with.
 BESIDE = "-fastkq"
@@ -191,14 +189,11 @@ def _with_number(path: str, number: int, ending: str) -> str:
 
 
 def remove_leftovers(jobs: Iterable[Job]) -> None:
-    """Delete what a killed run left half written beside the targets of some jobs."""
-    names: dict[str, set[str]] = {}
+    """Delete what killed runs left half written beside the targets of some jobs."""
+    names: dict[str, list[str]] = {}
     for job in jobs:
-        folder, name = os.path.split(job.target)
-        names.setdefault(folder, set()).add(name)
+        target = os.path.realpath(job.target) if os.path.islink(job.target) else job.target
+        folder, name = os.path.split(target)
+        names.setdefault(folder or os.curdir, []).append(name)
     for folder, targets in names.items():
-        if os.path.isdir(folder or os.curdir):
-            for entry in os.listdir(folder or os.curdir):
-                match = re.fullmatch(TEMPORARY_NAME, entry)
-                if match and match[1] in targets:
-                    Path(folder, entry).unlink(missing_ok=True)
+        write.remove_leftovers(folder, targets)

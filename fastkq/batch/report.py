@@ -168,9 +168,11 @@ def _cut_torn_line(file: int) -> bytes:
 def _line_break(file: int) -> bytes:
     """Return what ends the last line, which may be another run's: nothing is cut off then."""
     size = os.fstat(file).st_size
+    if size == 0:
+        return b""
     with open(file, "rb", closefd=False) as reader:
-        reader.seek(max(0, size - 1))
-        return b"" if reader.read(1) in (b"", b"\n") else b"\n"
+        reader.seek(size - 1)
+        return b"" if reader.read(1) == b"\n" else b"\n"
 
 
 @contextmanager

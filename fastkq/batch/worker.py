@@ -9,6 +9,7 @@ import signal
 import tempfile
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -32,6 +33,13 @@ MAX_WORDS = 300  # characters of a worker's last words
 SAFE_PATH = "PYTHONSAFEPATH"
 STDERR = 2
 _environment = threading.Lock()
+_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
+
+
+def kill_all() -> None:
+    """End all workers of this process in the middle of their work."""
+    for pool in list(_pools):
+        pool.kill()
 
 
 class _Processes(SpawnContext):
@@ -70,6 +78,7 @@ class WorkerPool:
                 initializer=_become_worker,
                 initargs=(n_threads, self._words.name),
             )
+        _pools.add(self)
 
     def submit(
         self, function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
@@ -107,7 +116,8 @@ class WorkerPool:
     def kill(self) -> None:
         """End the processes in the middle of their work."""
         for process in self._context.started:
-            process.terminate()
+            if process.is_alive():
+                process.terminate()
 
     def close(self) -> None:
         """Let what is in work finish, and end the processes."""

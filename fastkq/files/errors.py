@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
 
@@ -39,6 +38,8 @@ def tell(error: OSError, text: str) -> OSError:
 
 def silence(library: str) -> None:
     """Keep what a library logs from the standard error, unless the program has set up logging."""
+    import logging
+
     logger = logging.getLogger(library)
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
