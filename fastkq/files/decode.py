@@ -40,6 +40,7 @@ ALLOWED_FORMATS = "JPEG, PNG, WebP, TIFF, BMP and GIF"
 SIGNATURE_BYTES = 12
 MAX_16_BIT = 65535
 TRANSPARENCY = "transparency"
+TURNING = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # may tell an orientation
 HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 # What Pillow says of files whose header, or data, its decoders do not get along with.
 PLAIN_REASONS = {
@@ -206,7 +207,7 @@ def _decode_png(file: BinaryIO) -> InputImage:
             is_key = (array.reshape(*array.shape[:2], -1) == levels).all(axis=2)
             array = round_16_bit(array) if facts.depth > 8 else array
             array = depths.add_key(array, is_key)
-    checksums.check_rows(facts, array)
+    checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
     return finish(array, mode, info)
 
 
