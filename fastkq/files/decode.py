@@ -46,6 +46,7 @@ HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 PLAIN_REASONS = {
     "not identified by this driver": "the header is damaged, or of a kind that is not supported",
     "cannot identify image file": "the header is damaged, or of a kind that is not supported",
+    "unknown pixel mode": "its pixels are of a kind that is not supported",
     "decoder error": "the data is damaged",
 }
 
@@ -229,9 +230,15 @@ def _read_pixels(file: BinaryIO, mode: str | None) -> Array:
     """Return the pixels of a file, turned upright and converted to a mode of Pillow's."""
     import imageio.v3 as iio  # here, so that importing fastkq does not load it
 
-    file.seek(0)
-    options: dict[str, Any] = {"mode": mode, "rotate": True, "writeable_output": False}
-    return np.asarray(iio.imread(file, index=0, plugin="pillow", **options))
+    def read(*, rotate: bool) -> Array:
+        file.seek(0)
+        options: dict[str, Any] = {"mode": mode, "rotate": rotate, "writeable_output": False}
+        return np.asarray(iio.imread(file, index=0, plugin="pillow", **options))
+
+    try:
+        return read(rotate=True)
+    except KeyError:  # imageio before 2.38, of an orientation that is none of the eight
+        return read(rotate=False)
 
 
 def get_info(image: PillowImage) -> dict[str, Any]:
