@@ -230,15 +230,13 @@ def _read_pixels(file: BinaryIO, mode: str | None) -> Array:
     """Return the pixels of a file, turned upright and converted to a mode of Pillow's."""
     import imageio.v3 as iio  # here, so that importing fastkq does not load it
 
-    def read(*, rotate: bool) -> Array:
-        file.seek(0)
-        options: dict[str, Any] = {"mode": mode, "rotate": rotate, "writeable_output": False}
-        return np.asarray(iio.imread(file, index=0, plugin="pillow", **options))
-
-    try:
-        return read(rotate=True)
-    except KeyError:  # imageio before 2.38, of an orientation that is none of the eight
-        return read(rotate=False)
+    file.seek(0)
+    options: dict[str, Any] = {"index": 0, "mode": mode, "writeable_output": False}
+    with iio.imopen(file, "r", plugin="pillow") as opened:
+        try:
+            return np.asarray(opened.read(rotate=True, **options))
+        except KeyError:  # imageio before 2.38, of an orientation that is none of the eight
+            return np.asarray(opened.read(rotate=False, **options))
 
 
 def get_info(image: PillowImage) -> dict[str, Any]:
