@@ -19,7 +19,7 @@ from pictures import PHOTOS, photo
 import fastkq
 from fastkq.colors.metrics import inertia_from_sums
 from fastkq.engine.cells import ColorCells
-from fastkq.engine.fit import find_centers
+from fastkq.engine.opaque import find_centers
 from fastkq.install.warmup import warm_up
 from fastkq.options import check_options
 

@@ -33,12 +33,12 @@ from PIL import Image
 import fastkq
 from fastkq.colors.histogram import histogram_of_array
 from fastkq.engine.cells import ColorCells
-from fastkq.engine.fit import RELAXATION, round_centers, seed_centers
 from fastkq.engine.lloyd import lloyd
 from fastkq.engine.model import DEFAULT_MAX_ITER, TOL_PER_COLOR
+from fastkq.engine.opaque import RELAXATION, label_cells, round_centers, seed_centers
 from fastkq.files.png import encode_indexed_png
 from fastkq.paint.dither import Dithering
-from fastkq.paint.labels import apply_labels
+from fastkq.paint.labels import Labeler
 
 NAMES = ("louvre-24mp", "craft-beer-24mp")
 N_COLORS = 256
@@ -99,8 +99,9 @@ def stages(name: str, image: np.ndarray) -> Iterator[report.Row]:
         cells = lap("cells", ColorCells, histogram)
         start = lap("seed", seed_centers, cells, N_COLORS, "wu", 0)
         centers, n_iter = lap("Lloyd", lloyd, cells, start, **stop)
-        palette, of_colors, _ = lap("round", round_centers, cells, centers, 0)
-        labels = lap("remap", apply_labels, image, histogram.codes, of_colors)
+        palette, _, _ = lap("round", round_centers, cells, centers, 0)
+        fit = label_cells(cells, palette)
+        labels, _ = lap("remap", lambda fit=fit: Labeler(fit, Dithering(), 3).label(image))
         lap("PNG", encode_indexed_png, labels, palette)
         for method in ("diffusion", "adaptive", "ordered"):
             lap(f"dither, {method}", Dithering(method).apply, image, palette, labels.copy())

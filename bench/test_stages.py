@@ -13,9 +13,10 @@ from fastkq.engine.cells import ColorCells
 from fastkq.engine.dense import DensePoints
 from fastkq.engine.fit import seed_centers
 from fastkq.engine.lloyd import update
+from fastkq.engine.opaque import label_cells
 from fastkq.files.png import encode_indexed_png
 from fastkq.paint.dither import Dithering
-from fastkq.paint.labels import apply_labels
+from fastkq.paint.labels import Labeler
 
 COLORS = (16, 64, 256)
 SAMPLE = 4000  # colors or pixels that are checked by brute force
@@ -119,9 +120,10 @@ def test_lloyd_step(measure, image, n_colors):
 @pytest.mark.parametrize("n_colors", COLORS)
 def test_remap(measure, image, n_colors):
     histogram, palette = fastkq.color_histogram(image), palette_of(image, n_colors)
-    of_colors, _ = ColorCells(histogram).assign(palette)
+    fit = label_cells(ColorCells(histogram), palette)
     n_pixels = image[..., 0].size
-    labels = measure(lambda: apply_labels(image, histogram.codes, of_colors), n_pixels, K=n_colors)
+    labeled = measure(lambda: Labeler(fit, Dithering(), 3).label(image), n_pixels, K=n_colors)
+    labels = labeled[0]
     sample = every(n_pixels)
     expected = nearest(image.reshape(-1, 3)[sample], palette)
     assert np.array_equal(labels.ravel()[sample], expected)

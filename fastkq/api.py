@@ -1,67 +1,32 @@
-"""Compose the stages: read, count colors, seed, K-means, remap, save."""
+"""What callers use, image by image: each function checks its options and composes the stages."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Unpack, cast
+from typing import Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastkq.colors.alpha_image import AlphaImage
-from fastkq.colors.histogram import ColorHistogram, histogram_of_array, histogram_of_blocks
+from fastkq.colors.histogram import ColorHistogram
 from fastkq.colors.metrics import psnr_from_mse
-from fastkq.engine import seeding
-from fastkq.engine.alpha import AlphaColors
-from fastkq.engine.cells import ColorCells
-from fastkq.engine.dense import (
-    DEFAULT_TOL,
-    DensePoints,
-    KMeansResult,
-    _check_points,
-    _check_weights,
-    check_init,
-)
-from fastkq.engine.fit import Fit, apply_to_cells, fit_histogram, search_palette
-from fastkq.engine.lloyd import MAX_RELAXATION, complete_centers, lloyd
+from fastkq.engine.fit import fit_histogram
 from fastkq.engine.model import DEFAULT_MAX_ITER
-from fastkq.files import rows as blocks
-from fastkq.files.formats import PNG, check_shape, format_of
-from fastkq.files.palettes import check_palette
-from fastkq.files.read import InputImage, read_image, read_opaque_image, refuse_alpha
-from fastkq.files.rows import RowArray, RowBlocks
-from fastkq.files.source import open_blocks, read_whole
-from fastkq.files.write import Nowhere, check_output, write_file
-from fastkq.options import FitKeywords, Options, QuantizeKeywords, check_options
-from fastkq.paint.dither import Ditherer, Dithering
-from fastkq.paint.labels import (
-    OPAQUE_ONLY,
-    apply_alpha_labels,
-    apply_labels,
-    apply_table,
-    dither_opaque,
-    label_table,
-)
+from fastkq.files.write import check_output
+from fastkq.options import FitKeywords, QuantizeKeywords, check_options
 from fastkq.pipeline import (
-    AlphaFitter,
-    OpaqueFitter,
-    SampleFitter,
-    load_kernels,
-    make_fitter,
-    sample_colors,
+    collect,
+    compress_source,
+    count_source,
+    find_fit,
+    open_image,
+    quantize_source,
 )
-from fastkq.result import CompressReport, QuantizeResult, encode_image, write_blocks
+from fastkq.result import CompressReport, QuantizeResult, format_for
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile, QualityRange, UInt8Array
-from fastkq.validate import check_integer, check_number
 
-# Time in which most bad files are found out: their error need not wait for the kernels.
-BAD_FILE_SECONDS = 0.02
+__all__ = ["color_histogram", "compress", "fit_palette", "quantize", "remap"]
 
 
 def quantize(
@@ -82,6 +47,8 @@ def quantize(
     quality: QualityRange | None = None,
     max_mse: float | None = None,
     min_psnr: float | None = None,
+    background: str | ArrayLike | None = None,
+    transparent: str = "black",
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best.
 
@@ -90,7 +57,8 @@ def quantize(
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array
-        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8.
+        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8; an array may
+        be anything with shape, dtype and slicing, such as a memory map or a Zarr array.
     n_colors : int
         1 to 256. The palette has exactly so many, or all the image's colors where it has fewer;
         the result is then lossless. With one of the last three options, the most that the palette
@@ -121,13 +89,13 @@ def quantize(
         count as if each pixel came so often, others are rounded to 16 bits of the largest. Pixels
         that do not count get the nearest entry as well; `inertia`, `mse` and `psnr` are those of
         all pixels, unweighted.
-    locked : (L, 3) array_like of uint8, optional
+    locked : (L, 3) or (L, 4) array_like of uint8, optional
         Up to n_colors distinct colors that the palette must have exactly, used or not: its first
         entries, in their order. The others are fitted around them.
     protect : bool
         Whether patches of a color far from all of the palette, such as a red sign in a gray street,
         get entries of their own, at the price of some error elsewhere. Single pixels of such a
-        color, as noise has them, do not.
+        color, as noise has them, do not. Patches are looked for among opaque pixels.
         With this or `weights`, effort "fast" takes all pixels, as "balanced" does.
     dither : {"none", "diffusion", "ordered", "adaptive"}
         Mix palette entries, so that smooth gradients show no steps. "diffusion" passes each pixel's
@@ -149,6 +117,12 @@ def quantize(
         error before dithering. The result is that of `n_colors` set to the number that was found:
         it reaches the target, one less does not. Some smaller number still might, since the error
         does not fall strictly with the number.
+    background : "#rrggbb" or (3,) array_like of uint8, optional
+        The color that an image with transparent pixels is laid over; the result is opaque.
+    transparent : {"black", "keep", "bleed"}
+        Which color lies under an alpha of 0, where nobody sees it but a filter that mixes
+        neighbours, as game engines do: none, those that the image has, or those of the nearest
+        visible pixels. All but "black" take up to a sixteenth of the palette.
 
     Returns
     -------
@@ -157,13 +131,12 @@ def quantize(
 
     Notes
     -----
-    An image with transparent pixels gets a palette (K, 4), its transparent entries first. The
-    squared error is then that over black and over white, halved: over an unknown background, colors
-    are alike if they look alike on both. Opaque pixels take opaque entries. Fully transparent ones
-    have one entry, (0, 0, 0, 0), whatever color was stored under them. Seeds are by k-means++
-    unless `init` is "random", effort "fast" is "balanced", and `color_space` is without effect
-    (where no pixel is between opaque and transparent: as for RGB, but for "fast"). An opaque image
-    with an alpha channel gives what it gives without.
+    An image with transparent pixels gets a palette (K, 4), its transparent entries first, behind
+    the locked ones. The squared error is then that over black and over white, halved: over an
+    unknown background, colors are alike if they look alike on both. Opaque pixels take opaque
+    entries. Fully transparent ones have an entry of alpha 0 (but not with a single color: that is
+    for what can be seen). Effort "fast" is "balanced" there. An opaque image with an alpha channel
+    gives what it gives without.
 
     Raises
     ------
@@ -198,48 +171,31 @@ def quantize(
         quality=quality,
         max_mse=max_mse,
         min_psnr=min_psnr,
+        background=background,
+        transparent=transparent,
     )
-    return quantize_and_encode(image, options)[0]
+    return quantize_source(open_image(image, options), options)
 
 
-def quantize_and_encode(
-    image: ImageSource, options: Options
-) -> tuple[QuantizeResult, bytes | None]:
-    """Quantize an image; return its file as well if the target made it necessary to encode it."""
-    source = _read_while_kernels_load(image)
-    check_shape(source.array.shape, options.output.format)
-    if options.palette is not None:
-        if options.palette.shape[1] == 3:
-            refuse_alpha(source, image, OPAQUE_ONLY)
-        return _apply_palette(source, options.palette, options), None
-    sample = sample_colors(source.array, options)
-    if sample is not None:
-        sampled = SampleFitter(source.array, sample)
-        fit = sampled.fit(options)
-        return _to_result(source, fit, *sampled.label(fit, options.dithering), options), None
-    fitter = make_fitter(source.array)
+def color_histogram(image: ImageSource) -> ColorHistogram:
+    """Count the distinct colors of an image.
 
-    def finish(fit: Fit) -> QuantizeResult:
-        return _to_result(source, fit, *fitter.label(fit, options.dithering), options)
+    Parameters
+    ----------
+    image : what `quantize` takes
+        Gray is counted as R = G = B.
 
-    if options.target is None:
-        return finish(fitter.fit(options)), None
-    files: dict[int, bytes] = {}
+    Returns
+    -------
+    ColorHistogram
+        Of the same pixels, the same, however they come. Histograms of several images add up.
 
-    def count_bytes(fit: Fit) -> int:
-        data = encode_image(finish(fit), options.output)
-        files[len(fit.palette)] = data
-        return len(data)
-
-    fit = search_palette(
-        lambda fit_options: fitter.fit(replace(options, fit=fit_options)),
-        options.fit,
-        options.target,
-        n_distinct=fitter.n_distinct,
-        n_pixels=fitter.n_pixels,
-        count_bytes=count_bytes,
-    )
-    return finish(fit), files.get(len(fit.palette))
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        What is not a readable 8-bit image.
+    """
+    return count_source(open_image(image, check_options()))
 
 
 def fit_palette(
@@ -254,7 +210,7 @@ def fit_palette(
     image : ColorHistogram or what `quantize` takes
     n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `quantize`; a histogram is taken as it is.
-    weights, protect
+    weights, protect, background
         As in `quantize`; for an image only, since a histogram does not know where its pixels are.
 
     Returns
@@ -270,199 +226,15 @@ def fit_palette(
     [[10, 10, 10], [200, 200, 200]]
     """
     checked = check_options(n_colors, **options)
-    if isinstance(image, ColorHistogram):
-        if checked.needs_places:
-            name = "protect" if checked.weights is None else "weights"
-            raise ValueError(f"image is a ColorHistogram; {name} needs an image, with its places")
-        return fit_histogram(image, checked.fit).palette
-    array = read_image(image).array
-    sample = sample_colors(array, checked)
-    fitter = make_fitter(array) if sample is None else SampleFitter(array, sample)
-    return fitter.fit(checked).palette
-
-
-def compress(
-    source: str | os.PathLike[str] | RowArray,
-    target: str | os.PathLike[str],
-    n_colors: int = MAX_COLORS,
-    *,
-    palette: ArrayLike | str | os.PathLike[str] | None = None,
-    **options: Unpack[QuantizeKeywords],
-) -> CompressReport:
-    """Quantize an image into an indexed PNG, a WebP or a GIF; one of any size, by blocks of rows.
-
-    Parameters
-    ----------
-    source : path, or array_like with shape, dtype and slicing
-        JPEG, PNG, WebP, TIFF, BMP or GIF; or what `quantize` takes as an array, such as a memory
-        map or a Zarr array. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP must be opaque;
-        they are read twice, by blocks of rows, and must not change meanwhile; the result is the
-        same as of the whole image in memory. A WebP or GIF is encoded whole.
-    target : path ending in .png, .webp or .gif
-        Replaced in one step if it exists; it may not be the source. For the formats, see
-        `QuantizeResult.save`.
-    palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
-        These colors, in their order, instead of those that represent the image best; the options
-        that choose them are then without effect, or refused. For the files, see `remap`.
-    optimize : bool or "oxipng"
-        Take several times as long for a smaller file of the same pixels; not where the image is
-        read by blocks. For "oxipng", see `QuantizeResult.save`.
-    max_bytes : int, optional
-        The largest size of the target. As many colors as fit: one more does not, or is more than
-        `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the
-        image.
-    n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
-    dither, dither_strength, quality, max_mse, min_psnr
-        As in `quantize`; weights and protect not for what is read by blocks.
-
-    Raises
-    ------
-    TargetNotReachedError
-        Not even `n_colors`, or as many as `max_bytes` has room for, reach what is asked for.
-    ValueError, TypeError, OSError
-        As `quantize`, and where the target cannot be written. Nothing is left behind in any case.
-
-    Examples
-    --------
-    >>> import fastkq, numpy as np, os, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     scan = np.lib.format.open_memmap(f"{folder}/scan.npy", "w+", np.uint8, (30, 40, 3))
-    ...     scan[:, 20:] = 200
-    ...     report = fastkq.compress(scan, os.path.join(folder, "scan.png"))
-    >>> report.source, report.n_colors, report.mse
-    ('memmap (30, 40, 3)', 2, 0.0)
-    """
-    start = time.perf_counter()
-    is_path = isinstance(source, (str, os.PathLike))
-    path = check_output(target, cast("str", source) if is_path else None)
-    checked = check_options(n_colors, palette=palette, format=format_of(path), **options)
-    rows = open_blocks(source)
-    if rows is not None:
-        check_shape(rows.shape, checked.output.format)
-    is_large = rows is not None and rows.n_pixels > blocks.LARGE_PIXELS
-    if rows is not None and is_large and checked.output.format == PNG:
-        height, width = rows.shape[:2]
-        fit, inertia, target_bytes = _compress_blocks(rows, path, checked)
-        n_colors, n_iter = len(fit.palette), fit.n_iter
-    else:
-        is_whole = rows is None or is_path
-        image = cast("ImageSource", source) if is_whole else read_whole(cast("RowBlocks", rows))
-        result, data = quantize_and_encode(image, checked)
-        if data is None:
-            target_bytes = result.save(path, optimize=checked.output.optimize)
-        else:
-            write_file(path, data)
-            target_bytes = len(data)
-        height, width = result.labels.shape
-        n_colors, inertia, n_iter = len(result.palette), result.inertia, result.n_iter
-    mse = inertia / (height * width)
-    return CompressReport(
-        source=os.fspath(cast("str", source)) if rows is None else rows.name,
-        target=os.fspath(target),
-        source_bytes=os.path.getsize(cast("str", source)) if rows is None else rows.n_bytes,
-        target_bytes=target_bytes,
-        width=width,
-        height=height,
-        n_colors=n_colors,
-        mse=mse,
-        psnr=psnr_from_mse(mse),
-        n_iter=n_iter,
-        seconds=time.perf_counter() - start,
-    )
-
-
-def _compress_blocks(rows: RowBlocks, path: Path, options: Options) -> tuple[Fit, float, int]:
-    """Quantize an image in two passes, and one for each trial of its size.
-
-    Returns its palette, inertia and the bytes written.
-    """
-    if options.needs_places:
-        raise ValueError(
-            f"{rows.name}: has {rows.n_pixels} pixels and is read by blocks of rows; weights and "
-            f"protect are for images of up to {blocks.LARGE_PIXELS}"
-        )
-    histogram = histogram_of_blocks(rows, rows.shape)
-    write = partial(_write_fit, rows, histogram, options)
-    if options.palette is not None:
-        fit = apply_to_cells(ColorCells(histogram), options.palette)
-    elif options.target is None:
-        fit = fit_histogram(histogram, options.fit)
-    else:
-        fit = search_palette(
-            partial(fit_histogram, histogram),
-            options.fit,
-            options.target,
-            n_distinct=len(histogram),
-            n_pixels=histogram.n_pixels,
-            count_bytes=lambda fit: write(fit, Nowhere())[1],
-        )
-    return fit, *write(fit, path)
-
-
-def _write_fit(
-    rows: RowBlocks,
-    histogram: ColorHistogram,
-    options: Options,
-    fit: Fit,
-    target: PathOrFile,
-) -> tuple[float, int]:
-    """Label and write the pixels of an image block by block; return its inertia and the bytes."""
-    table = label_table(histogram.codes, cast("UInt8Array", fit.labels))
-    errors: list[int] = []
-
-    def label_blocks() -> Iterator[UInt8Array]:
-        if not options.dithering:
-            yield from (apply_table(block, table) for block in rows)
-            return
-        ditherer = Ditherer(fit.palette, options.dithering)
-        for labels, error in ditherer.dither_blocks(rows, lambda block: apply_table(block, table)):
-            errors.append(error)
-            yield labels
-
-    n_bytes = write_blocks(target, rows.shape[:2], label_blocks(), fit.palette, rows.icc_profile)
-    return float(sum(errors)) if options.dithering else fit.inertia, n_bytes
-
-
-def _apply_palette(source: InputImage, palette: UInt8Array, options: Options) -> QuantizeResult:
-    """Replace the colors of an image by those of a palette, which keeps its order."""
-    fitter = AlphaFitter(source.array) if palette.shape[1] == 4 else OpaqueFitter(source.array)
-    fit = fitter.apply(palette)
-    result = _to_result(source, fit, *fitter.label(fit, options.dithering), options)
-    # Its colors, whatever those of the image: not gray.
-    return replace(result, is_gray=False, n_ordered=None)
-
-
-def _to_result(
-    source: InputImage, fit: Fit, labels: UInt8Array, inertia: float, options: Options
-) -> QuantizeResult:
-    array = source.array
-    return QuantizeResult(
-        palette=fit.palette,
-        labels=labels,
-        inertia=inertia,
-        n_iter=fit.n_iter,
-        is_gray=array.ndim == 2 or array.shape[2] == 2,
-        icc_profile=source.icc_profile,
-        n_ordered=len(options.fit.locked),
-    )
-
-
-def _read_while_kernels_load(image: ImageSource) -> InputImage:
-    """Read an image; where a process has no kernels yet, load them meanwhile.
-
-    Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
-    mostly without the interpreter's lock.
-    """
-    if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
-        return read_image(image)
-    from concurrent.futures import ThreadPoolExecutor, wait
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        reading = pool.submit(read_image, image)
-        wait([reading], timeout=BAD_FILE_SECONDS)
-        if not (reading.done() and reading.exception()):
-            load_kernels()
-        return reading.result()
+    if not isinstance(image, ColorHistogram):
+        return find_fit(open_image(image, checked), checked).palette
+    if checked.needs_places or checked.background is not None:
+        given = {"weights": checked.weights, "background": checked.background}
+        names = [name for name, value in given.items() if value is not None] or ["protect"]
+        raise ValueError(f"image is a ColorHistogram; {names[0]} needs an image, with its places")
+    if len(image) == 0:
+        raise ValueError("image is a ColorHistogram of no pixels; one of some pixels is allowed")
+    return fit_histogram(image, checked.fit).palette
 
 
 def remap(
@@ -471,18 +243,18 @@ def remap(
     *,
     dither: str = "none",
     dither_strength: float = 1.0,
+    background: str | ArrayLike | None = None,
 ) -> UInt8Array:
     """Label every pixel with its nearest palette entry, or dither.
 
     Parameters
     ----------
-    image : path, bytes, file object, PIL image or array
-        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8.
+    image : what `quantize` takes
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file
         1 to 256 colors. One with alpha is for any image; one without, for opaque images only.
         Files: .gpl (GIMP), .act (Photoshop), .hex, .json, or an image of so few colors; an indexed
         one's palette in its order.
-    dither, dither_strength
+    dither, dither_strength, background
         As in `quantize`.
 
     Returns
@@ -504,112 +276,117 @@ def remap(
     >>> fastkq.remap(image, [[0, 0, 0], [255, 255, 255]]).tolist()
     [[0, 1, 0]]
     """
-    colors, dithering = check_palette(palette), Dithering(dither, dither_strength)
-    if colors.shape[1] == 4:
-        pixels = AlphaImage(read_image(image).array)
-        nearest = AlphaColors(pixels, with_transparent=True).assign(colors)
-        labels = apply_alpha_labels(pixels, nearest)
-        if dithering:
-            dither_opaque(pixels, colors, labels, dithering)
-        return labels
-    array = read_opaque_image(image, OPAQUE_ONLY).array
-    histogram = histogram_of_array(array)
-    of_colors, _ = ColorCells(histogram).assign(colors)
-    labels = apply_labels(array, histogram.codes, of_colors)
-    if dithering:
-        dithering.apply(array, colors, labels)
-    return labels
+    options = check_options(
+        palette=palette, dither=dither, dither_strength=dither_strength, background=background
+    )
+    source = open_image(image, options)
+    return collect(source, find_fit(source, options), options).labels
 
 
-def color_histogram(image: ImageSource) -> ColorHistogram:
-    """Count the distinct colors of an image.
-
-    Parameters
-    ----------
-    image : path, bytes, file object, PIL image or (H, W) or (H, W, 3) uint8 array
-        Opaque. Gray is counted as R = G = B.
-
-    Raises
-    ------
-    ValueError, TypeError, OSError
-        What is not a readable, opaque 8-bit image.
-    """
-    return histogram_of_array(read_opaque_image(image, "in a histogram").array)
-
-
-def kmeans(
-    points: ArrayLike,
-    n_clusters: int,
+@overload
+def compress(
+    image: ImageSource,
+    target: None = None,
+    n_colors: int = MAX_COLORS,
     *,
-    sample_weight: ArrayLike | None = None,
-    init: str | ArrayLike = "k-means++",
-    max_iter: int = DEFAULT_MAX_ITER,
-    tol: float = DEFAULT_TOL,
-    relaxation: float = 1.0,
-    random_state: int | np.random.Generator | None = 0,
-) -> KMeansResult:
-    """Cluster points by K-means, every point compared with every center.
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    **options: Unpack[QuantizeKeywords],
+) -> bytes: ...
+
+
+@overload
+def compress(
+    image: ImageSource,
+    target: PathOrFile,
+    n_colors: int = MAX_COLORS,
+    *,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    **options: Unpack[QuantizeKeywords],
+) -> CompressReport: ...
+
+
+def compress(
+    image: ImageSource,
+    target: PathOrFile | None = None,
+    n_colors: int = MAX_COLORS,
+    *,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    **options: Unpack[QuantizeKeywords],
+) -> CompressReport | bytes:
+    """Quantize an image into an indexed PNG, a WebP or a GIF; one of any size, by blocks of rows.
 
     Parameters
     ----------
-    points : (N, C) array_like
-        float32 stays float32; every other real dtype is computed in float64.
-    n_clusters : int
-        1 to N.
-    sample_weight : (N,) array_like, optional
-        Weight of each point, 0 or more. Default: 1 each.
-    init : {"k-means++", "random"} or (n_clusters, C) array_like
-        The initial centers: greedy k-means++ (Arthur and Vassilvitskii 2007), the textbook's random
-        distinct points, or those given.
-    max_iter : int
-        At most so many iterations, 1 or more.
-    tol : float
-        Stop when the squared shifts of all centers add up to at most `tol` times the mean variance
-        of a channel. 0: when no center moves.
-    relaxation : float
-        How far an update goes, of the way to the means of the clusters, 1 to 1.9: 1 is the
-        textbook's, 1.8 needs half as many iterations and never increases the error either.
-    random_state : int, numpy.random.Generator or None
-        Seed of the random choices; None takes a fresh one each time.
+    image : path, bytes, file object, PIL image or array
+        What `quantize` takes. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are read by
+        blocks of rows, twice or more often, and must not change meanwhile; the result is the same
+        as of the whole image in memory.
+    target : path ending in .png, .webp or .gif, binary file object, or None
+        A file is replaced in one step if it exists; it may not be the source. By default the file
+        is returned as bytes.
+    palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
+        These colors, in their order, instead of those that represent the image best; the options
+        that choose them are then without effect, or refused. For the files, see `remap`.
+    format : {"png", "webp", "gif"}, optional
+        Of bytes and file objects, by default "png"; a path's suffix tells its own. See
+        `QuantizeResult.encode`.
+    optimize : bool or "oxipng"
+        Take several times as long for a smaller file of the same pixels; not for a PNG of over
+        67 MP. See `QuantizeResult.encode`.
+    max_bytes : int, optional
+        The largest size of the target. As many colors as fit: one more does not, or is more than
+        `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the
+        image.
+    n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
+    dither, dither_strength, quality, max_mse, min_psnr, background, transparent
+        As in `quantize`.
 
     Returns
     -------
-    KMeansResult
-        The same for the same input on any number of threads. A cluster that falls empty moves to
-        the point farthest from its center; clusters stay empty only where there are fewer distinct
-        points than clusters.
+    bytes, the file, if no target is named; otherwise CompressReport
 
     Raises
     ------
-    ValueError, TypeError
-        What is not an array of finite numbers of these shapes and ranges.
+    TargetNotReachedError
+        Not even `n_colors`, or as many as `max_bytes` has room for, reach what is asked for.
+    ValueError, TypeError, OSError
+        As `quantize`, and where the target cannot be written. Nothing is left behind in any case.
 
     Examples
     --------
-    >>> import fastkq
-    >>> result = fastkq.kmeans([[0.0], [1.0], [10.0], [12.0]], 2)
-    >>> sorted(result.centers.ravel().tolist()), result.inertia
-    ([0.5, 11.0], 2.5)
+    >>> import fastkq, numpy as np, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scan = np.lib.format.open_memmap(f"{folder}/scan.npy", "w+", np.uint8, (30, 40, 3))
+    ...     scan[:, 20:] = 200
+    ...     report = fastkq.compress(scan, os.path.join(folder, "scan.png"))
+    >>> report.source, report.n_colors, report.mse
+    ('memmap (30, 40, 3)', 2, 0.0)
+    >>> fastkq.compress(np.zeros((2, 2, 3), np.uint8))[1:4]
+    b'PNG'
     """
-    points = _check_points(points, "points")
-    weights = _check_weights(sample_weight, len(points))
-    n_clusters = check_integer(n_clusters, "n_clusters", 1, len(points))
-    max_iter = check_integer(max_iter, "max_iter", 1)
-    tol = check_number(tol, "tol", 0)
-    relaxation = check_number(relaxation, "relaxation", 1, MAX_RELAXATION)
-
-    data = DensePoints(points, weights)
-    if isinstance(init, str):
-        rng = np.random.default_rng(random_state)
-        if init == "k-means++":
-            centers = seeding.kmeans_plus_plus(points, weights, n_clusters, rng)
-        elif init == "random":
-            centers = seeding.random_points(points, weights, n_clusters, rng)
-        else:
-            raise ValueError(f"init is {init!r}; use 'k-means++', 'random' or an array of centers")
-        centers = complete_centers(data, centers, n_clusters)
-    else:
-        centers = check_init(init, n_clusters, points.shape[1]).astype(points.dtype)
-    centers, n_iter = lloyd(data, centers, max_iter=max_iter, tol=tol, relaxation=relaxation)
-    labels, distances = data.assign(centers)
-    return KMeansResult(centers, labels, float(np.sum(weights * distances)), n_iter)
+    start = time.perf_counter()
+    if isinstance(target, (str, os.PathLike)):
+        target = check_output(target, image if isinstance(image, (str, os.PathLike)) else None)
+    checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
+    source = open_image(image, checked)
+    written = compress_source(source, checked, target)
+    if target is None:
+        return written.data
+    height, width = source.shape[:2]
+    mse = written.inertia / (height * width)
+    return CompressReport(
+        source=source.name,
+        target=os.fspath(target) if isinstance(target, (str, os.PathLike)) else "<file>",
+        source_bytes=source.n_bytes,
+        target_bytes=written.n_bytes,
+        width=width,
+        height=height,
+        n_colors=len(written.palette),
+        mse=mse,
+        psnr=psnr_from_mse(mse),
+        n_iter=written.n_iter,
+        seconds=time.perf_counter() - start,
+    )

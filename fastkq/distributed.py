@@ -19,20 +19,18 @@ from numpy.typing import ArrayLike
 
 from fastkq import kernels
 from fastkq.api import color_histogram
-from fastkq.api import fit_palette as fit_to_histogram
-from fastkq.api import remap as remap_array
 from fastkq.batch.job import FAILED, JobResult
 from fastkq.batch.plan import Job, plan_jobs
 from fastkq.batch.pool import WorkerDiedError
 from fastkq.batch.run import SHARED, check_job_options, run_jobs, use_shared
 from fastkq.batch.shared import count_colors
-from fastkq.colors.histogram import ColorHistogram
-from fastkq.colors.pixels import ALLOWED_ARRAYS
+from fastkq.colors.histogram import ColorHistogram, count_nothing, histogram_of_array
+from fastkq.colors.pixels import ALLOWED_ARRAYS, as_rows
+from fastkq.engine.fit import apply_palette, fit_histogram
 from fastkq.files.palettes import check_palette
-from fastkq.files.read import read_opaque_image
-from fastkq.options import HistogramKeywords, JobKeywords
-from fastkq.paint.dither import MAP_ROWS, Ditherer, Dithering, rows_above
-from fastkq.paint.labels import OPAQUE_ONLY
+from fastkq.options import HistogramKeywords, JobKeywords, check_options
+from fastkq.paint.dither import MAP_ROWS, Dithering, rows_above
+from fastkq.paint.labels import Labeler
 from fastkq.types import MAX_COLORS, UInt8Array
 from fastkq.validate import check_integer
 
@@ -62,7 +60,7 @@ def fit_palette(
     Parameters
     ----------
     images : dask.array.Array, dask.bag.Bag or iterable of paths
-        A (H, W), (H, W, 3) or opaque (H, W, 4) array of uint8, cut along any axis; or what
+        A (H, W) or (H, W, 2 to 4) array of uint8, cut along any axis; or what
         `fastkq.color_histogram` takes, in a bag; or the paths of files.
     n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `fastkq.quantize`; all pixels are counted at any effort.
@@ -71,7 +69,7 @@ def fit_palette(
 
     Returns
     -------
-    (K, 3) uint8
+    (K, 3) uint8, or (K, 4) where a pixel is not opaque
 
     Raises
     ------
@@ -92,11 +90,11 @@ def fit_palette(
     """
     check_integer(split_every, "split_every", 2)
     # Wrong options show before the work, not after it.
-    fit_to_histogram(_count_nothing(), n_colors, **options)
+    checked = check_options(n_colors, **options)
     histogram = _add_in_a_tree(_histograms(images), split_every).compute()
     if len(histogram) == 0:
         raise ValueError("there are no pixels; one or more are allowed")
-    return fit_to_histogram(histogram, n_colors, **options)
+    return fit_histogram(histogram, checked.fit).palette
 
 
 def remap(
@@ -109,7 +107,7 @@ def remap(
     array : dask.array.Array
         (H, W) or (H, W, 2 to 4) of uint8, cut along any axis; opaque, unless the palette has alpha.
     palette : (K, 3) or (K, 4) uint8 array_like
-        1 to 256 colors; to dither, without alpha.
+        1 to 256 colors; one without alpha is for opaque pixels only.
     dither, dither_strength
         As in `fastkq.quantize`. Dithered blocks are read with the rows above that their pattern
         depends on, so that no border shows.
@@ -138,8 +136,9 @@ def remap(
     if dithering:
         return _dither_array(array, colors, dithering)
     return array.map_blocks(
-        _remap_block,
+        _label_block,
         palette=colors,
+        dithering=dithering,
         drop_axis=[2] if array.ndim == 3 else None,
         meta=np.empty((0, 0), np.uint8),
     )
@@ -287,16 +286,12 @@ def _add_in_a_tree(histograms: list[Any], split_every: int) -> Any:
 
 
 def _add(histograms: Iterable[ColorHistogram]) -> ColorHistogram:
-    return sum(histograms, start=_count_nothing())
-
-
-def _count_nothing() -> ColorHistogram:
-    return ColorHistogram(np.empty(0, np.uint32), np.empty(0, np.int64))
+    return sum(histograms, start=count_nothing())
 
 
 def _count_block(block: UInt8Array) -> ColorHistogram:
     # Slicing and filtering leave empty blocks in Dask arrays.
-    return _on_one_thread(color_histogram, block) if block.size else _count_nothing()
+    return _on_one_thread(color_histogram, block) if block.size else count_nothing()
 
 
 def _count_images(images: Iterable[Any]) -> ColorHistogram:
@@ -307,22 +302,13 @@ def _count_if_readable(source: str) -> ColorHistogram:
     from fastkq.files.mark import is_own_output
 
     counted = None if is_own_output(source) else _on_one_thread(count_colors, source)
-    return counted if isinstance(counted, ColorHistogram) else _count_nothing()
-
-
-def _remap_block(block: UInt8Array, palette: UInt8Array) -> UInt8Array:
-    if block.size == 0:
-        return np.empty(block.shape[:2], np.uint8)
-    labels: UInt8Array = _on_one_thread(remap_array, block, palette)
-    return labels
+    return counted if isinstance(counted, ColorHistogram) else count_nothing()
 
 
 def _dither_array(array: Any, palette: UInt8Array, dithering: Dithering) -> Any:
     """Dither a Dask array by blocks of whole strips, each read with what is around it."""
     import dask.array
 
-    if palette.shape[1] != 3:
-        raise ValueError(f"palette has shape {palette.shape}; to dither, (K, 3) is allowed")
     height, width = array.shape[:2]
     if math.isnan(height) or math.isnan(width):
         raise ValueError(
@@ -337,7 +323,7 @@ def _dither_array(array: Any, palette: UInt8Array, dithering: Dithering) -> Any:
         rows = array[top:bottom].rechunk({0: -1, 1: -1})
         parts.append(
             rows.map_blocks(
-                _dither_block,
+                _label_block,
                 lead=start - top,
                 n_rows=end - start,
                 first=start,
@@ -351,22 +337,26 @@ def _dither_array(array: Any, palette: UInt8Array, dithering: Dithering) -> Any:
     return dask.array.concatenate(parts) if parts else dask.array.zeros((0, width), np.uint8)
 
 
-def _dither_block(
+def _label_block(
     block: UInt8Array,
-    lead: int,
-    n_rows: int,
-    first: int,
     palette: UInt8Array,
     dithering: Dithering,
+    lead: int = 0,
+    n_rows: int | None = None,
+    first: int = 0,
 ) -> UInt8Array:
-    def dither() -> UInt8Array:
-        rows = read_opaque_image(block, OPAQUE_ONLY).array
-        ditherer = Ditherer(palette, dithering)
-        return ditherer.dither_part(
-            rows, lead, n_rows, first, lambda part: remap_array(part, palette)
-        )[0]
+    """Label some rows of a block, which has those around them as well."""
+    n_rows = len(block) if n_rows is None else n_rows
+    if block.size == 0:
+        return np.empty(block.shape[:2], np.uint8)
+    n_channels = 1 if block.ndim == 2 else block.shape[2]
 
-    labels: UInt8Array = _on_one_thread(dither)
+    def label() -> UInt8Array:
+        rows = as_rows(block)
+        fit = apply_palette(histogram_of_array(rows), palette)
+        return Labeler(fit, dithering, n_channels).label_part(rows, lead, n_rows, first)
+
+    labels: UInt8Array = _on_one_thread(label)
     return labels
 
 

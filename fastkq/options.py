@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import zlib
 from dataclasses import dataclass
@@ -16,10 +17,13 @@ from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
 from fastkq.files.formats import OXIPNG, PNG, Output
-from fastkq.files.palettes import check_palette
+from fastkq.files.palettes import check_palette, parse_hex
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
+
+# Which color lies under an alpha of 0: none, the source's own, or that of visible neighbours.
+BLACK, KEEP, BLEED = TRANSPARENT = ("black", "keep", "bleed")
 
 
 class ImageKeywords(TypedDict, total=False):
@@ -36,6 +40,8 @@ class ImageKeywords(TypedDict, total=False):
     min_psnr: float | None
     max_bytes: int | None
     optimize: bool | str
+    background: str | ArrayLike | None
+    transparent: str
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -85,6 +91,8 @@ class Options:
     dithering : Dithering
     target : Target or None: as many colors as `fit.n_colors`
     output : Output
+    background : (3,) uint8, or None: alpha is kept
+    transparent : str, which color lies under an alpha of 0
     """
 
     fit: FitOptions
@@ -93,6 +101,8 @@ class Options:
     dithering: Dithering
     target: Target | None
     output: Output
+    background: UInt8Array | None = None
+    transparent: str = BLACK
 
     @property
     def needs_places(self) -> bool:
@@ -118,6 +128,10 @@ class Options:
             parts.append(OXIPNG if self.output.optimize == OXIPNG else "optimize")
         if self.output.format != PNG:
             parts.append(self.output.format)
+        if self.background is not None:
+            parts.append(f"background {self.background.tobytes().hex()}")
+        if self.transparent != BLACK:
+            parts.append(f"transparent {self.transparent}")
         return ", ".join(parts)
 
 
@@ -142,6 +156,8 @@ def check_options(
     max_bytes: int | None = None,
     optimize: bool | str = False,
     format: str = PNG,
+    background: str | ArrayLike | None = None,
+    transparent: str = BLACK,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -156,6 +172,8 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
+    if transparent not in TRANSPARENT:
+        raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
     options = Options(
         fit=FitOptions(
@@ -165,7 +183,7 @@ def check_options(
             init=_check_init(init, n_colors),
             max_iter=check_integer(max_iter, "max_iter", 0),
             tol=None if tol is None else check_number(tol, "tol", 0),
-            random_state=random_state,
+            random_state=_draw_seed(random_state),
             locked=check_locked(locked, n_colors),
             protect=protect,
         ),
@@ -174,9 +192,50 @@ def check_options(
         dithering=Dithering(dither, dither_strength),
         target=target,
         output=Output(format, optimize),
+        background=None if background is None else check_color(background, "background"),
+        transparent=transparent,
     )
     _check_together(options)
     return options
+
+
+def check_color(color: str | ArrayLike, name: str) -> UInt8Array:
+    """Return an opaque color "#rrggbb" or (3,) as an array (3,) uint8.
+
+    Examples
+    --------
+    >>> check_color("#ff8000", "background").tolist()
+    [255, 128, 0]
+    """
+    allowed = "a color such as '#ffffff', or three integers from 0 to 255, is allowed"
+    if isinstance(color, str):
+        levels = parse_hex(color)
+        if levels is None or len(levels) != 3:
+            raise ValueError(f"{name} is {color!r}; {allowed}")
+        return np.array(levels, np.uint8)
+    given = np.asarray(color)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"{name} has dtype {given.dtype}; {allowed}")
+    if given.shape != (3,) or given.min() < 0 or given.max() > MAX_LEVEL:
+        raise ValueError(f"{name} is {given.tolist()}; {allowed}")
+    return given.astype(np.uint8)
+
+
+def _draw_seed(random_state: object) -> int:
+    """Return a seed that makes all trials of a search start alike.
+
+    A generator gives its next number, so that a call depends on its state and changes it once.
+    """
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(1 << 63))
+    if random_state is None:
+        return int(np.random.default_rng().integers(1 << 63))
+    allowed = "an integer >= 0, a numpy.random.Generator or None is allowed"
+    if not isinstance(random_state, numbers.Integral) or isinstance(random_state, bool):
+        raise TypeError(f"random_state is {random_state!r}; {allowed}")
+    if random_state < 0:
+        raise ValueError(f"random_state is {random_state}; {allowed}")
+    return int(random_state)
 
 
 def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:

@@ -1,224 +1,277 @@
-"""Images in memory: fit a palette to one, and label its pixels with the palette's entries."""
+"""The one way of every image: read its rows, count colors, fit a palette, label pixels, write."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import cast
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from fastkq import kernels
-from fastkq.colors.alpha_image import AlphaImage
-from fastkq.colors.histogram import SORT_LIMIT, ColorHistogram, histogram_of_array
-from fastkq.colors.pixels import OPAQUE, check_array, has_alpha
-from fastkq.colors.protect import LEAST_SHARE, find_lost_color, solid_counts
+from fastkq.colors.histogram import (
+    SORT_LIMIT,
+    ColorHistogram,
+    histogram_of_array,
+    histogram_of_blocks,
+)
+from fastkq.colors.pixels import as_rows, has_alpha
+from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
 from fastkq.colors.weights import check_weights, weigh_colors
 from fastkq.engine import seeding
-from fastkq.engine.alpha import TRANSPARENT, AlphaColors, AlphaLabels, fit_alpha
 from fastkq.engine.cells import ColorCells
-from fastkq.engine.fit import RELAXATION, Fit, apply_to_cells, fit_cells, fit_histogram
-from fastkq.engine.locked import own_palette
-from fastkq.engine.model import INITS, FitOptions
+from fastkq.engine.fit import apply_palette, fit_histogram, lock_lost_colors, search_palette
+from fastkq.engine.model import Fit, FitOptions
+from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
-from fastkq.options import Options
+from fastkq.files.formats import PNG, check_shape
+from fastkq.files.rows import Source
+from fastkq.files.source import bleed_source, flatten_source, open_source
+from fastkq.files.write import Nowhere, write_file
+from fastkq.options import BLACK, BLEED, Options
 from fastkq.paint.dither import Dithering
-from fastkq.paint.labels import (
-    CUBE_BITS,
-    apply_alpha_labels,
-    apply_cubes,
-    apply_labels,
-    dither_opaque,
-    label_cubes,
-)
-from fastkq.types import Array, UInt8Array
+from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
+from fastkq.paint.labels import Labeler
+from fastkq.result import QuantizeResult, write_blocks
+from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
 # counted and labeled in little time.
 FEW_COLORS = 4096
-# At most one entry in so many, of those that are not locked, goes to protected colors.
-PROTECTED_SHARE = 4
+# Time in which most bad files are found out: their error need not wait for the kernels.
+BAD_FILE_SECONDS = 0.02
 
 
-class OpaqueFitter:
-    """An image (H, W) or (H, W, 3) uint8, by its histogram."""
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What became of an image that was compressed.
 
-    def __init__(self, array: UInt8Array) -> None:
-        self._array = array
-        self._histogram = histogram_of_array(array)
-        self.n_pixels, self.n_distinct = self._histogram.n_pixels, len(self._histogram)
+    Attributes
+    ----------
+    palette : (K, 3) or (K, 4) uint8
+    inertia : float, over all pixels
+    n_iter : int
+    n_bytes : int, of the file
+    data : bytes, the file; empty where it went to a target
+    """
 
-    def fit(self, options: Options) -> Fit:
-        """Find the palette of so many colors."""
-        if options.needs_places:
-            return _fit_pixels(self._array, self._histogram, options)
-        return fit_histogram(self._histogram, options.fit)
-
-    def apply(self, palette: UInt8Array) -> Fit:
-        """Label the colors with the nearest entries of a palette (K, 3)."""
-        return apply_to_cells(ColorCells(self._histogram), palette)
-
-    def label(self, fit: Fit, dithering: Dithering) -> tuple[UInt8Array, float]:
-        """Return the labels (H, W) of the pixels, and the squared error with them."""
-        of_colors = cast("UInt8Array", fit.labels)
-        labels = apply_labels(self._array, self._histogram.codes, of_colors)
-        if not dithering:
-            return labels, fit.inertia
-        return labels, dithering.apply(self._array, fit.palette, labels)
+    palette: UInt8Array
+    inertia: float
+    n_iter: int
+    n_bytes: int
+    data: bytes
 
 
-class AlphaFitter:
-    """An image with transparent pixels, by its opaque, translucent and transparent ones."""
-
-    def __init__(self, array: UInt8Array) -> None:
-        self._image = AlphaImage(array)
-        self.n_pixels, self.n_distinct = array.shape[0] * array.shape[1], len(self._image)
-
-    def fit(self, options: Options) -> Fit:
-        """Find the palette (K, 4) of so many colors."""
-        if options.needs_places or len(options.fit.locked):
-            raise ValueError(
-                "the image has transparent pixels; weights, locked and protect are for opaque ones"
-            )
-        return _fit_alpha(self._image, options.fit)
-
-    def apply(self, palette: UInt8Array) -> Fit:
-        """Label the colors with the nearest entries of a palette (K, 4)."""
-        nearest = AlphaColors(self._image, with_transparent=True).assign(palette)
-        return Fit(palette, nearest, nearest.inertia, 0)
-
-    def label(self, fit: Fit, dithering: Dithering) -> tuple[UInt8Array, float]:
-        """Return the labels (H, W) of the pixels, and the squared error with them."""
-        labels = apply_alpha_labels(self._image, cast("AlphaLabels", fit.labels))
-        if not dithering:
-            return labels, fit.inertia
-        return labels, dither_opaque(self._image, fit.palette, labels, dithering)
+def open_image(image: ImageSource, options: Options) -> Source:
+    """Open an image of any kind, laid over its background, while the kernels are loaded."""
+    source = _open_while_kernels_load(image)
+    check_shape(source.shape, options.output.format)
+    if options.background is not None:
+        return flatten_source(source, options.background)
+    return bleed_source(source) if options.transparent == BLEED else source
 
 
-class SampleFitter:
-    """A large image (H, W, 3) uint8, by the histogram of a sample of its pixels."""
-
-    def __init__(self, array: UInt8Array, sample: ColorHistogram) -> None:
-        self._array, self._sample = array, sample
-
-    def fit(self, options: Options) -> Fit:
-        """Find a palette; its labels are those of the cubes of colors."""
-        cells = ColorCells(self._sample)
-        fit = fit_cells(cells, options.fit)
-        table = label_cubes(fit.palette)
-        of_sample = table[self._sample.codes >> np.uint32(CUBE_BITS)]
-        error = cells.squared_error(fit.palette, of_sample)
-        inertia = error * (self._array.size // 3) / self._sample.n_pixels
-        return Fit(fit.palette, table, inertia, fit.n_iter)
-
-    def label(self, fit: Fit, dithering: Dithering) -> tuple[UInt8Array, float]:
-        """Return the labels (H, W) of the pixels, and the squared error, or an estimate of it."""
-        labels = apply_cubes(self._array, cast("UInt8Array", fit.labels))
-        if not dithering:
-            return labels, fit.inertia
-        return labels, dithering.apply(self._array, fit.palette, labels)
+def quantize_source(source: Source, options: Options) -> QuantizeResult:
+    """Count, fit, label, and collect the labels."""
+    return collect(source, find_fit(source, options), options)
 
 
-def make_fitter(array: UInt8Array) -> OpaqueFitter | AlphaFitter:
-    """Return what fits palettes to all of an image of any allowed kind."""
-    return AlphaFitter(array) if has_alpha(array) else OpaqueFitter(array)
+def compress_source(source: Source, options: Options, target: PathOrFile | None = None) -> Written:
+    """Count, fit, label, and write the labels as they come; to memory where there is no target."""
+    if _is_streamed(source, options):
+        fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
+        buffer = io.BytesIO()
+        n_bytes, inertia = _stream(source, fit, options, buffer if target is None else target)
+        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue())
+    tried: dict[int, tuple[float, bytes]] = {}  # by the number of colors
+
+    def encode(fit: Fit) -> int:
+        result = collect(source, fit, options)
+        data = result.encode(format=options.output.format, optimize=options.output.optimize)
+        tried[len(fit.palette)] = result.inertia, data
+        return len(data)
+
+    fit = find_fit(source, options, encode)
+    if len(fit.palette) not in tried:
+        encode(fit)
+    inertia, data = tried[len(fit.palette)]
+    if target is not None:
+        write_file(target, data)
+    kept = data if target is None else b""
+    return Written(fit.palette, inertia, fit.n_iter, len(data), kept)
 
 
-def sample_colors(array: UInt8Array, options: Options) -> ColorHistogram | None:
+def count_source(source: Source) -> ColorHistogram:
+    """Count the colors of an image."""
+    return histogram_of_blocks(source, source.shape)
+
+
+def find_fit(
+    source: Source, options: Options, count_bytes: Callable[[Fit], int] | None = None
+) -> Fit:
+    """Find the palette of an image: given, fitted, or searched for.
+
+    Parameters
+    ----------
+    source, options
+    count_bytes : callable, optional
+        Tells the size of the file that a fit leads to, for a target that bounds it.
+    """
+    sample = _take_sample(source, options)
+    if sample is not None:
+        return fit_sample(sample, source.n_pixels, options.fit)
+    histogram = count_source(source)
+    if options.palette is not None:
+        return apply_palette(histogram, options.palette)
+    fit = partial(_fit_counted, histogram, *_look_at_places(source, histogram, options))
+    if options.transparent != BLACK and histogram.n_transparent:
+        fit = partial(fit_hidden, count_hidden(source, source.shape), fit)
+    if options.target is None:
+        return fit(options.fit)
+    return search_palette(
+        fit,
+        options.fit,
+        options.target,
+        n_distinct=len(histogram),
+        n_pixels=source.n_pixels,
+        count_bytes=count_bytes or (lambda fit: 0),
+    )
+
+
+def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
+    """Label all pixels of an image."""
+    labeler = _make_labeler(source, fit, options)
+    if source.array is not None:
+        labels, inertia = labeler.label(source.array)
+    else:
+        labels, inertia, first = np.empty(source.shape[:2], np.uint8), 0.0, 0
+        for part, error in labeler.label_blocks(source):
+            labels[first : first + len(part)] = part
+            inertia, first = inertia + error, first + len(part)
+    gray = source.is_gray and options.palette is None and _has_grays_only(fit.palette)
+    return QuantizeResult(
+        palette=fit.palette,
+        labels=labels,
+        inertia=labeler.base_error + inertia,
+        n_iter=fit.n_iter,
+        is_gray=gray,
+        icc_profile=source.icc_profile,
+        n_ordered=None if options.palette is not None else len(options.fit.locked),
+    )
+
+
+def _make_labeler(source: Source, fit: Fit, options: Options) -> Labeler | HiddenLabeler:
+    if fit.hidden is None:
+        return Labeler(fit, options.dithering, source.n_channels)
+    labeler = Labeler(fit.hidden.visible, options.dithering, source.n_channels)
+    return HiddenLabeler(fit.hidden, labeler)
+
+
+def _has_grays_only(palette: UInt8Array) -> bool:
+    return bool((palette[:, :3] == palette[:, :1]).all())
+
+
+def _is_streamed(source: Source, options: Options) -> bool:
+    """Return whether an image is written row by row: so it has the same bytes from any source."""
+    return options.output.format == PNG and source.n_pixels > blocks.LARGE_PIXELS
+
+
+def _stream(source: Source, fit: Fit, options: Options, target: PathOrFile) -> tuple[int, float]:
+    """Label an image and write it as the labels come; return the bytes written and the inertia."""
+    labeler = _make_labeler(source, fit, options)
+    errors: list[float] = []
+
+    def label() -> Iterator[UInt8Array]:
+        for labels, error in labeler.label_blocks(source):
+            errors.append(error)
+            yield labels
+
+    shape = (source.shape[0], source.shape[1])
+    n_bytes = write_blocks(target, shape, label(), fit.palette, source.icc_profile)
+    return n_bytes, labeler.base_error + sum(errors)
+
+
+def _take_sample(source: Source, options: Options) -> ColorHistogram | None:
     """Return the histogram of a sample of an image, or None if it should be taken whole."""
-    if options.fit.effort != "fast" or options.needs_places or has_alpha(array):
+    if options.fit.effort != "fast" or options.needs_places or options.palette is not None:
         return None
     # The cubes that get a label each lie close together in sRGB only; a target needs the error.
-    if options.fit.color_space != "srgb" or options.target is not None:
+    if options.fit.color_space != "srgb" or options.target is not None or len(options.fit.locked):
         return None
-    n_pixels = array.size // 3
     # Of large images, which come by blocks, writing takes most of the time: no sample.
-    if array.ndim == 2 or sample_step(n_pixels) == 1 or n_pixels > blocks.LARGE_PIXELS:
+    array = source.array
+    if array is None or array.ndim == 2 or has_alpha(array):
+        return None
+    if sample_step(source.n_pixels) == 1 or source.n_pixels > blocks.LARGE_PIXELS:
         return None
     histogram = histogram_of_array(sample_pixels(array))
     return histogram if len(histogram) > FEW_COLORS else None
 
 
-def _fit_pixels(array: UInt8Array, histogram: ColorHistogram, every: Options) -> Fit:
-    """Find the palette of an image whose pixels count by their weights, or by their neighbors."""
-    weights, options = every.weights, every.fit
-    scaled = None if weights is None else check_weights(weights, array.shape)
-    own = own_palette(histogram, options.n_colors, options.locked)
-    if own is not None:
-        return Fit(*own, inertia=0.0, n_iter=0)
-    counted = histogram if scaled is None else weigh_colors(histogram, array, scaled)
-    if options.protect:
-        counts = solid_counts(array, histogram.codes, scaled)
-        options = _lock_lost_colors(histogram, counted, counts, options)
-    fit = fit_histogram(counted, options)
-    if counted is histogram:
+def _look_at_places(
+    source: Source, histogram: ColorHistogram, options: Options
+) -> tuple[ColorHistogram, Array | None]:
+    """Return the colors as the pixels' weights count them, and of `protect`, the solid ones."""
+    weights = None
+    if options.weights is not None:
+        weights = check_weights(options.weights, source.shape)
+    weighted = histogram if weights is None else weigh_colors(histogram, source, weights)
+    solid = solid_counts(source, histogram.codes, weights) if options.fit.protect else None
+    return weighted, solid
+
+
+def _fit_counted(
+    histogram: ColorHistogram,
+    weighted: ColorHistogram,
+    solid: Array | None,
+    options: FitOptions,
+) -> Fit:
+    """Find the palette of an image whose colors were counted."""
+    if len(histogram) <= options.n_colors:
+        fit = fit_histogram(histogram, options)
+        if fit.inertia == 0:  # its own colors, whatever the pixels weigh
+            return fit
+    if solid is not None:
+        options = lock_lost_colors(histogram, weighted, solid, options)
+    fit = fit_histogram(weighted, options)
+    if weighted is histogram:
         return fit
-    return apply_to_cells(ColorCells(histogram, options.color_space), fit.palette, fit.n_iter)
+    palette = fit.palette
+    if palette.shape[1] == 3 and not histogram.is_opaque:
+        palette = np.pad(palette, ((0, 0), (0, 1)), constant_values=255)
+    return apply_palette(histogram, palette, options.color_space, fit.n_iter)
 
 
-def _lock_lost_colors(
-    histogram: ColorHistogram, counted: ColorHistogram, counts: Array, options: FitOptions
-) -> FitOptions:
-    """Return options that lock the colors of patches which the palette has no entry near to."""
-    cells = ColorCells(histogram)
-    trial = replace(options, effort="balanced")
-    fit = fit_histogram(counted, trial)
-    mse = fit.inertia / counted.n_pixels
-    for _ in range((options.n_colors - len(options.locked)) // PROTECTED_SHARE):
-        labels, _ = cells.assign(fit.palette)
-        color = find_lost_color(
-            histogram.codes,
-            counts,
-            fit.palette,
-            labels,
-            mse=mse,
-            least_count=LEAST_SHARE * histogram.n_pixels,
-        )
-        if color is None:
-            break
-        trial = replace(trial, locked=np.concatenate([trial.locked, color[None]]))
-        fit = fit_histogram(counted, trial)
-    return replace(options, locked=trial.locked)
+def _open_while_kernels_load(image: ImageSource) -> Source:
+    """Open an image; where a process has no kernels yet, load them meanwhile.
 
+    Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
+    mostly without the interpreter's lock.
+    """
+    if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
+        return open_source(image)
+    from concurrent.futures import ThreadPoolExecutor, wait
 
-def _fit_alpha(image: AlphaImage, options: FitOptions) -> Fit:
-    n_transparent = int(image.n_transparent > 0)
-    is_lossless = len(image) <= options.n_colors
-    if not is_lossless and not isinstance(options.init, str):
-        raise ValueError(
-            f"init is an array of centers; for an image with transparent pixels, one of {INITS} is "
-            "allowed"
-        )
-    if is_lossless or (len(image.translucent) == 0 and options.n_colors > 1):
-        # The opaque colors as of any photo, beside the entries that are exact.
-        n_exact = n_transparent + len(image.translucent)
-        fit = fit_histogram(image.opaque, replace(options, n_colors=options.n_colors - n_exact))
-        opaque = np.pad(fit.palette, ((0, 0), (0, 1)), constant_values=OPAQUE)
-        palette = np.concatenate([TRANSPARENT[:n_transparent], image.translucent, opaque])
-        translucent = np.arange(n_transparent, n_exact, dtype=np.uint8)
-        of_opaque = cast("UInt8Array", fit.labels) + np.uint8(n_exact)
-        labels = AlphaLabels(of_opaque, translucent, 0, fit.inertia)
-        return Fit(palette, labels, fit.inertia, fit.n_iter)
-    palette, labels, n_iter = fit_alpha(
-        image,
-        options.n_colors,
-        init=cast("str", options.init),
-        max_iter=options.max_iter,
-        tol=options.final_tol,
-        relaxation=RELAXATION,
-        random_state=options.random_state,
-        is_best=options.effort == "best",
-    )
-    return Fit(palette, labels, labels.inertia, n_iter)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        reading = pool.submit(open_source, image)
+        wait([reading], timeout=BAD_FILE_SECONDS)
+        if not (reading.done() and reading.exception()):
+            load_kernels()
+        return reading.result()
 
 
 def load_kernels() -> None:
     """Load, or compile, the kernels that quantizing an image needs."""
     # Noise of so many pixels goes the way of large images.
     shape = (SORT_LIMIT // 256, 256, 3)
-    noise = check_array(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     histogram = histogram_of_array(noise)
-    apply_labels(noise, histogram.codes, np.zeros(len(histogram), np.uint8))
+    black = np.zeros((1, 3), np.uint8)
+    nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
+    Labeler(nearest, Dithering(), 3).label(noise)
     seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
     kernels.events.wait_for_helpers()
     compile_kmeans()

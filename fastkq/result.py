@@ -12,7 +12,6 @@ import numpy as np
 from fastkq import kernels
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files import rows as blocks
-from fastkq.files.formats import Output
 from fastkq.files.write import check_output, open_target, write_file
 from fastkq.types import PathOrFile, UInt8Array
 
@@ -64,54 +63,77 @@ class QuantizeResult:
             colors = colors[:, 0] if colors.shape[1] == 3 else colors[:, [0, 3]]
         return np.take(colors, self.labels, axis=0)
 
+    def encode(self, format: str = "png", *, optimize: bool | str = False) -> bytes:
+        """Return the image as a file.
+
+        Parameters
+        ----------
+        format : {"png", "webp", "gif"}
+            An indexed PNG of 1, 2, 4 or 8 bits a pixel; a lossless WebP, which has the colors
+            instead of indices, and all of them exactly; a GIF, which has neither a color profile
+            nor translucent colors.
+        optimize : bool or "oxipng"
+            Take several times as long for a smaller file of the same pixels, whose palette may be
+            in another order; not for a GIF, nor for a PNG of over 67 MP. "oxipng" lets that
+            program go on with a PNG, for dozens of times as long: needs `fastkq[oxipng]`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The format is unknown or cannot hold the image, or an option is not allowed.
+        """
+        from fastkq.files import formats
+
+        output = formats.Output(format, optimize)
+        formats.check_shape(self.labels.shape, output.format)
+        if output.format == formats.PNG and self.labels.size > blocks.LARGE_PIXELS:
+            buffer = io.BytesIO()
+            self._write_rows(buffer)
+            return buffer.getvalue()
+        return formats.encode(
+            self.labels,
+            self.palette,
+            output.format,
+            icc_profile=self.icc_profile,
+            optimize=output.optimize,
+            n_kept=self.n_ordered,
+        )
+
     def save(
         self, target: PathOrFile, *, format: str | None = None, optimize: bool | str = False
     ) -> int:
-        """Write an indexed PNG of 1, 2, 4 or 8 bits a pixel, or another file; return its bytes.
+        """Write the image as a file; return its bytes.
 
         Parameters
         ----------
         target : path ending in .png, .webp or .gif, or binary file object
             An existing file is replaced, in one step.
         format : {"png", "webp", "gif"}, optional
-            Of a file object, by default "png"; a path's suffix tells its own. A WebP has the colors
-            instead of indices, and all of them exactly; a GIF neither a color profile nor
-            translucent colors.
+            Of a file object, by default "png"; a path's suffix tells its own.
         optimize : bool or "oxipng"
-            Take several times as long for a smaller file of the same pixels, whose palette may be
-            in another order; not for a GIF, nor for images of over 67 MP. "oxipng" lets that
-            program go on with a PNG, for dozens of times as long: needs `fastkq[oxipng]`.
+            As in `encode`.
 
         Raises
         ------
         ValueError, TypeError, OSError
-            The format is unknown or cannot hold the image, an option is not allowed, or the target
-            cannot be written.
+            As `encode`; or the target cannot be written.
         """
         from fastkq.files import formats
 
+        name = format_for(target, format)
         if isinstance(target, (str, os.PathLike)):
             target = check_output(target)
-            by_suffix = formats.format_of(target)
-            if format not in (None, by_suffix):
-                raise ValueError(f"{target}: its suffix says {by_suffix}, format {format}")
-            format = by_suffix
-        name = formats.check_format(format or formats.PNG)
-        formats.check_optimize(optimize)
-        formats.check_shape(self.labels.shape, name)
         if name == formats.PNG and self.labels.size > blocks.LARGE_PIXELS:
-            shape = self.labels.shape
-            return write_blocks(target, shape, [self.labels], self.palette, self.icc_profile)
-        data = formats.encode(
-            self.labels,
-            self.palette,
-            name,
-            icc_profile=self.icc_profile,
-            optimize=optimize,
-            n_kept=self.n_ordered,
-        )
+            formats.Output(name, optimize)
+            formats.check_shape(self.labels.shape, name)
+            return self._write_rows(target)
+        data = self.encode(name, optimize=optimize)
         write_file(target, data)
         return len(data)
+
+    def _write_rows(self, target: PathOrFile) -> int:
+        height, width = self.labels.shape
+        return write_blocks(target, (height, width), [self.labels], self.palette, self.icc_profile)
 
 
 @dataclass(frozen=True)
@@ -148,16 +170,24 @@ class CompressReport:
         return 1 - self.target_bytes / self.source_bytes
 
 
-def encode_image(image: QuantizeResult, output: Output) -> bytes:
-    """Return the file that `QuantizeResult.save` writes."""
-    buffer = io.BytesIO()
-    image.save(buffer, format=output.format, optimize=output.optimize)
-    return buffer.getvalue()
+def format_for(target: PathOrFile | None, format: str | None) -> str:
+    """Return the format of a target: its suffix tells, or of what has none, `format`, or PNG."""
+    from fastkq.files import formats
+
+    if not isinstance(target, (str, os.PathLike)):
+        return formats.check_format(format or formats.PNG)
+    by_suffix = formats.format_of(target)
+    if format not in (None, by_suffix):
+        raise ValueError(
+            f"{os.fspath(target)}: its suffix says {by_suffix}, and format is {format!r}; the same "
+            "one is allowed"
+        )
+    return by_suffix
 
 
 def write_blocks(
     target: PathOrFile,
-    shape: tuple[int, ...],
+    shape: tuple[int, int],
     labels: Iterable[UInt8Array],
     palette: UInt8Array,
     icc_profile: bytes | None,
@@ -168,7 +198,7 @@ def write_blocks(
     with open_target(target) as file:
         return write_indexed_png(
             file,
-            (shape[0], shape[1]),
+            shape,
             labels,
             palette,
             icc_profile=icc_profile,

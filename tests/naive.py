@@ -228,3 +228,28 @@ def count_neighbours(labels, n_colors):
             counts[one, other] += 1
             counts[other, one] += 1
     return counts
+
+
+def translucent_cells(pixels, level, weights=None):
+    """Of translucent colors (level -1) or cells, the weight and sums of places in the cell.
+
+    By keys: the bytes of a color, or of a cell's place in each coordinate, as one number.
+    """
+    if weights is None:
+        weights = np.ones(len(pixels), int)
+    alphas = pixels[:, 3].astype(int)
+    chosen = (alphas > 0) & (alphas < 255) & (weights > 0)
+    pixels, weights, alphas = pixels[chosen].astype(int), weights[chosen], alphas[chosen]
+    if level < 0:
+        coordinates, side = pixels, 1
+    else:
+        seen = composite(pixels, 127.5)
+        coordinates = np.column_stack([np.floor(seen + 0.5 + 1e-9), 255 - alphas]).astype(int)
+        side = 2**level
+    keys = (coordinates // side) @ [1, 1 << 8, 1 << 16, 1 << 24]
+    unique, inverse = np.unique(keys, return_inverse=True)
+    sums = np.zeros((len(unique), 5), int)
+    np.add.at(sums[:, 0], inverse, weights)
+    for axis in range(4):
+        np.add.at(sums[:, 1 + axis], inverse, weights * (coordinates[:, axis] % side))
+    return {key: tuple(row) for key, row in zip(unique.tolist(), sums.tolist(), strict=True)}

@@ -11,7 +11,7 @@ def to_steps(colors):
     row = np.ascontiguousarray(colors, np.uint8).reshape(-1)
     row.flags.writeable = False
     values = np.empty((3, len(row) // 3), np.float32)
-    kernels.dither.convert_row(row, linear_levels().astype(np.float32), values)
+    kernels.steps.convert_row(row, linear_levels().astype(np.float32), values)
     return np.ascontiguousarray(values.T).reshape(np.shape(colors))
 
 

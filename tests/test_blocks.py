@@ -123,7 +123,7 @@ def test_an_image_below_the_limit_is_written_as_ever(tmp_path, monkeypatch):
     assert (tmp_path / "out.png").read_bytes() == encode_indexed_png(result.labels, result.palette)
 
 
-def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
+def test_opaque_alpha_is_dropped_and_other_kept(tmp_path):
     image = np.dstack([picture(3), np.full((HEIGHT, WIDTH), 255, np.uint8)])
     fastkq.compress(Rows(image), tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes() == in_memory(image)[0]
@@ -132,9 +132,8 @@ def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
     fastkq.compress(tiff, tmp_path / "tiff.png")
     assert (tmp_path / "tiff.png").read_bytes() == in_memory(image)[0]
     image[-1, -1, 3] = 254
-    with pytest.raises(ValueError, match="has transparent pixels"):
-        fastkq.compress(Rows(image), tmp_path / "new.png")
-    assert not (tmp_path / "new.png").exists()
+    fastkq.compress(Rows(image), tmp_path / "new.png")
+    assert (tmp_path / "new.png").read_bytes() == in_memory(image)[0]
 
 
 def test_a_color_profile_of_a_tiff_is_kept(tmp_path):
@@ -236,7 +235,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("n_rows", [HEIGHT - 5, HEIGHT + 5])
 def test_a_wrong_number_of_rows_is_found_out(n_rows):
     image = picture(3, n_rows)
-    rows = blocks.RowBlocks((HEIGHT, WIDTH, 3), "scan", image.size, lambda: iter([image]))
+    rows = blocks.Source((HEIGHT, WIDTH, 3), "scan", image.size, lambda: iter([image]))
     with pytest.raises(ValueError, match=r"scan: does not give the rows .*\(403, 301, 3\)"):
         list(rows)
 
@@ -248,8 +247,8 @@ def test_a_wrong_number_of_rows_is_found_out(n_rows):
         (np.zeros((300, 300, 5), np.uint8), ValueError, r"shape \(300, 300, 5\); allowed are"),
         (np.zeros(90_000, np.uint8), ValueError, r"shape \(90000,\); allowed are"),
         (np.zeros((0, 300), np.uint8), ValueError, "no pixels"),
-        ([[1, 2], [3, 4]], TypeError, "source is a list; a path or an array .* is allowed"),
-        (b"bytes", TypeError, "source is a bytes"),
+        ([[1, 2], [3, 4]], TypeError, "image is a list; a path, .* or a NumPy array is allowed"),
+        (b"bytes", ValueError, "<bytes>: is no image of a known format"),
     ],
 )
 def test_what_is_no_image_is_refused(source, error, message, tmp_path):

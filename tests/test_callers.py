@@ -215,7 +215,7 @@ wait_for(fork(lambda: tell(digest())))
 
 def test_every_kernel_has_the_same_result_in_a_forked_child(program):
     code = """
-from fastkq.paint.labels import label_cubes
+from fastkq.engine.sample import label_cubes
 points = np.random.default_rng(0).normal(size=(20_011, 3))
 palette = np.arange(90, dtype=np.uint8).reshape(30, 3)
 
@@ -233,7 +233,7 @@ def job():
     for ours, theirs in zip(results(), here, strict=True):
         assert np.array_equal(ours, theirs)
     from fastkq import kernels
-    for module in (kernels.cells, kernels.dense, kernels.histogram, kernels.remap):
+    for module in (kernels.cells, kernels.cubes, kernels.dense, kernels.histogram, kernels.remap):
         for name, kernel in vars(module).items():
             if isinstance(kernel, kernels.threads.ParallelKernel) and not kernel.serial.signatures:
                 print("not run:", name)
@@ -395,7 +395,7 @@ WHERE = """
 import fastkq
 from fastkq import kernels
 print(fastkq.__file__)
-print(kernels.compile.cache_directory(kernels.wu.cut_boxes))
+print(kernels.places.write_place())
 """
 
 
@@ -409,7 +409,7 @@ def test_a_read_only_install_with_a_cache_directory(run_read_only, tmp_path):
     cache.mkdir()
     cache.chmod(0o777)
     stdout = run_read_only("-c", WHERE, NUMBA_CACHE_DIR=str(cache))
-    assert Path(stdout.splitlines()[1]).parent == cache
+    assert Path(stdout.splitlines()[1]).parents[1] == cache
 
 
 def test_doctor_prints_the_facts():
@@ -429,7 +429,7 @@ def test_doctor_prints_the_facts():
         assert facts[library] == importlib.metadata.version(library)
     assert (facts["threading layer"], facts["threads"]) == ("workqueue", "3")
     assert int(facts["cores"]) >= 1
-    assert list(Path(facts["cache directory"]).glob("*.nbi"))
+    assert list(Path(facts["cache directory"]).glob("*.nbc"))
     assert facts["cache writable"] == "True"
     assert int(facts["SIMD bits"]) in (0, 128, 256, 512)
     assert facts["self-check"] == "ok"

@@ -3,11 +3,12 @@
 import naive
 import numpy as np
 import pytest
+from painting import apply_labels
 from PIL import Image
 
 import fastkq
 from fastkq.colors.sampling import MAX_STEP, MIN_PIXELS, RUN, sample_pixels, sample_step
-from fastkq.paint.labels import apply_cubes, label_cubes
+from fastkq.engine.sample import label_cubes
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_cubes_have_the_entry_nearest_to_their_middle(n_colors):
     colors = rng.integers(0, 256, (20_000, 3)).astype(np.uint8)
     middles = (colors & 0xFE) + np.float32(0.5)
     expected = naive.assign(middles, palette.astype(np.float32))
-    assert np.array_equal(apply_cubes(colors[None], table)[0], expected)
+    assert np.array_equal(apply_labels(colors[None], None, table)[0], expected)
 
 
 def test_large_photos_lose_little(large_photo):
@@ -64,7 +65,7 @@ def test_large_photos_lose_little(large_photo):
     assert error < 1.05 * exact.mse
     assert fast.mse == pytest.approx(error, rel=0.03)
     assert np.array_equal(fast.palette, fastkq.fit_palette(large_photo, 64, effort="fast"))
-    assert np.array_equal(fast.labels, apply_cubes(large_photo, label_cubes(fast.palette)))
+    assert np.array_equal(fast.labels, apply_labels(large_photo, None, label_cubes(fast.palette)))
 
 
 def test_drawings_are_exact():

@@ -8,6 +8,7 @@ import naive
 import numba
 import numpy as np
 import pytest
+from painting import apply_labels
 from steps import to_steps
 
 from fastkq import kernels
@@ -23,7 +24,6 @@ from fastkq.engine.cells import ColorCells, pad_centers
 from fastkq.engine.dense import DensePoints
 from fastkq.engine.seeding import wu_centers
 from fastkq.paint.dither import Dithering
-from fastkq.paint.labels import apply_labels
 
 # Without the compiler, the number of threads only cuts the histogram's slabs.
 THREADS = (1, 3) if numba.config.DISABLE_JIT else (1, 2, 3, 4)
@@ -202,7 +202,7 @@ def test_label_cubes_equals_its_twin(n_threads, n_centers):
         boxes.append(np.hstack([low, low + np.float32((1 << bits // 3) - 1)]))
     offsets = rng.integers(0, 16, (3, 32)).astype(np.float32)
     table = np.empty(64 * 32, np.uint8)
-    kernels.cells.label_cubes(
+    kernels.cubes.label_cubes(
         padded, names, np.uint64(n_centers), np.concatenate(boxes), offsets, table
     )
     points = (boxes[2][:, None, :3] + offsets.T).reshape(-1, 3)

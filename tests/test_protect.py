@@ -94,14 +94,14 @@ def test_solid_squares_equal_their_twin(images, monkeypatch, gray, block):
     histogram = histogram_of_array(image)
     expected = slow_solid_counts(image, histogram.colors)
     assert 0 < sum(expected) < image.shape[0] * image.shape[1] / 1.2
-    assert solid_counts(image, histogram.codes).tolist() == expected
+    assert solid_counts([image], histogram.codes).tolist() == expected
     weights = np.zeros(image.shape[:2], int)
-    assert solid_counts(image, histogram.codes, weights).sum() == 0
+    assert solid_counts([image], histogram.codes, weights).sum() == 0
 
 
 def test_an_image_of_one_row_has_no_patch():
     line = street()[120:121]
-    assert solid_counts(line, histogram_of_array(line).codes).sum() == 0
+    assert solid_counts([line], histogram_of_array(line).codes).sum() == 0
     assert len(fastkq.quantize(line, 4, protect=True).palette) == 4
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 import fastkq
 from fastkq.engine.dense import DensePoints
-from fastkq.engine.fit import RELAXATION
 from fastkq.engine.model import TOL_PER_COLOR
+from fastkq.engine.opaque import RELAXATION
 
 INITS = ("wu", "k-means++", "random")
 PICTURES = ("kodim03.png", "photo-sunset.png", "windows95.png")

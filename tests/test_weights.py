@@ -80,7 +80,7 @@ def test_few_colors_are_kept_all_the_same():
 def test_colors_are_weighed():
     image = ramp()
     histogram = histogram_of_array(image)
-    weighed = weigh_colors(histogram, image, check_weights([[2, 4, 0, 0], [2, 2, 0, 8]], (2, 4)))
+    weighed = weigh_colors(histogram, [image], check_weights([[2, 4, 0, 0], [2, 2, 0, 8]], (2, 4)))
     assert weighed.colors[:, 0].tolist() == [0, 200, 210]
     assert weighed.counts.tolist() == [3, 2, 4]  # all halved
     scaled = check_weights([[0.5, 1.0, 0.25, 1e-9]], (1, 4))
@@ -89,14 +89,14 @@ def test_colors_are_weighed():
 
 
 def test_a_large_gray_image_is_weighed_by_blocks(monkeypatch):
-    from fastkq.colors import weights as module
+    from fastkq.colors import pixels as module
 
     rng = np.random.default_rng(1)
     image = rng.integers(0, 256, (31, 37), dtype=np.uint8)
     weights = rng.integers(0, 9, image.shape)
     expected = np.bincount(image.ravel(), weights=weights.ravel(), minlength=256)
-    monkeypatch.setattr(module, "BLOCK_PIXELS", 100)
-    weighed = weigh_colors(histogram_of_array(image), image, weights)
+    monkeypatch.setattr(module, "PART_PIXELS", 100)
+    weighed = weigh_colors(histogram_of_array(image), [image], weights)
     assert np.array_equal(weighed.colors[:, 0], np.flatnonzero(expected))
     assert np.array_equal(weighed.counts, expected[expected > 0])
 
@@ -126,13 +126,24 @@ def test_a_histogram_has_no_places():
         fastkq.fit_palette(histogram, 2, weights=np.ones((2, 4)))
 
 
-def test_an_image_by_blocks_takes_no_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr("fastkq.files.rows.LARGE_PIXELS", 100)
-    scan = np.lib.format.open_memmap(tmp_path / "scan.npy", "w+", np.uint8, (30, 40))
-    for options in ({"weights": np.ones((30, 40))}, {"protect": True}):
-        with pytest.raises(ValueError, match="read by blocks of rows; weights and protect are for"):
-            fastkq.compress(scan, tmp_path / "out.png", **options)
-    assert not (tmp_path / "out.png").exists()
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+def test_an_image_by_blocks_takes_weights_and_protect(images, tmp_path, monkeypatch, channels):
+    photo = np.asarray(Image.open(images / "kodim03.png").convert("RGBA"))[:200, :300]
+    image = photo[..., 1] if channels == () else photo[..., : channels[0]].copy()
+    if channels == (4,):
+        image[50:90, :, 3] = np.arange(300) * 255 // 299
+    scan = np.lib.format.open_memmap(tmp_path / "scan.npy", "w+", np.uint8, image.shape)
+    scan[:] = image
+    weights = np.random.default_rng(0).integers(0, 9, image.shape[:2])
+    for options in ({"weights": weights}, {"protect": True}, {"weights": weights, "protect": True}):
+        expected = fastkq.quantize(image, 13, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr("fastkq.files.rows.LARGE_PIXELS", 100)
+            patch.setattr("fastkq.files.rows.BLOCK_PIXELS", 300 * 7)
+            report = fastkq.compress(scan, tmp_path / "out.png", 13, **options)
+        assert report.mse == expected.mse
+        with Image.open(tmp_path / "out.png") as decoded:
+            assert np.array_equal(np.asarray(decoded), expected.labels)
 
 
 def test_a_mask_is_a_gray_image(tmp_path):

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from fastkq.api import color_histogram
-from fastkq.batch.job import one_line
+from fastkq.batch.job import check_source
+from fastkq.batch.text import one_line
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram
 
 
@@ -50,6 +51,7 @@ def sum_histograms(
 def count_colors(source: str) -> ColorHistogram | str:
     """Return an image's histogram, or what is wrong with it."""
     try:
+        check_source(source)
         return color_histogram(source)
     except Exception as error:
         return one_line(error)

@@ -7,15 +7,18 @@ of 24 million pixels has 0.2 to 0.7 million colors, and histograms of several im
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
+from fastkq.colors.pixels import OPAQUE, split_with_alpha
+from fastkq.colors.translucent import NO_TRANSLUCENT, TranslucentColors, TranslucentCounter
 from fastkq.types import Array, UInt8Array
 
 CODE_BITS = 24
@@ -65,9 +68,13 @@ class ColorHistogram:
     Attributes
     ----------
     codes : (U,) uint32
-        The colors as ascending Morton codes, which group similar colors.
+        The opaque colors as ascending Morton codes, which group similar colors.
     counts : (U,) int64
-        The pixels having each color, at least 1.
+        The pixels having each of them, at least 1.
+    translucent : TranslucentColors
+        The colors with an alpha from 1 to 254; none in an opaque image.
+    n_transparent : int
+        The pixels with an alpha of 0, whatever color was stored under them.
 
     Examples
     --------
@@ -82,43 +89,63 @@ class ColorHistogram:
 
     codes: NDArray[np.uint32]
     counts: NDArray[np.int64]
+    translucent: TranslucentColors = NO_TRANSLUCENT
+    n_transparent: int = 0
 
     @cached_property
     def colors(self) -> UInt8Array:
-        """The distinct colors, (U, 3) uint8; gray images have R = G = B."""
+        """The distinct opaque colors, (U, 3) uint8; gray images have R = G = B."""
         return decode_colors(self.codes)
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether all pixels are opaque."""
+        return self.n_transparent == 0 and len(self.translucent) == 0
 
     @property
     def n_pixels(self) -> int:
         """How many pixels were counted."""
-        return int(self.counts.sum())
+        return int(self.counts.sum()) + self.translucent.n_pixels + self.n_transparent
 
     def __len__(self) -> int:
-        """How many distinct colors there are."""
-        return len(self.codes)
+        """How many distinct colors there are; all that is fully transparent is one."""
+        return len(self.codes) + len(self.translucent) + int(self.n_transparent > 0)
 
     def __add__(self, other: ColorHistogram) -> ColorHistogram:
         """Return the histogram of both, as of the images side by side."""
         if not isinstance(other, ColorHistogram):
             return NotImplemented
-        codes = np.concatenate([self.codes, other.codes])
-        # Stable sorting merges two sorted runs: half the time of np.unique for 24 MP photos.
-        order = np.argsort(codes, kind="stable")
-        codes = codes[order]
-        is_first = np.ones(len(codes), np.bool_)
-        is_first[1:] = codes[1:] != codes[:-1]
-        starts = np.flatnonzero(is_first)
-        counts = np.concatenate([self.counts, other.counts])[order]
-        return ColorHistogram(codes[starts], np.add.reduceat(counts, starts))
+        return ColorHistogram(
+            *_merge(self, other),
+            self.translucent + other.translucent,
+            self.n_transparent + other.n_transparent,
+        )
 
-    def __reduce__(self) -> tuple[Callable[[bytes, bytes], ColorHistogram], tuple[bytes, bytes]]:
+    def __reduce__(self) -> tuple[Callable[..., ColorHistogram], tuple[Any, ...]]:
         # A tenth of the bytes: gaps between ascending codes, and counts, are small numbers.
         gaps = np.diff(self.codes, prepend=np.uint32(0))
-        return _unpack, (_pack(gaps), _pack(self.counts))
+        return _unpack, (_pack(gaps), _pack(self.counts), self.translucent, self.n_transparent)
 
     def __repr__(self) -> str:
         """Sizes, not contents."""
         return f"ColorHistogram({len(self)} colors, {self.n_pixels} pixels)"
+
+
+def _merge(
+    one: ColorHistogram, other: ColorHistogram
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return the opaque codes and counts of two histograms together."""
+    if len(one.codes) == 0 or len(other.codes) == 0:
+        return (one.codes, one.counts) if len(one.codes) else (other.codes, other.counts)
+    codes = np.concatenate([one.codes, other.codes])
+    # Stable sorting merges two sorted runs: half the time of np.unique for 24 MP photos.
+    order = np.argsort(codes, kind="stable")
+    codes = codes[order]
+    is_first = np.ones(len(codes), np.bool_)
+    is_first[1:] = codes[1:] != codes[:-1]
+    starts = np.flatnonzero(is_first)
+    counts = np.concatenate([one.counts, other.counts])[order]
+    return codes[starts], np.add.reduceat(counts, starts)
 
 
 def _pack(values: Array) -> bytes:
@@ -127,9 +154,11 @@ def _pack(values: Array) -> bytes:
     return zlib.compress(planes.tobytes(), level=1)
 
 
-def _unpack(gaps: bytes, counts: bytes) -> ColorHistogram:
+def _unpack(
+    gaps: bytes, counts: bytes, translucent: TranslucentColors, n_transparent: int
+) -> ColorHistogram:
     codes = np.cumsum(_unpack_numbers(gaps), dtype=np.uint32)
-    return ColorHistogram(codes, _unpack_numbers(counts))
+    return ColorHistogram(codes, _unpack_numbers(counts), translucent, n_transparent)
 
 
 def _unpack_numbers(packed: bytes) -> NDArray[np.int64]:
@@ -137,14 +166,14 @@ def _unpack_numbers(packed: bytes) -> NDArray[np.int64]:
     return np.ascontiguousarray(planes.T).view("<i8").ravel().astype(np.int64, copy=False)
 
 
+def count_nothing() -> ColorHistogram:
+    """Return the histogram of no pixels, the neutral element of the sum."""
+    return ColorHistogram(np.empty(0, np.uint32), np.empty(0, np.int64))
+
+
 def histogram_of_array(array: UInt8Array) -> ColorHistogram:
-    """Count the distinct colors of a checked (H, W) or (H, W, 3) array."""
-    if array.ndim == 2:
-        return _count_gray(array)
-    pixels = array.reshape(-1, 3)
-    if len(pixels) < SORT_LIMIT:
-        return _count_by_sorting(pixels)
-    return _count_by_table([pixels], len(pixels), 1)
+    """Count the distinct colors of a checked array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)."""
+    return histogram_of_blocks([array], array.shape)
 
 
 def histogram_of_blocks(blocks: Iterable[UInt8Array], shape: tuple[int, ...]) -> ColorHistogram:
@@ -152,15 +181,29 @@ def histogram_of_blocks(blocks: Iterable[UInt8Array], shape: tuple[int, ...]) ->
 
     Parameters
     ----------
-    blocks : iterable of checked (h, W) or (h, W, 3) arrays
-        Held one at a time.
-    shape : (H, W) or (H, W, 3) of the image
+    blocks : iterable of checked arrays (h, W) or (h, W, C)
+        Held one at a time. The result does not depend on how the image is cut.
+    shape : (H, W) or (H, W, C) of the image
     """
     if len(shape) == 2:
         return reduce(add, map(_count_gray, blocks))
-    height, width = shape[:2]
-    # No block is lower than a row.
-    return _count_by_table((block.reshape(-1, 3) for block in blocks), height * width, height)
+    height, width, n_channels = shape
+    # Translucent and transparent pixels are counted on the way.
+    others = TranslucentCounter(height * width)
+
+    def pixels() -> Iterator[UInt8Array]:
+        for block in blocks:
+            for part in split_with_alpha(block) if n_channels in (2, 4) else [block]:
+                flat = part.reshape(-1, part.shape[2])
+                if n_channels in (2, 4):
+                    others.add(flat)
+                yield flat
+
+    if height * width < SORT_LIMIT:
+        opaque = reduce(add, map(_count_by_sorting, pixels()))
+    else:
+        opaque = _count_by_table(pixels(), height * width, height)  # no block is lower than a row
+    return ColorHistogram(opaque.codes, opaque.counts, *others.finish())
 
 
 def _count_gray(array: UInt8Array) -> ColorHistogram:
@@ -173,6 +216,8 @@ def _count_gray(array: UInt8Array) -> ColorHistogram:
 
 
 def _count_by_sorting(pixels: UInt8Array) -> ColorHistogram:
+    if pixels.shape[1] == 4:
+        pixels = pixels[pixels[:, 3] == OPAQUE]
     codes, counts = np.unique(encode_colors(pixels), return_counts=True)
     return ColorHistogram(codes, counts.astype(np.int64, copy=False))
 
@@ -198,13 +243,13 @@ def _count_by_table(blocks: Iterable[UInt8Array], n_pixels: int, max_blocks: int
     counts = np.empty(starts[-1], np.int64)
     kernel.gather_colors(tables, tables.view(np.uint64), cells, starts, codes, counts)
     kernel.add_carries(codes, ranks, starts, carries, n_carries, counts)
-    _spare_tables.append(tables)
+    _spare_tables[:] = [tables]
     return ColorHistogram(codes, counts)
 
 
 # Tables that are all zero, as `gather_colors` leaves them: 16 MB a slab that the system need not
-# give and clear for the next image (10 ms for a photo of 2.4 MP). At most as many are kept as calls
-# ran at once; a call that fails drops its own.
+# give and clear for the next image (10 ms for a photo of 2.4 MP). One set is kept, however many
+# calls ran at once, and a call that fails drops its own.
 _spare_tables: list[UInt8Array] = []
 
 

@@ -8,10 +8,13 @@ coherence of Pass, Zabih and Miller 1996, doi:10.1145/244130.244148, of 2x2 pixe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fastkq.colors.histogram import CODE_BITS, decode_colors, encode_colors
+from fastkq.colors.pixels import OPAQUE, has_alpha
 from fastkq.types import Array, UInt8Array
 
 SIMILAR = 24  # levels by which neighbors of a patch may differ, in each channel
@@ -28,13 +31,13 @@ BLOCK_PIXELS = 1 << 20
 
 
 def solid_counts(
-    array: UInt8Array, codes: NDArray[np.uint32], weights: Array | None = None
+    blocks: Iterable[UInt8Array], codes: NDArray[np.uint32], weights: Array | None = None
 ) -> NDArray[np.int64]:
-    """Count, for each color of an image, the 2x2 squares of similar pixels that begin with it.
+    """Count, for each color, the 2x2 squares of similar opaque pixels that begin with it.
 
     Parameters
     ----------
-    array : (H, W) or (H, W, 3) uint8
+    blocks : of rows (h, W) or (h, W, C) uint8, which make up an image
     codes : (U,) uint32
         The Morton codes of the colors to count.
     weights : (H, W), optional
@@ -44,25 +47,38 @@ def solid_counts(
     -------
     (U,) int64
     """
-    height, width = array.shape[:2]
-    image = array.reshape(height, width, -1)
     totals = np.zeros(1 << CODE_BITS, np.int64)
-    n_rows = max(1, BLOCK_PIXELS // width)
-    for start in range(0, height - 1, n_rows):
-        rows = image[start : start + n_rows + 1]
-        solid = _solid_squares(rows)
-        if weights is not None:
-            solid &= weights[start : start + len(solid), : width - 1] > 0
-        pixels = rows[:-1, :-1][solid]
-        np.add.at(totals, encode_colors(np.broadcast_to(pixels, (len(pixels), 3))), 1)
+    above: UInt8Array | None = None  # the last row of the block before
+    first = 0
+    for block in blocks:
+        rows = block if above is None else np.concatenate([above, block])
+        first -= len(rows) - len(block)
+        n_rows = max(1, BLOCK_PIXELS // rows.shape[1])
+        for start in range(0, len(rows) - 1, n_rows):
+            part = rows[start : start + n_rows + 1]
+            solid = _solid_squares(part)
+            if weights is not None:
+                own = weights[first + start : first + start + len(solid), :-1]
+                solid &= own > 0
+            channels = part[:-1, :-1, None] if part.ndim == 2 else part[:-1, :-1]
+            colors = channels[solid][:, : 1 if channels.shape[2] < 3 else 3]
+            np.add.at(totals, encode_colors(np.broadcast_to(colors, (len(colors), 3))), 1)
+        above, first = rows[-1:], first + len(rows)
     return totals[codes]
 
 
 def _solid_squares(rows: UInt8Array) -> NDArray[np.bool_]:
-    """Tell for each pixel (h - 1, W - 1) whether it and those right and below it are similar."""
+    """Tell for each pixel (h - 1, W - 1) if it and those right and below are similar and opaque."""
+    is_opaque = None
+    if has_alpha(rows):
+        is_opaque, rows = rows[..., -1] == OPAQUE, rows[..., :-1]
+    rows = rows.reshape(*rows.shape[:2], -1)
     right = _are_similar(rows[:, 1:], rows[:, :-1])
     down = _are_similar(rows[1:], rows[:-1])
-    return np.asarray(right[1:] & right[:-1] & down[:, 1:] & down[:, :-1])
+    solid = right[1:] & right[:-1] & down[:, 1:] & down[:, :-1]
+    if is_opaque is not None:
+        solid &= is_opaque[1:, 1:] & is_opaque[1:, :-1] & is_opaque[:-1, 1:] & is_opaque[:-1, :-1]
+    return np.asarray(solid)
 
 
 def _are_similar(a: UInt8Array, b: UInt8Array) -> NDArray[np.bool_]:

@@ -6,17 +6,20 @@ exact, and as independent of order and threads, as those of pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram, encode_colors
+from fastkq.colors.pixels import OPAQUE, has_alpha, split_rows, with_alpha
+from fastkq.colors.translucent import TranslucentColors
 from fastkq.types import Array, UInt8Array
 
 # Real weights are rounded to this part of the largest; less for images of over 2^28 pixels, so
 # that sums of weight * level stay below 2^53, where float64 is exact.
 SCALE_BITS = 16
 SUM_BITS = 44
-BLOCK_PIXELS = 1 << 20  # that are widened to 8 bytes at a time
 
 
 def check_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array | None:
@@ -57,23 +60,38 @@ def check_weights(weights: ArrayLike, shape: tuple[int, ...]) -> Array | None:
     return scaled
 
 
-def weigh_colors(histogram: ColorHistogram, array: UInt8Array, weights: Array) -> ColorHistogram:
+def weigh_colors(
+    histogram: ColorHistogram, blocks: Iterable[UInt8Array], weights: Array
+) -> ColorHistogram:
     """Return the colors of an image that count, with the sums of their pixels' weights.
+
+    Transparent pixels keep their number: what weighs nothing stays transparent as well.
 
     Parameters
     ----------
     histogram : ColorHistogram
         Of the image.
-    array : (H, W) or (H, W, 3) uint8
+    blocks : of rows (h, W) or (h, W, C) uint8, which make up the image
     weights : (H, W) integer
         From `check_weights`.
     """
-    n_channels = 1 if array.ndim == 2 else array.shape[2]
-    pixels = np.broadcast_to(array.reshape(-1, n_channels), (weights.size, 3))
-    flat = weights.reshape(-1)
     totals = np.zeros(1 << CODE_BITS, np.int64)
-    for start in range(0, len(flat), BLOCK_PIXELS):
-        block = slice(start, start + BLOCK_PIXELS)
-        np.add.at(totals, encode_colors(pixels[block]), flat[block].astype(np.int64))
+    translucent = TranslucentColors()
+    first = 0
+    for block in blocks:
+        for rows in split_rows(block):
+            part, own = block[rows], weights[first + rows.start : first + rows.stop].reshape(-1)
+            if has_alpha(part):
+                pixels = with_alpha(part).reshape(-1, 4)
+                translucent += TranslucentColors.count(pixels, own)[0]
+                is_opaque = pixels[:, 3] == OPAQUE
+                pixels, own = pixels[is_opaque], own[is_opaque]
+            else:
+                pixels = part.reshape(len(own), -1)
+            colors = np.broadcast_to(pixels[:, :3], (len(pixels), 3))
+            np.add.at(totals, encode_colors(colors), own.astype(np.int64))
+        first += len(block)
     sums = totals[histogram.codes]
-    return ColorHistogram(histogram.codes[sums > 0], sums[sums > 0])
+    return ColorHistogram(
+        histogram.codes[sums > 0], sums[sums > 0], translucent, histogram.n_transparent
+    )

@@ -46,9 +46,9 @@ def pad_centers(centers: Array) -> tuple[Array, NDArray[np.int32]]:
 
     W is a whole number of vectors; the padding lies where no color is near.
     """
-    lanes = kernels.cells.LANES
+    lanes = kernels.candidates.LANES
     width = -(-len(centers) // lanes) * lanes
-    padded = np.full((3, width), kernels.cells.FAR)
+    padded = np.full((3, width), kernels.candidates.FAR)
     padded[:, : len(centers)] = centers.T
     return padded, np.arange(width, dtype=np.int32)
 
@@ -65,7 +65,8 @@ class ColorCells:
 
     Attributes
     ----------
-    space : str, one of `colorspace.COLOR_SPACES`
+    space : str, one of `spaces.COLOR_SPACES`
+    codes : (U,) uint32, the Morton codes of the opaque colors of the histogram
     points : (3, U) float32, the colors in the space, whole numbers
     weights : (U,) float64, the pixel counts
     grid_ids : (n_cubes,) uint32, the Morton codes of the occupied cubes of the grid
@@ -73,8 +74,9 @@ class ColorCells:
     """
 
     def __init__(self, histogram: ColorHistogram, space: str = "srgb") -> None:
-        n_colors, lanes = len(histogram), kernels.cells.LANES
+        n_colors, lanes = len(histogram.codes), kernels.candidates.LANES
         self.space = space
+        self.codes = histogram.codes
         self._histogram = histogram
         self._padded = np.zeros((3, n_colors + lanes), np.float32)
         self.points = self._padded[:, :n_colors]

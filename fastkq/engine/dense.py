@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastkq import kernels
-from fastkq.engine.lloyd import (
-    farthest_points,
-)
+from fastkq.engine import seeding
+from fastkq.engine.lloyd import MAX_RELAXATION, complete_centers, farthest_points, lloyd
+from fastkq.engine.model import DEFAULT_MAX_ITER
 from fastkq.types import Array
+from fastkq.validate import check_integer, check_number
 
 DEFAULT_TOL = 1e-4
 
@@ -89,6 +90,84 @@ class DensePoints:
         partials = np.empty((self._n_chunks, n_clusters, 1 + self.points.shape[1]))
         kernels.dense.accumulate(self.points, self.weights, labels, partials)
         return np.asarray(partials.sum(axis=0))
+
+
+def kmeans(
+    points: ArrayLike,
+    n_clusters: int,
+    *,
+    sample_weight: ArrayLike | None = None,
+    init: str | ArrayLike = "k-means++",
+    max_iter: int = DEFAULT_MAX_ITER,
+    tol: float = DEFAULT_TOL,
+    relaxation: float = 1.0,
+    random_state: int | np.random.Generator | None = 0,
+) -> KMeansResult:
+    """Cluster points by K-means, every point compared with every center.
+
+    Parameters
+    ----------
+    points : (N, C) array_like
+        float32 stays float32; every other real dtype is computed in float64.
+    n_clusters : int
+        1 to N.
+    sample_weight : (N,) array_like, optional
+        Weight of each point, 0 or more. Default: 1 each.
+    init : {"k-means++", "random"} or (n_clusters, C) array_like
+        The initial centers: greedy k-means++ (Arthur and Vassilvitskii 2007), the textbook's random
+        distinct points, or those given.
+    max_iter : int
+        At most so many iterations, 1 or more.
+    tol : float
+        Stop when the squared shifts of all centers add up to at most `tol` times the mean variance
+        of a channel. 0: when no center moves.
+    relaxation : float
+        How far an update goes, of the way to the means of the clusters, 1 to 1.9: 1 is the
+        textbook's, 1.8 needs half as many iterations and never increases the error either.
+    random_state : int, numpy.random.Generator or None
+        Seed of the random choices; None takes a fresh one each time.
+
+    Returns
+    -------
+    KMeansResult
+        The same for the same input on any number of threads. A cluster that falls empty moves to
+        the point farthest from its center; clusters stay empty only where there are fewer distinct
+        points than clusters.
+
+    Raises
+    ------
+    ValueError, TypeError
+        What is not an array of finite numbers of these shapes and ranges.
+
+    Examples
+    --------
+    >>> import fastkq
+    >>> result = fastkq.kmeans([[0.0], [1.0], [10.0], [12.0]], 2)
+    >>> sorted(result.centers.ravel().tolist()), result.inertia
+    ([0.5, 11.0], 2.5)
+    """
+    points = _check_points(points, "points")
+    weights = _check_weights(sample_weight, len(points))
+    n_clusters = check_integer(n_clusters, "n_clusters", 1, len(points))
+    max_iter = check_integer(max_iter, "max_iter", 1)
+    tol = check_number(tol, "tol", 0)
+    relaxation = check_number(relaxation, "relaxation", 1, MAX_RELAXATION)
+
+    data = DensePoints(points, weights)
+    if isinstance(init, str):
+        rng = np.random.default_rng(random_state)
+        if init == "k-means++":
+            centers = seeding.kmeans_plus_plus(points, weights, n_clusters, rng)
+        elif init == "random":
+            centers = seeding.random_points(points, weights, n_clusters, rng)
+        else:
+            raise ValueError(f"init is {init!r}; use 'k-means++', 'random' or an array of centers")
+        centers = complete_centers(data, centers, n_clusters)
+    else:
+        centers = check_init(init, n_clusters, points.shape[1]).astype(points.dtype)
+    centers, n_iter = lloyd(data, centers, max_iter=max_iter, tol=tol, relaxation=relaxation)
+    labels, distances = data.assign(centers)
+    return KMeansResult(centers, labels, float(np.sum(weights * distances)), n_iter)
 
 
 def check_init(init: ArrayLike, n_clusters: int, n_channels: int) -> Array:

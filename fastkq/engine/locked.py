@@ -9,27 +9,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq.colors.histogram import ColorHistogram
+from fastkq.colors.pixels import OPAQUE
+from fastkq.engine.model import NONE_LOCKED
 from fastkq.types import Array, UInt8Array
-
-NONE_LOCKED = np.empty((0, 3), np.uint8)
 
 
 def check_locked(locked: ArrayLike | None, n_colors: int) -> UInt8Array:
-    """Return locked colors as an array (L, 3) uint8, if they are such; (0, 3) for None.
+    """Return locked colors (L, 3) or (L, 4) as an array (L, 4) uint8, if they are such.
 
     Raises
     ------
     ValueError, TypeError
         They are more than `n_colors`, twice the same, or no colors.
     """
-    given = NONE_LOCKED if locked is None else np.asarray(locked)
+    if locked is None:
+        return NONE_LOCKED
+    given = np.asarray(locked)
     if given.size == 0:
         return NONE_LOCKED
     if given.dtype.kind not in "iu":
         raise TypeError(f"locked has dtype {given.dtype}; integers from 0 to 255 are allowed")
-    if given.ndim != 2 or given.shape[1] != 3:
-        raise ValueError(f"locked has shape {given.shape}; (L, 3) is allowed")
-    if given.min() < 0 or given.max() > 255:
+    if given.ndim != 2 or given.shape[1] not in (3, 4):
+        raise ValueError(f"locked has shape {given.shape}; (L, 3) and (L, 4) are allowed")
+    if given.min() < 0 or given.max() > OPAQUE:
         raise ValueError(
             f"locked has values from {given.min()} to {given.max()}; 0 to 255 are allowed"
         )
@@ -39,7 +41,9 @@ def check_locked(locked: ArrayLike | None, n_colors: int) -> UInt8Array:
     if counts.max() > 1:
         twice = tuple(colors[counts.argmax()].tolist())
         raise ValueError(f"locked has {twice} {counts.max()} times; each color is allowed once")
-    return given.astype(np.uint8)
+    rgba = np.full((len(given), 4), OPAQUE, np.uint8)
+    rgba[:, : given.shape[1]] = given
+    return rgba
 
 
 def drop_nearest(centers: Array, locked: Array) -> Array:
@@ -53,11 +57,11 @@ def drop_nearest(centers: Array, locked: Array) -> Array:
 def own_palette(
     histogram: ColorHistogram, n_colors: int, locked: UInt8Array
 ) -> tuple[UInt8Array, UInt8Array] | None:
-    """Return the locked colors and all others of an image as a palette, and the colors' labels.
+    """Return locked colors (L, 3) and all other opaque ones of an image, and the labels of these.
 
     None where they are more than `n_colors`.
     """
-    if len(histogram) > n_colors:
+    if len(histogram.codes) > n_colors:
         return None
     # Few: every color is compared with every locked one.
     same = (histogram.colors[:, None] == locked).all(axis=2)

@@ -15,6 +15,7 @@ EFFORTS = ("fast", "balanced", "best")
 # would end. Steps for few colors are cheap, so they may go on for longer.
 TOL_PER_COLOR = 1e-5
 DEFAULT_MAX_ITER = 300
+CUBE_BITS = 3  # of a Morton code: cubes of 2x2x2 colors
 NONE_LOCKED = np.empty((0, 4), np.uint8)
 
 
@@ -24,7 +25,7 @@ class FitOptions:
 
     Attributes
     ----------
-    init : str or (n_colors, 3) float32
+    init : str or (n_colors, 3) float32, or (n_colors, 4)
     tol : float or None: by the number of colors
     locked : (L, 4) uint8
     """
@@ -35,7 +36,7 @@ class FitOptions:
     init: str | Array = "wu"
     max_iter: int = DEFAULT_MAX_ITER
     tol: float | None = None
-    random_state: int | np.random.Generator | None = 0
+    random_state: int = 0
     locked: UInt8Array = field(default_factory=lambda: NONE_LOCKED)
     protect: bool = False
 
@@ -63,6 +64,7 @@ class Fit:
     n_iter : int
     space : str
         Where distances were measured, and the nearest entry of a translucent pixel is looked for.
+    hidden : HiddenEntries or None
     """
 
     palette: UInt8Array
@@ -72,3 +74,23 @@ class Fit:
     opaque_inertia: float
     n_iter: int
     space: str = "srgb"
+    hidden: HiddenEntries | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenEntries:
+    """What a palette has for the colors under an alpha of 0, which `transparent` asks for.
+
+    Attributes
+    ----------
+    visible : Fit
+        Of the image, with one transparent entry.
+    colors : Fit
+        Of the colors under an alpha of 0, as if they were opaque. Its entries stand in the place of
+        the transparent one.
+    first : int, the number of that entry
+    """
+
+    visible: Fit
+    colors: Fit
+    first: int

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
-from fastkq.colors.pixels import check_array
+from fastkq.colors.bleed import bleed
+from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.decode import decode_file, open_file
 from fastkq.files.read import read_bytes, read_image
-from fastkq.files.rows import RowArray, RowBlocks, Source, hold, is_large, opaque_shape, open_array
+from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
 from fastkq.files.tiff import open_tiff
-from fastkq.types import ImageSource, UInt8Array
+from fastkq.types import Array, ImageSource, UInt8Array
 
 
 def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = None) -> Source:
@@ -63,29 +66,29 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
     return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile)
 
 
-def open_blocks(source: str | os.PathLike[str] | RowArray) -> RowBlocks | None:
-    """Return the blocks of an array or a large TIFF; None for any other path.
+def flatten_source(source: Source, background: UInt8Array) -> Source:
+    """Return an image with its alpha laid over a background (3,) uint8."""
+    if source.n_channels not in (2, 4):
+        return source
+    if source.array is not None:
+        array = flatten(source.array, background)
+        return hold(array, source.name, source.n_bytes, source.icc_profile)
 
-    Raises
-    ------
-    ValueError, TypeError
-        What is not an 8-bit gray, RGB or RGBA image.
-    """
-    if isinstance(source, (str, os.PathLike)):
-        rows = open_tiff(os.fspath(source))
-        if rows is None:
-            return None
-    elif isinstance(source, RowArray):
-        rows = open_array(source)
-    else:
-        raise TypeError(
-            f"source is a {type(source).__name__}; a path or an array with shape, dtype and "
-            "slicing is allowed"
-        )
-    return RowBlocks(opaque_shape(rows.shape), rows.name, rows.n_bytes, rows.read, rows.icc_profile)
+    def read() -> Iterator[Array]:
+        return (flatten(block, background) for block in source)
+
+    n_channels = flatten(np.zeros((1, 1, source.n_channels), np.uint8), background).shape[2:]
+    return replace(source, shape=source.shape[:2] + n_channels, read=read)
 
 
-def read_whole(blocks: Source | RowBlocks) -> UInt8Array:
+def bleed_source(source: Source) -> Source:
+    """Return an image with colors under its alpha of 0; it is read whole for that."""
+    if source.n_channels not in (2, 4):
+        return source
+    array = read_whole(source) if source.array is None else source.array
+    return hold(bleed(array), source.name, source.n_bytes, source.icc_profile)
+
+
+def read_whole(source: Source) -> UInt8Array:
     """Return an image that is small enough for it, with its alpha."""
-    parts = blocks if isinstance(blocks, Source) else blocks.raw_blocks()
-    return cast("UInt8Array", np.concatenate(list(parts)))
+    return cast("UInt8Array", np.concatenate(list(source)))

@@ -9,7 +9,7 @@ import re
 import stat
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -119,7 +119,7 @@ def open_target(
     if exclusive and path.exists():
         raise _already_there(path)
     if clean:
-        remove_leftovers(path)
+        remove_leftovers(path.parent, [path.name])
     temporary = path.with_name(_temporary_name(path.name))
     try:
         with _create(temporary, path, like) as file:
@@ -138,11 +138,13 @@ def open_target(
         raise
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of a target whose writers were killed."""
-    with suppress(OSError), os.scandir(path.parent) as entries:
+def remove_leftovers(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
+    """Remove the temporary files of targets in a folder whose writers were killed."""
+    wanted = {_short_name(name) for name in names}
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if is_temporary_of(entry.name, path.name) and _is_left(entry):
+            match = re.fullmatch(TEMPORARY_NAME, entry.name, re.DOTALL)
+            if match is not None and match[1] in wanted and _is_left(entry):
                 with suppress(OSError):
                     os.unlink(entry.path)
 

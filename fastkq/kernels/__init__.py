@@ -1,8 +1,8 @@
 """Every compiled function; the only place that knows Numba.
 
 A module here is loaded when it is first named (`kernels.dense.assign`), so that importing fastkq
-loads no Numba. Functions that call one another share a file: Numba's cache does not notice a change
-in a helper of another file.
+loads no Numba. Nothing here depends on other files of fastkq: `cache` takes compiled code for fresh
+while the files of this folder are the same.
 """
 
 from __future__ import annotations
@@ -14,18 +14,53 @@ from typing import TYPE_CHECKING
 from fastkq.kernels import events, threads  # at once, and without Numba: they watch
 
 if TYPE_CHECKING:
-    from fastkq.kernels import cells, compile, dense, dither, histogram, png, remap, wu
+    from fastkq.kernels import (
+        cache,
+        candidates,
+        cells,
+        compile,
+        contrast,
+        cubes,
+        dense,
+        dither,
+        entries,
+        general,
+        histogram,
+        mixture,
+        nearest,
+        oklab,
+        ordered,
+        places,
+        png,
+        remap,
+        steps,
+        translucent,
+        wu,
+    )
 
 __all__ = [
+    "cache",
+    "candidates",
     "cells",
     "compile",
+    "contrast",
+    "cubes",
     "dense",
     "dither",
+    "entries",
     "events",
+    "general",
     "histogram",
+    "mixture",
+    "nearest",
+    "oklab",
+    "ordered",
+    "places",
     "png",
     "remap",
+    "steps",
     "threads",
+    "translucent",
     "wu",
 ]
 

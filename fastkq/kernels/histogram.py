@@ -20,6 +20,7 @@ N_BLOCKS = 64  # of cells, for the threads
 N_PARTS = 8  # of the carries
 PARTS = np.uint32(N_PARTS)
 COUNTER_MAX = 255
+OPAQUE = 255
 ONE = np.uint8(1)
 CELL_SHIFT = np.uint32(CELL_BITS)
 STRIP = 4096  # pixels whose codes are computed before they are counted
@@ -48,7 +49,7 @@ def count_color(
 
 @kernel(parallel=True)
 def count_colors(
-    pixels,  # (N, 3) uint8, IN
+    pixels,  # (N, 3) uint8, IN; or (N, 4), of which only the opaque ones are counted
     spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
     tables,  # (n_slabs, N_CODES) uint8, INOUT: zero, or counters of the blocks before
     occupied,  # (n_slabs, N_CELLS) uint8, INOUT: zero before; one for each cell with colors after
@@ -66,18 +67,25 @@ def count_colors(
         n_full = n_carries[slab]
         for first in range(start, stop, STRIP):
             strip = pixels[first : min(first + STRIP, stop)]
-            for i in range(strip.shape[0]):
-                codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
+            size = np.uint64(strip.shape[0])
+            if strip.shape[1] == 4:
+                size = np.uint64(0)
+                for i in range(strip.shape[0]):  # no branch: it would be mispredicted
+                    codes[size] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
+                    size += np.uint64(strip[i, 3] == OPAQUE)
+            else:
+                for i in range(strip.shape[0]):
+                    codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
             # Neighbours are often equal, and increments of one counter wait for each other: count
             # in four places in turn.
-            quarter = strip.shape[0] // 4
+            quarter = np.int64(size) // 4
             second, third, fourth = codes[quarter:], codes[2 * quarter :], codes[3 * quarter :]
             for i in range(quarter):
                 n_full = count_color(codes[i], table, cells, full, n_full)
                 n_full = count_color(second[i], table, cells, full, n_full)
                 n_full = count_color(third[i], table, cells, full, n_full)
                 n_full = count_color(fourth[i], table, cells, full, n_full)
-            for i in range(4 * quarter, strip.shape[0]):
+            for i in range(4 * quarter, np.int64(size)):
                 n_full = count_color(codes[i], table, cells, full, n_full)
         n_carries[slab] = n_full
 

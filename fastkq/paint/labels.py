@@ -1,163 +1,144 @@
-"""Replace pixels by the labels of their nearest palette entries."""
+"""Replace pixels by the labels of their palette entries: nearest ones, or dithered."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
-from fastkq.colors.alpha_image import AlphaImage
-from fastkq.colors.histogram import CODE_BITS, SPREAD, decode_colors
-from fastkq.colors.pixels import OPAQUE, check_array, drop_alpha
-from fastkq.engine.alpha import AlphaLabels, to_points
-from fastkq.engine.cells import CELL_BITS, PARENT_BITS, ROOT_BITS, pad_centers
-from fastkq.paint.dither import Dithering
-from fastkq.types import Array, UInt8Array
-
-OPAQUE_ONLY = "for a palette (K, 3); use one with alpha, (K, 4)"
-CUBE_BITS = 3  # cubes of 2x2x2 colors
-CUBE_MIDDLE = 0.5
+from fastkq.colors.histogram import CODE_BITS, SPREAD
+from fastkq.colors.pixels import OPAQUE, drop_alpha, has_alpha, split_with_alpha, with_alpha
+from fastkq.engine.model import CUBE_BITS, Fit
+from fastkq.paint.dither import Ditherer, Dithering
+from fastkq.paint.nearest import NearestEntries
+from fastkq.types import UInt8Array
 
 
-def apply_labels(array: UInt8Array, codes: NDArray[np.uint32], labels: UInt8Array) -> UInt8Array:
-    """Replace each pixel by the label of its color.
+class Labeler:
+    """Labels the pixels of an image with the entries of the palette that was fitted to it.
 
-    Parameters
-    ----------
-    array : (H, W) or (H, W, 3) uint8
-    codes : (U,) uint32
-        The Morton codes of at least the colors of the image.
-    labels : (U,) uint8
-
-    Returns
-    -------
-    (H, W) uint8
-    """
-    return apply_table(array, label_table(codes, labels))
-
-
-def apply_alpha_labels(image: AlphaImage, nearest: AlphaLabels) -> UInt8Array:
-    """Replace each pixel of an image with alpha by the label (H, W) of its color."""
-    if len(image.opaque):
-        # All pixels as if they were opaque, then the others anew: one pass without a branch.
-        labels = apply_labels(drop_alpha(image.pixels), image.opaque.codes, nearest.opaque)
-    else:
-        labels = np.empty(image.pixels.shape[:2], np.uint8)
-    image.put_labels(labels, nearest.translucent, nearest.transparent)
-    return labels
-
-
-def dither_opaque(
-    image: AlphaImage, palette: UInt8Array, labels: UInt8Array, dithering: Dithering
-) -> float:
-    """Dither the opaque pixels of an image with the opaque entries of a palette.
-
-    The others keep their labels: mixing alphas would make soft edges rough.
+    The image may come whole, in blocks of rows, or in parts that are read with the rows around
+    them: the labels are the same. Opaque pixels are labeled through a table of colors, the others
+    by their own values.
 
     Parameters
     ----------
-    image : AlphaImage
-    palette : (K, 4) uint8
-    labels : (H, W) uint8
-        The nearest entries; those of opaque pixels are replaced.
+    fit : Fit
+        Its colors are at least those of the image.
     dithering : Dithering
+    n_channels : int
+        Of the image: 1, gray, or 2, 3, 4.
 
-    Returns
-    -------
-    float
-        The squared error of the whole image, the mean of that over black and over white.
+    Attributes
+    ----------
+    base_error : float
+        The squared error of all pixels beyond what the calls return.
     """
-    own = np.flatnonzero(palette[:, 3] == OPAQUE).astype(np.uint8)
-    is_opaque = image.pixels[..., 3] == OPAQUE
-    if len(own) and is_opaque.any():
-        # Others are exact: errors end there, and none begins.
-        colors = np.where(is_opaque[..., None], image.pixels[..., :3], palette[own[0], :3])
-        colors = check_array(colors)
-        ranks = np.zeros(len(palette), np.uint8)
-        ranks[own] = np.arange(len(own), dtype=np.uint8)
-        dithered = ranks[labels]
-        dithering.apply(colors, np.ascontiguousarray(palette[own, :3]), dithered)
-        labels[is_opaque] = own[dithered[is_opaque]]
-    # Row by row: points are large.
-    entries = to_points(palette).astype(np.float64)
-    differences = (
-        to_points(row) - entries[of_row] for row, of_row in zip(image.pixels, labels, strict=True)
-    )
-    return float(sum(np.sum(difference**2) for difference in differences))
+
+    def __init__(self, fit: Fit, dithering: Dithering, n_channels: int) -> None:
+        self._entries: UInt8Array | None = None  # those of `fit` that are used, where not all are
+        if fit.palette.shape[1] == 4 and n_channels in (1, 3):
+            fit, self._entries = _keep_opaque_entries(fit)
+        self.base_error = 0.0 if dithering else fit.opaque_inertia
+        self._with_alpha = fit.palette.shape[1] == 4
+        self._table, self._spread = make_table(fit)
+        self._nearest = NearestEntries(fit.palette, fit.space) if self._with_alpha else None
+        self._ditherer = Ditherer(fit.palette, dithering) if dithering else None
+
+    def label(self, rows: UInt8Array) -> tuple[UInt8Array, float]:
+        """Return the labels (H, W) of a whole image (H, W) or (H, W, C), and their error."""
+        labels, error = self._label_nearest(rows)
+        if self._ditherer is not None:
+            error = float(self._ditherer.dither(self._convert(rows), labels))
+        return self._rename(labels), error
+
+    def label_blocks(self, blocks: Iterable[UInt8Array]) -> Iterator[tuple[UInt8Array, float]]:
+        """Yield the labels (h, W) of an image that comes in blocks of rows, and their errors.
+
+        They may be cut in other places than the blocks.
+        """
+        if self._ditherer is None:
+            yield from map(self.label, blocks)
+        else:
+            converted = map(self._convert, blocks)
+            for labels, error in self._ditherer.dither_blocks(converted, self._label_only):
+                yield self._rename(labels), float(error)
+
+    def label_part(self, rows: UInt8Array, lead: int, n_rows: int, first: int) -> UInt8Array:
+        """Return the labels (n_rows, W) of a part of an image.
+
+        Parameters
+        ----------
+        rows : (h, W) or (h, W, C) uint8
+            The part, and the rows around it that dithering depends on.
+        lead : int
+            How many rows there are above the part.
+        n_rows : int
+            How many to label.
+        first : int
+            The number of the first of these in the image, a whole number of strips.
+        """
+        if self._ditherer is None:
+            return self.label(rows[lead : lead + n_rows])[0]
+        converted = self._convert(rows)
+        labels, _ = self._ditherer.dither_part(converted, lead, n_rows, first, self._label_only)
+        return self._rename(labels)
+
+    def _label_only(self, rows: UInt8Array) -> UInt8Array:
+        return self._label_nearest(rows)[0]
+
+    def _label_nearest(self, rows: UInt8Array) -> tuple[UInt8Array, float]:
+        """Return the nearest entries (h, W), and the squared error of what is not opaque."""
+        labels = np.empty(rows.shape[:2], np.uint8)
+        if self._nearest is None:
+            self._look_up(drop_alpha(rows) if rows.shape[2:] == (2,) else rows, labels)
+            return labels, 0.0
+        error, first = 0.0, 0
+        for part in split_with_alpha(rows):
+            own = labels[first : first + len(part)]
+            self._look_up(part, own)
+            error += self._nearest.label(part.reshape(-1, 4), own.reshape(-1))
+            first += len(part)
+        return labels, error
+
+    def _look_up(self, rows: UInt8Array, labels: UInt8Array) -> None:
+        """Write the labels of rows (h, W), (h, W, 3) or (h, W, 4) as if all were opaque."""
+        if rows.ndim == 2:
+            codes = self._spread.sum(axis=0, dtype=np.uint32)
+            np.take(self._table[codes], rows, out=labels)
+        else:
+            pixels = rows.reshape(-1, rows.shape[2])
+            kernels.remap.remap_pixels(pixels, self._spread, self._table, labels.reshape(-1))
+
+    def _convert(self, rows: UInt8Array) -> UInt8Array:
+        """Return rows with as many channels as dithering takes."""
+        if self._with_alpha:
+            return with_alpha(rows)
+        return drop_alpha(rows) if has_alpha(rows) else rows
+
+    def _rename(self, labels: UInt8Array) -> UInt8Array:
+        return labels if self._entries is None else self._entries[labels]
 
 
-def label_table(codes: NDArray[np.uint32], labels: UInt8Array) -> UInt8Array:
-    """Return a table (2^24,) of the labels (U,) of colors by their Morton codes (U,)."""
+def _keep_opaque_entries(fit: Fit) -> tuple[Fit, UInt8Array | None]:
+    """Return a fit of the opaque entries alone, and which they are; all, if there are none."""
+    entries = np.flatnonzero(fit.palette[:, 3] == OPAQUE).astype(np.uint8)
+    if len(entries) == 0:
+        return fit, None
+    ranks = np.zeros(len(fit.palette), np.uint8)
+    ranks[entries] = np.arange(len(entries), dtype=np.uint8)
+    palette = np.ascontiguousarray(fit.palette[entries, :3])
+    return replace(fit, palette=palette, labels=ranks[fit.labels]), entries
+
+
+def make_table(fit: Fit) -> tuple[UInt8Array, NDArray[np.uint32]]:
+    """Return a table of the labels of colors, and (3, 256) by which a color finds its place."""
+    if fit.codes is None:  # the table of 2 MB stays near the core
+        return fit.labels, SPREAD >> np.uint32(CUBE_BITS)
     # 16 MB, of which only the pages that hold a color of the image are ever touched.
     table = np.zeros(1 << CODE_BITS, np.uint8)
-    kernels.remap.fill_table(codes, labels, table)
-    return table
-
-
-def apply_table(array: UInt8Array, table: UInt8Array) -> UInt8Array:
-    """Replace each pixel of (H, W) or (H, W, 3) by its label (H, W), from `label_table`."""
-    if array.ndim == 2:
-        gray_codes = SPREAD.sum(axis=0, dtype=np.uint32)
-        return np.take(table[gray_codes], array)
-    return _look_up(array, SPREAD, table)
-
-
-def apply_cubes(array: UInt8Array, table: UInt8Array) -> UInt8Array:
-    """Replace each pixel by the label of the cube of 2x2x2 colors that its color lies in.
-
-    Parameters
-    ----------
-    array : (H, W, 3) uint8
-    table : (2^21,) uint8
-        From `label_cubes`.
-
-    Returns
-    -------
-    (H, W) uint8
-    """
-    return _look_up(array, SPREAD >> np.uint32(CUBE_BITS), table)
-
-
-def _look_up(array: UInt8Array, spread: NDArray[np.uint32], table: UInt8Array) -> UInt8Array:
-    pixels = array.reshape(-1, 3)
-    result = np.empty(len(pixels), np.uint8)
-    kernels.remap.remap_pixels(pixels, spread, table, result)
-    return result.reshape(array.shape[:2])
-
-
-def label_cubes(palette: UInt8Array) -> UInt8Array:
-    """Return the entry nearest to the middle of every cube of 2x2x2 colors.
-
-    The table of 2 MB stays near the core and needs no list of an image's colors. Near the border
-    between two entries, a color may get the farther of them.
-
-    Parameters
-    ----------
-    palette : (K, 3) uint8
-
-    Returns
-    -------
-    (2^21,) uint8
-        By the cube's Morton code.
-    """
-    centers, names = pad_centers(palette)
-    cubes = np.arange(1 << (CELL_BITS - CUBE_BITS), dtype=np.uint32) << np.uint32(CUBE_BITS)
-    offsets = np.ascontiguousarray(decode_colors(cubes).T, np.float32) + np.float32(CUBE_MIDDLE)
-    table = np.empty(1 << (CODE_BITS - CUBE_BITS), np.uint8)
-    kernels.cells.label_cubes(
-        centers,
-        names,
-        np.uint64(len(palette)),
-        np.concatenate([_boxes_of_cubes(bits) for bits in (ROOT_BITS, PARENT_BITS, CELL_BITS)]),
-        offsets,
-        table,
-    )
-    return table
-
-
-def _boxes_of_cubes(bits: int) -> Array:
-    """Return the low and high corners of the cubes that share all but some low bits of a code."""
-    codes = np.arange(1 << (CODE_BITS - bits), dtype=np.uint32) << np.uint32(bits)
-    low = decode_colors(codes).astype(np.float32)
-    side = 1 << (bits // 3)
-    return np.concatenate([low, low + np.float32(side - 1)], axis=1)
+    kernels.remap.fill_table(fit.codes, fit.labels, table)
+    return table, SPREAD
