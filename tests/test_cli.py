@@ -441,6 +441,15 @@ def test_an_interrupt_while_it_imports_is_no_traceback(tmp_path):
         assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
 
 
+def is_alive(group):
+    """Whether a group of processes has one left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_end_leaves_nothing_behind(tmp_path, jobs, number):
@@ -465,8 +474,9 @@ def test_a_signal_to_end_leaves_nothing_behind(tmp_path, jobs, number):
         _, told = process.communicate()
     assert (process.returncode, told) == (128 + number, "")
     assert time.monotonic() - begin < 10
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    while is_alive(process.pid):  # Python's own keeper of semaphores ends behind the command
+        assert time.monotonic() - begin < 20
+        time.sleep(0.05)
     assert not list(tmp_path.rglob("*.tmp"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastkq.api import color_histogram
 from fastkq.batch.job import check_source
 from fastkq.batch.text import one_line
-from fastkq.colors.histogram import CODE_BITS, ColorHistogram
+from fastkq.colors.histogram import CODE_BITS, ColorHistogram, count_nothing
 
 
 def sum_histograms(
@@ -37,7 +37,7 @@ def sum_histograms(
     from fastkq.files.mark import is_own_output
 
     totals = np.zeros(1 << CODE_BITS, np.int64)
-    others = nothing = ColorHistogram(np.empty(0, np.uint32), np.empty(0, np.int64))
+    others = nothing = count_nothing()
     errors = {}
     images = [source for source in sources if not is_own_output(source)]
     for source, counted in map_images(count_colors, images, str, n_workers):
