@@ -235,7 +235,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("n_rows", [HEIGHT - 5, HEIGHT + 5])
 def test_a_wrong_number_of_rows_is_found_out(n_rows):
     image = picture(3, n_rows)
-    rows = blocks.RowBlocks((HEIGHT, WIDTH, 3), "scan", image.size, lambda: iter([image]))
+    rows = blocks.Source((HEIGHT, WIDTH, 3), "scan", image.size, lambda: iter([image]))
     with pytest.raises(ValueError, match=r"scan: does not give the rows .*\(403, 301, 3\)"):
         list(rows)
 

@@ -1,7 +1,9 @@
 """Files are decoded as their formats say, or refused: depths, keys, checksums, missing rows."""
 
+import errno
 import io
 import logging
+import os
 import struct
 import subprocess
 import sys
@@ -14,7 +16,9 @@ import tifffile
 from PIL import Image
 
 from fastkq.files import checksums, depths
-from fastkq.files.read import read_image
+from fastkq.files.mark import is_own_output
+from fastkq.files.read import count_pixels, is_image, read_image
+from fastkq.files.source import open_source
 
 RNG = np.random.default_rng(0)
 DEEP = RNG.integers(0, 65536, (9, 11, 4), dtype=np.uint16)
@@ -312,29 +316,95 @@ def test_names_are_never_addresses(name, tmp_path, monkeypatch):
     assert read_image(name).array.shape == (20, 30, 3)
 
 
+READ_ALL = """
+import sys, logging, time
+from fastkq.files.mark import is_own_output
+from fastkq.files.read import count_pixels, is_image, read_image
+from fastkq.files.source import open_source
+for path in sys.argv[1:]:
+    start = time.perf_counter()
+    try:
+        print("image", read_image(path).array.shape)
+    except (ValueError, OSError) as error:
+        print("error", error)
+    print(time.perf_counter() - start)
+logging.getLogger("PIL.TiffImagePlugin").warning("a log line")
+"""
+
+
+def read_all(paths):
+    """The outcome of reading each file, and the seconds it took; nothing else may be printed."""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", READ_ALL, *paths],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stderr == ""
+    lines = run.stdout.splitlines()
+    assert len(lines) == 2 * len(paths)
+    return lines[::2], [float(line) for line in lines[1::2]]
+
+
 def test_no_library_writes_beside_the_error(tmp_path):
     """Pillow and tifffile log warnings, which Python prints where nobody asks for them."""
     data = bytearray(tiff(rounded(DEEP[..., :3])))
     data[8:12] = b"\xff\xff\xff\xff"
     (tmp_path / "a.tif").write_bytes(data)
-    code = (
-        "import sys, logging\n"
-        "from fastkq.files.read import read_image\n"
-        "try:\n"
-        "    read_image(sys.argv[1])\n"
-        "except ValueError as error:\n"
-        "    print(error)\n"
-        "logging.getLogger('PIL.TiffImagePlugin').warning('a log line')\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, tmp_path / "a.tif"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.startswith(f"{tmp_path / 'a.tif'}: cannot be decoded: ")
-    assert run.stdout.count("\n") == 1
-    assert run.stderr == ""
+    ((outcome,), _) = read_all([tmp_path / "a.tif"])
+    assert outcome.startswith(f"error {tmp_path / 'a.tif'}: cannot be decoded: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Pillow's libtiff cannot be silenced there")
+def test_damaged_files_are_one_line_each(shared_photos):
+    paths = sorted((shared_photos / "broken").iterdir())
+    outcomes, seconds = read_all(paths)
+    assert max(seconds) < 10
+    for path, outcome in zip(paths, outcomes, strict=True):
+        assert outcome.startswith(("image (", f"error {path}: "))
+        for words in ("given uri", "unknown error", "NoneType", "this driver", "decoder error"):
+            assert words not in outcome
+    assert sum(outcome.startswith("image") for outcome in outcomes) < 6
+
+
+def test_a_pipe_of_the_shell_is_read(tmp_path):
+    """As in `fastkq compress <(command)`."""
+    data, (end, start) = noise_png(), os.pipe()
+    with os.fdopen(start, "wb") as pipe:
+        pipe.write(data)
+    try:
+        source = open_source(f"/dev/fd/{end}")
+    finally:
+        os.close(end)
+    assert np.array_equal(source.array, read_image(data).array)
+    assert (source.name, source.n_bytes) == (f"/dev/fd/{end}", len(data))
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    """Opening a pipe without a writer would wait for ever."""
+    os.mkfifo(tmp_path / "pipe.png")
+    assert not is_own_output(tmp_path / "pipe.png")
+    assert not is_own_output(tmp_path)
+    for read in (read_image, open_source, is_image):
+        for path, words in ((tmp_path / "pipe.png", "not a regular file"), (tmp_path, "a dir")):
+            with pytest.raises(IsADirectoryError, match=f"is {words}.*; an image file is allowed"):
+                read(path)
+        with pytest.raises(FileNotFoundError, match="none: no such file") as caught:
+            read(tmp_path / "none")
+        assert caught.value.errno == errno.ENOENT
+    assert count_pixels(str(tmp_path / "pipe.png")) == 0
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "x")
+
+    (tmp_path / "a.png").write_bytes(noise_png())
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PermissionError) as caught:
+        read_image(tmp_path / "a.png")
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: cannot be opened: Permission denied"
+    assert caught.value.errno == errno.EACCES
 
 
 def test_logging_that_is_asked_for_stays(caplog):

@@ -17,12 +17,9 @@ from fastkq.colors.spaces import OKLAB_UNITS, to_points
 from fastkq.files import rows as blocks
 from fastkq.files.read import read_image
 from fastkq.options import check_options
-from fastkq.paint.dither import (
-    Ditherer,
-    Dithering,
-    blue_noise,
-    nearest_table,
-)
+from fastkq.paint.dither import Ditherer, Dithering
+from fastkq.paint.mask import blue_noise
+from fastkq.paint.tables import nearest_table
 
 METHODS = ("diffusion", "ordered", "adaptive")
 BLACK_WHITE = [[0, 0, 0], [255, 255, 255]]
@@ -187,7 +184,7 @@ def test_strengths_are_those_of_the_twin():
     for shape in [(1, 1), (1, 9), (9, 1), (37, 23)]:
         image = random_image(*shape)
         strengths = np.zeros(shape, np.uint8)
-        kernels.dither.map_strengths(image.reshape(shape[0], -1), table, strengths)
+        kernels.contrast.map_strengths(image.reshape(shape[0], -1), table, strengths)
         assert np.array_equal(strengths, naive.map_strengths(image, table))
 
 

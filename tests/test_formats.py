@@ -12,6 +12,7 @@ from fastkq.batch.job import OWN_OUTPUT
 from fastkq.batch.plan import plan_jobs
 from fastkq.cli import DONE, FAILED, main
 from fastkq.files import formats
+from fastkq.files import rows as blocks
 from fastkq.files.mark import is_own_output
 from fastkq.files.png import encode_indexed_png
 
@@ -30,6 +31,15 @@ def random_palette(n_colors, alphas=()):
     palette[: len(alphas), 3] = alphas
     palette[palette[:, 3] == 0] = 0
     return palette
+
+
+def as_memmap(image, folder):
+    np.save(folder / "image.npy", image)
+    return np.load(folder / "image.npy", mmap_mode="r")
+
+
+def make_array(image, folder):
+    return image
 
 
 def decode(data, mode):
@@ -135,6 +145,21 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
     with pytest.raises(ValueError, match="65536 x 1 pixels; a gif has sides of up to 65535"):
         fastkq.compress(np.zeros((1, 65536), np.uint8), tmp_path / "wider.gif")
     assert not (tmp_path / "wider.gif").exists()
+
+
+@pytest.mark.parametrize("name", ["webp", "gif"])
+@pytest.mark.parametrize("make", [make_array, as_memmap])
+def test_large_images_are_encoded_whole(tmp_path, monkeypatch, name, make):
+    image = make(random_palette(60)[random_labels(110, 90, 60)], tmp_path)
+    expected = fastkq.quantize(image, 40)
+    monkeypatch.setattr(blocks, "LARGE_PIXELS", 100)
+    report = fastkq.compress(image, tmp_path / f"large.{name}", 40)
+    data = (tmp_path / f"large.{name}").read_bytes()
+    assert np.array_equal(decode(data, "RGB"), expected.to_array())
+    assert (report.target_bytes, report.n_colors) == (len(data), 40)
+    buffer = io.BytesIO()
+    expected.save(buffer, format=name)
+    assert buffer.getvalue() == data
 
 
 def test_wrong_formats(tmp_path):

@@ -15,7 +15,13 @@ from fastkq.colors.spaces import (
     to_alpha_points,
     to_points,
 )
-from fastkq.colors.translucent import MAX_EXACT, TOP_LEVEL, TranslucentColors
+from fastkq.colors.translucent import (
+    MAX_EXACT,
+    TOP_LEVEL,
+    TranslucentColors,
+    TranslucentCounter,
+    count_translucent,
+)
 
 
 def random_pixels(n, seed=0, n_levels=256):
@@ -47,7 +53,7 @@ def check_against_twin(colors, pixels, weights=None):
 @pytest.mark.parametrize("n", [1, 2, 15, 16, 17, 997, 30_011])
 def test_few_colors_are_exact(n):
     pixels = random_pixels(n, n_levels=4)
-    colors, n_transparent = TranslucentColors.count(pixels)
+    colors, n_transparent = count_translucent(pixels)
     assert colors.is_exact
     check_against_twin(colors, pixels)
     assert n_transparent == np.count_nonzero(pixels[:, 3] == 0)
@@ -62,7 +68,7 @@ def test_few_colors_are_exact(n):
 def test_an_image_without_translucent_pixels_has_none():
     for alpha in (0, 255):
         pixels = np.full((100, 4), alpha, np.uint8)
-        colors, n_transparent = TranslucentColors.count(pixels)
+        colors, n_transparent = count_translucent(pixels)
         assert len(colors) == 0
         assert colors.points("oklab")[0].shape == (0, 4)
         assert n_transparent == (100 if alpha == 0 else 0)
@@ -72,7 +78,7 @@ def test_an_image_without_translucent_pixels_has_none():
 def test_many_colors_become_cells(n, low_alpha):
     pixels = random_pixels(n, seed=1)
     pixels[:, 3] = np.maximum(pixels[:, 3], low_alpha)
-    colors, _ = TranslucentColors.count(pixels)
+    colors, _ = count_translucent(pixels)
     assert 0 <= colors.level <= TOP_LEVEL
     assert len(colors) <= MAX_EXACT
     check_against_twin(colors, pixels)
@@ -84,7 +90,7 @@ def test_many_pixels_of_one_color_overflow_no_word():
     """A word of 64 bits holds 512 pixels at most; 15 is the farthest place in a cell."""
     pixels = random_pixels(400_009, seed=1)
     pixels[100_000:] = [255, 255, 255, 16]
-    colors, _ = TranslucentColors.count(pixels)
+    colors, _ = count_translucent(pixels)
     check_against_twin(colors, pixels)
 
 
@@ -92,8 +98,8 @@ def test_weights_count_as_repeated_pixels():
     for n in (2_003, 150_001):
         pixels = random_pixels(n, seed=2)
         weights = np.random.default_rng(3).integers(0, 4, n).astype(np.uint32)
-        colors, n_transparent = TranslucentColors.count(pixels, weights)
-        again = TranslucentColors.count(np.repeat(pixels, weights, axis=0))
+        colors, n_transparent = count_translucent(pixels, weights)
+        again = count_translucent(np.repeat(pixels, weights, axis=0))
         assert contents(colors) == contents(again[0])
         assert n_transparent == again[1]
         check_against_twin(colors, pixels, weights)
@@ -102,15 +108,28 @@ def test_weights_count_as_repeated_pixels():
 @pytest.mark.parametrize("n", [3_001, 66_000, 300_007])
 def test_parts_add_up_to_the_whole_however_they_are_cut(n):
     pixels = random_pixels(n, seed=4)
-    whole, _ = TranslucentColors.count(pixels)
+    whole, _ = count_translucent(pixels)
     rng = np.random.default_rng(5)
     for _ in range(3):
         cuts = np.sort(rng.integers(0, n, 5))
-        parts = [TranslucentColors.count(part)[0] for part in np.split(pixels, cuts)]
+        parts = [count_translucent(part)[0] for part in np.split(pixels, cuts)]
         total = TranslucentColors()
         for i in rng.permutation(len(parts)):
             total = total + parts[i] if rng.random() < 0.5 else parts[i] + total
         assert contents(total) == contents(whole)
+
+
+def test_a_counter_goes_on_from_part_to_part():
+    for n in (5_003, 300_007):
+        pixels = random_pixels(n, seed=4)
+        weights = np.random.default_rng(1).integers(0, 3, n)
+        counter = TranslucentCounter(n)
+        for part in np.array_split(np.arange(n), 7):
+            counter.add(pixels[part], weights[part])
+        colors, n_transparent = counter.finish()
+        whole, n_all = count_translucent(pixels, weights)
+        assert contents(colors) == contents(whole)
+        assert n_transparent == n_all
 
 
 def test_any_number_of_threads_counts_the_same(monkeypatch):
@@ -121,7 +140,7 @@ def test_any_number_of_threads_counts_the_same(monkeypatch):
     try:
         for n_threads in (1, 2, 3, 4):
             numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
-            found.append(contents(TranslucentColors.count(pixels)[0]))
+            found.append(contents(count_translucent(pixels)[0]))
     finally:
         numba.set_num_threads(before)
     assert all(one == found[0] for one in found)
@@ -129,7 +148,7 @@ def test_any_number_of_threads_counts_the_same(monkeypatch):
 
 def test_pickles_are_small_and_lead_back():
     for n in (0, 5_000, 150_001):
-        colors, _ = TranslucentColors.count(random_pixels(n, seed=7))
+        colors, _ = count_translucent(random_pixels(n, seed=7))
         data = pickle.dumps(colors)
         assert contents(pickle.loads(data)) == contents(colors)  # noqa: S301 - made here
         assert len(data) < 300 + (colors.keys.nbytes + colors.moments.nbytes) / 3
@@ -138,7 +157,7 @@ def test_pickles_are_small_and_lead_back():
 @pytest.mark.parametrize("space", ["srgb", "oklab"])
 def test_points_of_cells_are_the_means_of_their_colors(space):
     pixels = random_pixels(150_001, seed=8)
-    colors, _ = TranslucentColors.count(pixels)
+    colors, _ = count_translucent(pixels)
     points, weights = colors.points(space)
     own = pixels[(pixels[:, 3] > 0) & (pixels[:, 3] < 255)]
     assert weights.sum() == len(own)
@@ -150,7 +169,7 @@ def test_points_of_cells_are_the_means_of_their_colors(space):
 
 def test_the_spread_within_cells_is_about_what_their_means_leave():
     pixels = random_pixels(300_007, seed=9)
-    colors, _ = TranslucentColors.count(pixels)
+    colors, _ = count_translucent(pixels)
     own = pixels[(pixels[:, 3] > 0) & (pixels[:, 3] < 255)]
     points = to_alpha_points(own, "srgb").astype(float)
     means, weights = colors.points("srgb")

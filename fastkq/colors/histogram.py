@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE, split_with_alpha
-from fastkq.colors.translucent import TranslucentColors
+from fastkq.colors.translucent import NO_TRANSLUCENT, TranslucentColors, TranslucentCounter
 from fastkq.types import Array, UInt8Array
 
 CODE_BITS = 24
@@ -89,7 +89,7 @@ class ColorHistogram:
 
     codes: NDArray[np.uint32]
     counts: NDArray[np.int64]
-    translucent: TranslucentColors = field(default_factory=TranslucentColors)
+    translucent: TranslucentColors = NO_TRANSLUCENT
     n_transparent: int = 0
 
     @cached_property
@@ -188,28 +188,22 @@ def histogram_of_blocks(blocks: Iterable[UInt8Array], shape: tuple[int, ...]) ->
     if len(shape) == 2:
         return reduce(add, map(_count_gray, blocks))
     height, width, n_channels = shape
-    others = [count_nothing()]  # translucent and transparent pixels, counted on the way
+    # Translucent and transparent pixels are counted on the way.
+    others = TranslucentCounter(height * width)
 
     def pixels() -> Iterator[UInt8Array]:
         for block in blocks:
             for part in split_with_alpha(block) if n_channels in (2, 4) else [block]:
                 flat = part.reshape(-1, part.shape[2])
                 if n_channels in (2, 4):
-                    others[0] += _count_others(flat)
+                    others.add(flat)
                 yield flat
 
     if height * width < SORT_LIMIT:
         opaque = reduce(add, map(_count_by_sorting, pixels()))
     else:
         opaque = _count_by_table(pixels(), height * width, height)  # no block is lower than a row
-    return opaque + others[0]
-
-
-def _count_others(pixels: UInt8Array) -> ColorHistogram:
-    """Count what is not opaque of pixels (N, 4)."""
-    translucent, n_transparent = TranslucentColors.count(pixels)
-    nothing = count_nothing()
-    return ColorHistogram(nothing.codes, nothing.counts, translucent, n_transparent)
+    return ColorHistogram(opaque.codes, opaque.counts, *others.finish())
 
 
 def _count_gray(array: UInt8Array) -> ColorHistogram:

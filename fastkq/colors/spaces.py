@@ -34,6 +34,7 @@ COLOR_SPACES = ("srgb", "oklab")
 MAX_LEVEL = 255
 OKLAB_UNITS = 1 << 18  # of a lightness from 0 to 1; float32 holds whole numbers up to 2^24
 NEUTRAL = 0.5  # levels between the channels of what is taken for gray
+EVERY_LEVEL = np.arange(MAX_LEVEL + 1)
 MIDDLE = 127.5
 # sqrt(3) / 2: of a difference of alpha, that is what is seen beyond a shift over middle gray.
 ALPHA_WEIGHT = math.sqrt(3) / 2
@@ -91,22 +92,22 @@ def _levels_of_oklab(points: Array) -> NDArray[np.float64]:
     return levels
 
 
-def _linear(levels: Array) -> NDArray[np.float64]:
-    """Return the light of levels, from 0 to 1."""
+def linear_levels(levels: Array = EVERY_LEVEL) -> NDArray[np.float64]:
+    """Return the light of levels, which may lie between whole ones, from 0 to 1."""
     encoded = levels / MAX_LEVEL
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
-def linear_levels() -> NDArray[np.float64]:
-    """Return the light (256,) of each level, from 0 to 1."""
-    return _linear(np.arange(MAX_LEVEL + 1))
+def shown_scales() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return by alpha (256,) what a level is multiplied with, and what gray adds to it."""
+    shining = MAX_LEVEL - EVERY_LEVEL.astype(np.float64)
+    return 1 - shining / MAX_LEVEL, MIDDLE / MAX_LEVEL * shining
 
 
 def shown_levels() -> NDArray[np.float64]:
     """Return what is seen over middle gray, (256, 256), of each alpha and level."""
-    shining = MAX_LEVEL - np.arange(MAX_LEVEL + 1.0)[:, None]
-    levels = np.arange(MAX_LEVEL + 1)
-    return levels * (1 - shining / MAX_LEVEL) + MIDDLE / MAX_LEVEL * shining
+    factors, offsets = shown_scales()
+    return EVERY_LEVEL * factors[:, None] + offsets[:, None]
 
 
 def to_alpha_points(colors: UInt8Array, space: str) -> NDArray[np.float32]:
@@ -139,7 +140,7 @@ def to_space(shown: Array, shining: Array, space: str) -> NDArray[np.float32]:
         return points
     points[:, 3] = np.rint(OKLAB_ALPHA * shining)
     for start in range(0, len(shown), BLOCK):
-        linear = _linear(shown[start : start + BLOCK]).T
+        linear = linear_levels(shown[start : start + BLOCK]).T
         responses = [
             np.cbrt(sum(factor * light for factor, light in zip(factors, linear, strict=True)))
             for factors in RGB_TO_LMS

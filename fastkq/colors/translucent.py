@@ -56,7 +56,7 @@ class TranslucentColors:
     Examples
     --------
     >>> pixels = np.array([[9, 8, 7, 0], [6, 5, 4, 255], [3, 2, 1, 128], [3, 2, 1, 128]], np.uint8)
-    >>> colors, n_transparent = TranslucentColors.count(pixels)
+    >>> colors, n_transparent = count_translucent(pixels)
     >>> colors.colors.tolist(), colors.counts.tolist(), n_transparent
     ([[3, 2, 1, 128]], [2], 1)
     """
@@ -64,46 +64,6 @@ class TranslucentColors:
     level: int = EXACT
     keys: NDArray[np.uint32] = field(default_factory=_no_keys)
     moments: NDArray[np.int64] = field(default_factory=_no_moments)
-
-    @staticmethod
-    def count(pixels: UInt8Array, weights: Array | None = None) -> tuple[TranslucentColors, int]:
-        """Count the translucent pixels, and those that are fully transparent.
-
-        Parameters
-        ----------
-        pixels : (N, 4) uint8, in C order
-        weights : (N,) integer, or None: each pixel counts once
-
-        Returns
-        -------
-        colors : TranslucentColors
-        n_transparent : int, the sum of the weights of the pixels of alpha 0
-        """
-        kernel = kernels.translucent
-        numbers = pixels.reshape(-1).view("<u4")
-        own = np.empty(0, np.int64)
-        if weights is not None:
-            own = np.ascontiguousarray(weights, np.int64)
-        n_slabs = max(1, min(MAX_SLABS, kernels.threads.n_threads(), len(numbers) // MIN_SLAB))
-        n_rows = min(MAX_EXACT, -(-len(numbers) // n_slabs))
-        size = 2 << (n_rows - 1).bit_length()
-        keys = np.full((n_slabs, size), kernel.FREE)
-        # Only the pages that a color falls into are ever touched.
-        words = np.zeros((n_slabs, size), np.uint64)
-        sums = np.zeros((n_slabs, size, N_SUMS), np.int64)
-        slots = np.empty((n_slabs, n_rows), np.int32)
-        states = np.zeros((n_slabs, 3), np.int64)
-        states[:, 1] = EXACT
-        kernel.count_pixels(numbers, own, keys, words, sums, slots, states)
-        parts = []
-        for slab, (n_taken, level, _) in enumerate(states.tolist()):
-            own_keys = np.empty(n_taken, np.uint32)
-            moments = np.empty((n_taken, N_SUMS), np.int64)
-            kernel.gather_rows(
-                keys[slab], words[slab], sums[slab], slots[slab, :n_taken], own_keys, moments
-            )
-            parts.append(TranslucentColors(level, own_keys, moments))
-        return _unite(parts), int(states[:, 2].sum())
 
     @property
     def is_exact(self) -> bool:
@@ -156,6 +116,8 @@ class TranslucentColors:
         """Return the colors of both, as of the images side by side."""
         if not isinstance(other, TranslucentColors):
             return NotImplemented
+        if len(self) == 0 or len(other) == 0:
+            return self if len(other) == 0 else other
         return _unite([self, other])
 
     def coarsened(self, max_cells: int) -> TranslucentColors:
@@ -186,6 +148,79 @@ class TranslucentColors:
         """Sizes, not contents."""
         kind = "colors" if self.is_exact else "cells"
         return f"TranslucentColors({len(self)} {kind}, {self.n_pixels} pixels)"
+
+
+NO_TRANSLUCENT = TranslucentColors()
+
+
+class TranslucentCounter:
+    """Counts the translucent pixels of an image that comes in parts, in the same tables.
+
+    Parameters
+    ----------
+    n_pixels : int
+        Of the whole image, at most.
+    """
+
+    def __init__(self, n_pixels: int) -> None:
+        n_slabs = min(MAX_SLABS, kernels.threads.n_threads(), n_pixels // MIN_SLAB)
+        self._n_slabs = max(1, n_slabs)
+        self._n_rows = min(MAX_EXACT, n_pixels)
+        self._tables: tuple[Array, ...] = ()
+        self._states = np.zeros((self._n_slabs, 3), np.int64)
+        self._states[:, 1] = EXACT
+
+    def add(self, pixels: UInt8Array, weights: Array | None = None) -> None:
+        """Count the pixels (N, 4), in C order, with weights (N,) of integers or all alike."""
+        if not self._tables:
+            shape = (self._n_slabs, 2 << (self._n_rows - 1).bit_length())
+            self._tables = (
+                np.full(shape, kernels.translucent.FREE),
+                # Only the pages that a color falls into are ever touched.
+                np.zeros(shape, np.uint64),
+                np.zeros((*shape, N_SUMS), np.int64),
+                np.empty((self._n_slabs, self._n_rows), np.int32),
+            )
+        numbers = pixels.reshape(-1).view("<u4")
+        numbers.flags.writeable = False  # one type for the kernel, whatever the source
+        own = np.empty(0, np.int64)
+        if weights is not None:
+            own = np.ascontiguousarray(weights, np.int64)
+        kernels.translucent.count_pixels(numbers, own, *self._tables, self._states)
+
+    def finish(self) -> tuple[TranslucentColors, int]:
+        """Return the translucent colors, and the sum of the weights of transparent pixels."""
+        parts = [NO_TRANSLUCENT]
+        for slab, (n_taken, level, _) in enumerate(self._states.tolist()):
+            if n_taken == 0:
+                continue
+            keys, words, sums, slots = (table[slab] for table in self._tables)
+            own_keys = np.empty(n_taken, np.uint32)
+            moments = np.empty((n_taken, N_SUMS), np.int64)
+            kernels.translucent.gather_rows(keys, words, sums, slots[:n_taken], own_keys, moments)
+            parts.append(TranslucentColors(level, own_keys, moments))
+        n_transparent = int(self._states[:, 2].sum())
+        return (_unite(parts) if len(parts) > 1 else parts[0]), n_transparent
+
+
+def count_translucent(
+    pixels: UInt8Array, weights: Array | None = None
+) -> tuple[TranslucentColors, int]:
+    """Count the translucent pixels, and those that are fully transparent.
+
+    Parameters
+    ----------
+    pixels : (N, 4) uint8, in C order
+    weights : (N,) integer, or None: each pixel counts once
+
+    Returns
+    -------
+    colors : TranslucentColors
+    n_transparent : int, the sum of the weights of the pixels of alpha 0
+    """
+    counter = TranslucentCounter(len(pixels))
+    counter.add(pixels, weights)
+    return counter.finish()
 
 
 def _unite(parts: list[TranslucentColors]) -> TranslucentColors:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -37,6 +40,7 @@ ALLOWED_FORMATS = "JPEG, PNG, WebP, TIFF, BMP and GIF"
 SIGNATURE_BYTES = 12
 MAX_16_BIT = 65535
 TRANSPARENCY = "transparency"
+HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 # What Pillow says of files whose header, or data, its decoders do not get along with.
 PLAIN_REASONS = {
     "not identified by this driver": "the header is damaged, or of a kind that is not supported",
@@ -59,20 +63,28 @@ class InputImage:
     icc_profile: bytes | None = None
 
 
-def open_file(path: str) -> BinaryIO:
-    """Open an image file, if it is a regular one.
+def open_file(path: str, wanted: str = "an image file") -> BinaryIO:
+    """Open a file to read, if it is a regular one: opening a pipe might wait for ever.
 
     Decoders get it open: imageio would ask the network for what is named "http:" or "imageio:".
     """
     if not os.path.exists(path):
         raise os_error(errno.ENOENT, f"{path}: no such file")
+    if is_handed_over(path):
+        with open(path, "rb") as pipe:
+            return io.BytesIO(pipe.read())
     if not os.path.isfile(path):
         kind = "a directory" if os.path.isdir(path) else "not a regular file"
-        raise os_error(errno.EISDIR, f"{path}: is {kind}; an image file is allowed")
+        raise os_error(errno.EISDIR, f"{path}: is {kind}; {wanted} is allowed")
     try:
         return open(path, "rb")
     except OSError as error:
         raise tell(error, f"{path}: cannot be opened: {reason(error)}") from error
+
+
+def is_handed_over(path: str) -> bool:
+    """Return whether a path is a pipe that a shell opened for this process, as <(command) is."""
+    return path.startswith(HANDED_OVER) and stat.S_ISFIFO(os.stat(path).st_mode)
 
 
 def find_format(start: bytes) -> str | None:
@@ -103,6 +115,8 @@ def open_image(file: BinaryIO, kind: str) -> PillowImage:
     from PIL import Image, UnidentifiedImageError
 
     silence("PIL")
+    if kind == TIFF:
+        _silence_libtiff()
     try:
         return Image.open(file, formats=(kind.upper(),))
     except UnidentifiedImageError:
@@ -110,6 +124,25 @@ def open_image(file: BinaryIO, kind: str) -> PillowImage:
         file.seek(0)
         Image.OPEN[kind.upper()][0](file, "")
         raise
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep what Pillow's libtiff says of damaged files from the standard error.
+
+    It writes there itself, past Python, up to hundreds of lines a file. Where the library cannot be
+    reached, as in Pillow for Windows, they stay.
+    """
+    import ctypes
+
+    from PIL import _imaging
+
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(_imaging.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            setter = getattr(library, name)
+            setter.restype, setter.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+            setter(None)
 
 
 def decode_file(file: BinaryIO, name: str) -> InputImage:

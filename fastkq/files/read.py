@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from fastkq.colors.pixels import OPAQUE, check_array, has_alpha
+from fastkq.colors.pixels import OPAQUE, check_array
 from fastkq.files.decode import (
     SIGNATURE_BYTES,
     check_format,
@@ -64,24 +64,6 @@ def read_image(source: ImageSource) -> InputImage:
         f"image is a {type(source).__name__}; a path, bytes, a binary file object, a PIL image or "
         "a NumPy array is allowed"
     )
-
-
-def read_opaque_image(source: ImageSource, purpose: str) -> InputImage:
-    """Read an image; one with transparent pixels is an error. For the rest, see `read_image`."""
-    image = read_image(source)
-    refuse_alpha(image, source, purpose)
-    return image
-
-
-def refuse_alpha(image: InputImage, source: ImageSource, purpose: str) -> None:
-    """Raise ValueError if an image has transparent pixels, saying for what it must not."""
-    if has_alpha(image.array):
-        name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else "image"
-        raise _not_opaque(name, purpose)
-
-
-def _not_opaque(name: str, purpose: str) -> ValueError:
-    return ValueError(f"{name}: has transparent pixels; only opaque images are allowed {purpose}")
 
 
 def count_pixels(path: str) -> int | None:

@@ -1,6 +1,184 @@
-class NearestEntries:
-    def __init__(self, p, s):
-        pass
+"""The nearest entries of pixels that are not opaque, which have no table of all their colors."""
 
-    def label(self, p, l):
-        return 0.0
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastkq import kernels
+from fastkq.colors.pixels import OPAQUE
+from fastkq.colors.spaces import (
+    LMS_TO_OKLAB,
+    OKLAB_UNITS,
+    RGB_TO_LMS,
+    linear_levels,
+    shown_levels,
+    shown_scales,
+    to_alpha_points,
+)
+from fastkq.types import MAX_COLORS, Array, UInt8Array
+
+# Slabs of pixels, each with tables of up to 16 MB of its own; the labels are the same with any number.
+MAX_SLABS = 4
+MIN_SLAB = 1 << 16  # pixels
+N_SIDES = 32  # cells of each coordinate
+# Between which coordinates of points lie.
+SRGB_ENDS = (0.0, 0.0, 0.0, 0.0), (255.0, 255.0, 255.0, 255.0)
+OKLAB_ENDS = (0.0, -(2.0**18), -(2.0**18), 0.0), (2.0**18, 2.0**18, 2.0**18, 2.0**17)
+# 2 * 255^2, what the kernel multiplies squared errors by to have whole numbers.
+ERROR_UNITS = 2 * OPAQUE**2
+TRANSPARENT = np.zeros((1, 4), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """What the kernel keeps from call to call, for each slab; see `kernels.entries`."""
+
+    lists: NDArray[np.int32]
+    group_points: NDArray[np.float32]
+    group_names: NDArray[np.int64]
+    n_used: NDArray[np.int64]
+    memos: NDArray[np.uint32]
+    memo_points: NDArray[np.float32]
+
+
+class NearestEntries:
+    """Labels translucent and transparent pixels with the nearest entries of a palette.
+
+    A palette whose pixels are all opaque costs nothing: the tables are made at the first call.
+
+    Parameters
+    ----------
+    palette : (K, 4) uint8
+    space : str, one of `colors.spaces.COLOR_SPACES`
+        Where entries are compared.
+    """
+
+    def __init__(self, palette: UInt8Array, space: str = "srgb") -> None:
+        self._palette, self._space = palette, space
+        self._inputs: tuple[Array | np.uint8, ...] = ()
+        self._spare: list[_Tables] = []  # of calls that have ended; threads do not share them
+
+    def label(self, pixels: UInt8Array, labels: UInt8Array) -> float:
+        """Write the labels of the pixels that are not opaque; return their squared error in sRGB.
+
+        Translucent pixels get the nearest of all entries, ties to the lowest index. Fully
+        transparent ones get the first entry with an alpha of 0, and the nearest where there is
+        none.
+
+        Parameters
+        ----------
+        pixels : (N, 4) uint8, in C order
+        labels : (N,) uint8
+            Those of opaque pixels stay as they are.
+
+        Returns
+        -------
+        float
+            The mean of the squared errors over black and over white, summed over the pixels.
+        """
+        numbers = pixels.reshape(-1).view("<u4")
+        numbers.flags.writeable = False  # one type for the kernel, whatever the source
+        if not self._inputs:
+            self._inputs = _prepare(self._palette, self._space)
+        wanted = min(MAX_SLABS, kernels.threads.n_threads(), len(numbers) // MIN_SLAB)
+        tables = self._borrow_tables(max(1, wanted))
+        errors = np.empty(len(tables.lists), np.int64)
+        kernels.entries.label_pixels(
+            numbers,
+            *self._inputs,
+            tables.lists,
+            tables.group_points,
+            tables.group_names,
+            tables.n_used,
+            tables.memos,
+            tables.memo_points,
+            labels,
+            errors,
+        )
+        self._spare.append(tables)
+        return sum(errors.tolist()) / ERROR_UNITS
+
+    def _borrow_tables(self, n_slabs: int) -> _Tables:
+        try:
+            tables = self._spare.pop()
+        except IndexError:
+            tables = None
+        if tables is None or len(tables.lists) < n_slabs:
+            return _make_tables(n_slabs, to_alpha_points(self._palette, self._space))
+        return tables
+
+
+def _prepare(palette: UInt8Array, space: str) -> tuple[Array | np.uint8, ...]:
+    """Return what the kernel must know of a palette and of the space."""
+    every_alpha = np.zeros((OPAQUE + 1, 4), np.uint8)
+    every_alpha[:, 3] = np.arange(OPAQUE + 1)
+    fourths = to_alpha_points(every_alpha, space)[:, 3].astype(np.float64)
+    scales = np.ascontiguousarray(np.stack([*shown_scales(), fourths], axis=1))
+    light, matrices = np.empty((0, 0)), np.empty((0, 3, 3))
+    ends = SRGB_ENDS
+    if space != "srgb":
+        light = linear_levels(shown_levels())
+        matrices = np.stack([RGB_TO_LMS, OKLAB_UNITS * LMS_TO_OKLAB])
+        ends = OKLAB_ENDS
+    entries = to_alpha_points(palette, space)
+    premultiplied = np.zeros((4, MAX_COLORS), np.int64)
+    premultiplied[:, : len(palette)] = palette.T.astype(np.int64) * palette[:, 3]
+    premultiplied[3, : len(palette)] = OPAQUE * palette[:, 3].astype(np.int64)
+    return (
+        scales,
+        light,
+        matrices,
+        _lay_grid(entries, ends),
+        np.ascontiguousarray(entries.T, np.float64),
+        premultiplied,
+        _label_transparent(palette, entries, space),
+    )
+
+
+def _lay_grid(entries: Array, ends: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
+    """Return a grid (5, 4) of cells around entries: its corner, the sides, 1 / side, the ends.
+
+    Sides are powers of two, and the corner a multiple of them, so that no rounding moves a point
+    into another cell.
+    """
+    low, high = entries.min(axis=0).astype(np.float64), entries.max(axis=0).astype(np.float64)
+    sides = np.ones(4)
+    while np.any(is_small := np.floor(low / sides) + N_SIDES <= high / sides):
+        sides[is_small] *= 2
+    return np.array([np.floor(low / sides) * sides, sides, 1 / sides, *ends])
+
+
+def _label_transparent(palette: UInt8Array, entries: Array, space: str) -> np.uint8:
+    """Return the label of fully transparent pixels."""
+    is_clear = palette[:, 3] == 0
+    if is_clear.any():
+        return np.uint8(is_clear.argmax())
+    differences = entries - to_alpha_points(TRANSPARENT, space)
+    squares = [np.square(column) for column in differences.T]
+    return np.uint8((squares[0] + squares[1] + squares[2] + squares[3]).argmin())
+
+
+def _make_tables(n_slabs: int, entries: Array) -> _Tables:
+    """Return tables that have the list of all entries alone."""
+    kernel = kernels.entries
+    n_groups = -(-len(entries) // kernel.LANES)
+    lists = np.zeros((n_slabs, kernel.N_CELLS + 1), np.int32)
+    lists[:, -1] = n_groups
+    padded = np.full((n_groups * kernel.LANES, 4), kernel.FAR)
+    padded[: len(entries)] = entries
+    names = np.minimum(np.arange(len(padded)), OPAQUE).reshape(n_groups, kernel.LANES)
+    group_points = np.empty((n_slabs, kernel.N_GROUPS, 4, kernel.LANES), np.float32)
+    group_points[:, :n_groups] = padded.reshape(n_groups, kernel.LANES, 4).transpose(0, 2, 1)
+    group_names = np.empty((n_slabs, kernel.N_GROUPS, kernel.LANES), np.int64)
+    group_names[:, :n_groups] = names
+    return _Tables(
+        lists,
+        group_points,
+        group_names,
+        np.full((n_slabs, 1), n_groups, np.int64),
+        np.zeros((n_slabs, 1 << kernel.MEMO_BITS), np.uint32),
+        np.empty((n_slabs, 1 << kernel.MEMO_BITS, 3), np.float32),
+    )
