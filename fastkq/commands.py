@@ -70,6 +70,8 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "max_mse": options.max_mse,
         "min_psnr": options.min_psnr,
         "max_bytes": options.max_bytes,
+        "background": options.background,
+        "transparent": options.transparent,
         "optimize": OXIPNG if options.oxipng else options.optimize,
     }
 

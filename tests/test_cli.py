@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import fastkq
+from fastkq.cli import main
 
 
 def run(*arguments, **options):
@@ -538,3 +539,31 @@ def test_locked_colors_may_have_alpha(text, colors):
     from fastkq.arguments import make_parser
 
     assert make_parser().parse_args(["compress", "a.png", "--lock", text]).lock == colors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["--background", "#20c0FF"], {"background": "#20c0ff"}),
+        (["--background", "20c0ff"], {"background": "#20c0ff"}),
+        (["--transparent", "keep"], {"transparent": "keep"}),
+        (["--transparent", "bleed"], {"transparent": "bleed"}),
+        ([], {"transparent": "black"}),
+    ],
+)
+def test_what_becomes_of_transparency(tmp_path, arguments, options):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 4), dtype=np.uint8)
+    pixels[..., 3] = np.where(pixels[..., 3] < 100, 0, pixels[..., 3])
+    source, expected = tmp_path / "badge.png", tmp_path / "expected.png"
+    Image.fromarray(pixels).save(source)
+    fastkq.compress(source, expected, 12, **options)
+    one, many = tmp_path / "one.png", tmp_path / "many"
+    assert main(["compress", str(source), "-k", "12", "-o", str(one), "-q", *arguments]) == 0
+    assert main(["compress", str(source), "-k", "12", "-d", str(many), "-q", *arguments]) == 0
+    assert one.read_bytes() == (many / "badge.png").read_bytes() == expected.read_bytes()
+
+
+def test_a_background_that_is_no_color():
+    result = run("compress", "a.png", "--background", "white")
+    assert result.returncode == 2
+    assert "'white' is not a color such as ffffff" in result.stderr
