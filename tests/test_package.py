@@ -157,6 +157,37 @@ def test_warming_up_compiles_every_kernel():
     assert [kernel for kernel, count in compiled.items() if count == 0] == []
 
 
+def test_nothing_is_compiled_after_warming_up():
+    """Not even a kernel without threads, or one for other types."""
+    code = (
+        "import io\n"
+        "import numpy as np\n"
+        "from numba.core import event\n"
+        "import fastkq\n"
+        "from fastkq.install.warmup import warm_up\n"
+        "compiled = []\n"
+        "class Listener(event.Listener):\n"
+        "    def on_start(self, event):\n"
+        "        compiled.append(event.data['dispatcher'].py_func.__name__)\n"
+        "    def on_end(self, event):\n"
+        "        pass\n"
+        "warm_up()\n"
+        "event.register('numba:compile', Listener())\n"
+        "noise = np.random.default_rng(0).integers(0, 256, (300, 400, 4), dtype=np.uint8)\n"
+        "noise[:100, ..., 3], noise[200:, ..., 3] = 0, 255\n"
+        "for image in (noise, np.ascontiguousarray(noise[..., :3]), noise[..., 0].copy()):\n"
+        "    for dither in ('none', 'diffusion', 'ordered', 'adaptive'):\n"
+        "        for n_colors in (2, 40):\n"
+        "            result = fastkq.quantize(image, n_colors, dither=dither, max_iter=2)\n"
+        "    result.save(io.BytesIO())\n"
+        "    fastkq.quantize(image, 9, color_space='oklab', max_iter=2)\n"
+        "    fastkq.quantize(image, 9, init='k-means++', max_iter=2)\n"
+        "print(compiled)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 def test_loading_the_kernels_loads_all_that_an_image_needs(channels):
     code = (
