@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from layers import LAYERS, environment_of_layer
+from layers import LAYERS, environment_of_layer, hangs_with_threads
 
 import fastkq
 
@@ -107,6 +107,8 @@ def program(tmp_path):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_eight_threads_at_once(program, expected, layer):
+    if hangs_with_threads(layer):
+        pytest.skip("with TBB on one core, a process whose threads called kernels hangs at its end")
     code = """
 from concurrent.futures import ThreadPoolExecutor
 import threading
@@ -166,6 +168,8 @@ print(digest())
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_forked_while_other_threads_are_busy(program, expected, layer):
+    if hangs_with_threads(layer):
+        pytest.skip("with TBB on one core, a process whose threads called kernels hangs at its end")
     code = """
 from concurrent.futures import ThreadPoolExecutor
 import threading

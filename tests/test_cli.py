@@ -269,6 +269,7 @@ def test_warmup_tells_a_terminal_that_it_compiles_and_then_does_not(tmp_path, ph
     assert on_terminal("warmup")[1] == "end"
 
 
+@pytest.mark.slow  # as test_first_run.py, by way of the command
 def test_two_processes_compile_in_a_first_run(tmp_path, photo):
     """The K-means kernels, of another one, are found in the cache; and nothing is told."""
     code = (
