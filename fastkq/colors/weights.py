@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram, encode_colors
 from fastkq.colors.pixels import OPAQUE, has_alpha, split_rows, with_alpha
+from fastkq.colors.translucent import TranslucentCounter
 from fastkq.types import Array, UInt8Array
 
 # Real weights are rounded to this part of the largest; less for images of over 2^28 pixels, so
