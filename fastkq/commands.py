@@ -124,7 +124,13 @@ def _compress_one(options: argparse.Namespace) -> int:
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     _share_compilation(dither=options.dither != "none")
-    report = fastkq.compress(source, output, palette=options.palette, **_color_options(options))
+    report = fastkq.compress(
+        source,
+        output,
+        palette=options.palette,
+        overwrite=options.force,
+        **_color_options(options),
+    )
     if options.json:
         print(json.dumps(_to_result(report).to_dict()))
     elif not options.quiet:
@@ -163,7 +169,11 @@ def _compress_stream(
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(image, checked)
     written = compress_source(opened, checked)
-    write_file(sys.stdout.buffer if output == STREAM else output, written.data)
+    write_file(
+        sys.stdout.buffer if output == STREAM else output,
+        written.data,
+        exclusive=not options.force,
+    )
     psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
         line = f"{source} -> {output}: {megabytes(written.n_bytes)}, PSNR {psnr:.1f} dB"

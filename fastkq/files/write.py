@@ -33,14 +33,18 @@ NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EM
 
 
 def check_output(
-    target: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
+    target: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    *,
+    exclusive: bool = False,
 ) -> Path:
     """Return the path of a file to write, if it can be one.
 
     Raises
     ------
     ValueError, OSError
-        A missing directory, a directory or device in its place, the source.
+        A missing directory, a directory or device in its place, the source; with `exclusive`, any
+        file.
     """
     path = Path(target)
     try:
@@ -55,6 +59,8 @@ def check_output(
         )
     if source is not None and exists and os.path.exists(source) and os.path.samefile(source, path):
         raise ValueError(f"{path}: the target is the source; choose another")
+    if exclusive and exists:
+        raise _already_there(path)
     return path
 
 
