@@ -17,7 +17,7 @@ from PIL import Image
 
 from fastkq.files import checksums, depths
 from fastkq.files.mark import is_own_output
-from fastkq.files.read import count_pixels, is_image, read_image
+from fastkq.files.read import count_pixels, is_image, read_image, read_weights
 from fastkq.files.source import open_source
 
 RNG = np.random.default_rng(0)
@@ -428,6 +428,14 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
         read_image(tmp_path / "a.png")
     assert str(caught.value) == f"{tmp_path / 'a.png'}: cannot be opened: Permission denied"
     assert caught.value.errno == errno.EACCES
+
+
+def test_weights_are_opaque(tmp_path):
+    Image.fromarray(np.array([[[7, 255], [3, 9]]], np.uint8)).save(tmp_path / "la.png")
+    with pytest.raises(ValueError, match=r"la\.png: has transparent pixels; an opaque gray image"):
+        read_weights(tmp_path / "la.png")
+    Image.fromarray(np.array([[7, 3]], np.uint8)).save(tmp_path / "gray.png")
+    assert read_weights(tmp_path / "gray.png").tolist() == [[7, 3]]
 
 
 def test_logging_that_is_asked_for_stays(caplog):
