@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -270,6 +271,22 @@ def test_missing_rows_of_a_turned_image(orientation):
     assert read_image(data).array.shape[0] == (20 if orientation <= 4 else 30)
     with pytest.raises(ValueError, match=MISSING):
         read_image(shorten(data, 200))
+
+
+def test_more_pixels_than_the_file_can_hold_are_not_made_room_for():
+    """It took 20 s to find out."""
+    body = struct.pack(">IIBBBBB", 50, 3_145_768, 16, 2, 0, 0, 0)
+    data = noise_png()
+    data = slow_png.SIGNATURE + slow_png.chunk(b"IHDR", body) + data[33:]
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=r"has \d+ bytes of deflated pixels; 50 x 3145768 of them"):
+        read_image(data)
+    assert time.perf_counter() - start < 1
+
+
+def test_an_image_that_is_deflated_as_far_as_can_be_is_read():
+    levels = np.zeros((3000, 4000, 1), np.uint8)
+    assert not read_image(slow_png.write_png(levels, 8, 0)).array.any()
 
 
 def test_missing_rows_have_the_first_color_of_a_palette():
