@@ -4,6 +4,7 @@ import errno
 import io
 import logging
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -405,6 +406,43 @@ def test_damaged_files_are_one_line_each(shared_photos):
         for words in ("given uri", "unknown error", "NoneType", "this driver", "decoder error"):
             assert words not in outcome
     assert sum(outcome.startswith("image") for outcome in outcomes) < 6
+
+
+def encode(kind, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it finds in damaged files
+@pytest.mark.parametrize(
+    "data",
+    [
+        noise_png(),
+        slow_png.write_png(DEEP[..., :3], 16, 2, key=[1, 2, 3]),
+        encode("JPEG"),
+        encode("GIF"),
+        encode("WEBP"),
+        encode("BMP"),
+        tiff(DEEP[..., :3], compression="lzw"),
+        tiff(rounded(DEEP), extrasamples=["unassalpha"], tile=(16, 16)),
+    ],
+    ids=["png", "deep png", "jpeg", "gif", "webp", "bmp", "deep tiff", "tiff"],
+)
+def test_changed_bytes_are_an_image_or_one_line(data):
+    rng = np.random.default_rng(0)
+    dtypes, errors = set(), []
+    for _ in range(60):
+        changed = bytearray(data)
+        for place in (len(data) * rng.random(rng.integers(1, 4)) ** 2).astype(int):
+            changed[place] = rng.integers(256)
+        try:
+            dtypes.add(read_image(bytes(changed)).array.dtype.name)
+        except ValueError as error:
+            errors.append(str(error))
+    assert dtypes <= {"uint8"}
+    assert errors
+    assert all(re.fullmatch("<bytes>: [^\n]+", error) for error in errors)
 
 
 def test_a_pipe_of_the_shell_is_read(tmp_path):
