@@ -68,6 +68,11 @@ def test_a_new_target_has_no_permission_that_its_source_lacks(tmp_path, umask, s
     assert mode_of(tmp_path / "a.png") == expected
 
 
+def test_a_source_that_is_gone_makes_a_private_target(tmp_path):
+    write_file(tmp_path / "a.png", b"new", like=tmp_path / "gone")
+    assert mode_of(tmp_path / "a.png") == 0o600
+
+
 def test_nobody_can_read_a_private_target_while_it_is_written(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"old")
