@@ -23,7 +23,7 @@ from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files.formats import OXIPNG, PNG, format_of
 from fastkq.files.read import read_weights
-from fastkq.files.write import check_output, open_target, write_file
+from fastkq.files.write import check_output, write_file
 from fastkq.options import check_options
 from fastkq.pipeline import compress_source, open_image
 from fastkq.types import ImageSource
@@ -127,11 +127,10 @@ def _compress_one(options: argparse.Namespace) -> int:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     start = time.perf_counter()
     _share_compilation(dither=options.dither != "none")
-    target = check_output(output, source)
+    target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(source, checked)
-    with open_target(target, like=source, exclusive=not options.force) as file:
-        written = compress_source(opened, checked, file)
+    written = compress_source(opened, checked, target, exclusive=not options.force)
     result = JobResult(
         source,
         os.fspath(output),
