@@ -239,6 +239,7 @@ def test_help_and_version_load_no_heavy_library(argument):
     assert result.stdout.endswith("set()\n")
 
 
+@pytest.mark.slow
 def test_warmup_tells_a_terminal_that_it_compiles_and_then_does_not(tmp_path, photo):
     """With an empty cache a terminal user is told why nothing happens; with a full one, or without
     a terminal, there is nothing to tell.

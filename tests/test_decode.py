@@ -261,6 +261,29 @@ def test_missing_rows_of_indexed_and_interlaced(shared_photos, interlace):
             read_image(shorten(data, 1))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_missing_rows_of_a_turned_image(orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    data = noise_png()
+    data = data[:33] + slow_png.chunk(b"eXIf", exif.tobytes()[6:]) + data[33:]
+    assert read_image(data).array.shape[0] == (20 if orientation <= 4 else 30)
+    with pytest.raises(ValueError, match=MISSING):
+        read_image(shorten(data, 200))
+
+
+def test_missing_rows_have_the_first_color_of_a_palette():
+    """Here no row is black; and rows that are all of that color are no error."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.full((20, 30), 0, np.uint8)).copy()
+    image.putpalette([9, 8, 7, 200, 0, 0])
+    image.save(buffer, "PNG")
+    data = buffer.getvalue()
+    assert (read_image(data).array == [9, 8, 7]).all()
+    with pytest.raises(ValueError, match=MISSING):
+        read_image(shorten(data, 60))
+
+
 def test_rows_that_are_there_and_black_are_no_error():
     for color_type, channels in ((0, 1), (2, 3), (6, 4)):
         levels = np.zeros((20, 30, channels), int)

@@ -18,7 +18,7 @@ TIFF_SIGNATURES = tuple(start for start, name in SIGNATURES if name == TIFF)
 # No large TIFF is smaller than this: deflate gives at most 1032 bytes for one.
 MIN_TIFF_BYTES = blocks.LARGE_PIXELS // 1032
 MINISBLACK, RGB, YCBCR = 1, 2, 6
-CONTIGUOUS, UPRIGHT, UNSIGNED, JPEG = 1, 1, 1, 7
+CONTIGUOUS, UPRIGHT, UNSIGNED, HIGH_BITS_FIRST, JPEG = 1, 1, 1, 1, 7
 JPEGS = (6, JPEG, 33007, 34892)  # with the old one, and those of other programs
 STRAIGHT_ALPHA = 2  # a kind of extra samples: alpha that the colors are not multiplied by
 # Samples a pixel of a color model: without alpha, and with it.
@@ -68,6 +68,7 @@ def _comes_by_rows(page: Any) -> bool:
         and (model != YCBCR or int(page.compression) == JPEG)
         and page.bitspersample == 8
         and page.sampleformat == UNSIGNED
+        and int(page.fillorder) == HIGH_BITS_FIRST
         and int(page.planarconfig) == CONTIGUOUS
         and int(page.tags.valueof("Orientation", UPRIGHT)) == UPRIGHT
         and page.shape[:2] == (page.imagelength, page.imagewidth)
