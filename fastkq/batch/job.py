@@ -32,7 +32,7 @@ class JobOptions:
     Attributes
     ----------
     image : Options
-        Of each image.
+        The options of each image.
     min_savings : float, 0 to 1
         The share of the source's bytes that an output must save to be written.
     overwrite : bool
@@ -63,13 +63,13 @@ class JobResult:
     source, target : str
     status : str
         "done"; "no gain": the output would not save `min_savings`, and is not written; "target not
-        reached": nor is one that would be worse, or larger, than what was asked for; "skipped:
-        exists": there is such a target; "skipped: own output": the source was written by fastkq;
-        "failed".
+        reached": the output would be worse, or larger, than what was asked for, and is not written;
+        "skipped: exists": there is such a target; "skipped: own output": fastkq wrote the source;
+        "failed": the error says why.
     source_bytes, target_bytes : int or None
-        For "no gain", the bytes that the target would have had.
+        For "no gain", `target_bytes` are those that the target would have had.
     pixels : int or None
-    n_colors : int or None, of the palette; for "target not reached", of the best
+    n_colors : int or None, of the palette; for "target not reached", of the best palette
     psnr : float or None, in dB; infinite where nothing was lost
     seconds : float, from opening the source to the finished target
     error : str or None, one line that says what came and what is allowed

@@ -70,8 +70,8 @@ def compress_many(
     Parameters
     ----------
     sources : paths of files, folders, and globs
-        See `fastkq.batch.plan_jobs` for which files are taken and what their targets are called.
-        fastkq's own output is recognized and skipped.
+        See `fastkq.batch.plan.plan_jobs` for which files are taken and what their targets are
+        called. What fastkq itself wrote is recognized and skipped.
     directory : path or None
         Where the targets go; it is made if it does not exist. With None, each target goes beside
         its source: "a.jpg" becomes "a-fastkq.png".
