@@ -159,7 +159,8 @@ class AlphaColors:
         points, weights = self._merged.points, self._merged.weights
         n_opaque = 0
         if self._cells is not None:
-            opaque, counts = self._cells.points.T, self._cells.weights
+            opaque: Array = self._cells.points.T
+            counts = self._cells.weights
             if init != "random" and len(counts) > MAX_SEED_COLORS:
                 counts = self._cells.grid_totals[:, 0]
                 opaque = self._cells.grid_totals[:, 1:4] / counts[:, None]
