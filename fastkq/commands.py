@@ -95,9 +95,9 @@ def compress(options: argparse.Namespace) -> int:
     """Compress one image, or many where several are named or an option is for many."""
     if options.palette is not None:
         for name in NOT_WITH_PALETTE:
-            if getattr(options, name) not in (None, False):
+            if _is_given(options, name):
                 options.parser.error(f"{_flag(name)} and --palette exclude each other")
-    for_many = [_flag(name) for name in FOR_MANY if getattr(options, name) not in (None, False)]
+    for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
     if not for_many and len(options.sources) == 1:
         return _compress_one(options)
     if not options.sources and options.files_from is None:
@@ -107,6 +107,12 @@ def compress(options: argparse.Namespace) -> int:
         if getattr(options, name) is not None:
             options.parser.error(f"{_flag(name)} is for one image, and {reason}")
     return _compress_many(options)
+
+
+def _is_given(options: argparse.Namespace, name: str) -> bool:
+    """Return whether an option is named on the command line: 0 is a value, and equals False."""
+    value = getattr(options, name)
+    return value is not None and value is not False
 
 
 def _flag(name: str) -> str:

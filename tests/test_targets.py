@@ -217,7 +217,9 @@ def test_the_command(photo, tmp_path, capsys):
     for wrong in ("80-60", "-", "1-101", "good"):
         with pytest.raises(SystemExit):
             main([*arguments, f"--quality={wrong}"])
-        assert "is not such as 65-80" in capsys.readouterr().err
+        assert (
+            "is not two ascending numbers from 0 to 100, such as 65-80" in capsys.readouterr().err
+        )
     with pytest.raises(SystemExit):
         main([*arguments, "--palette", "x.gpl", "--max-bytes", "9"])
     assert "--max-bytes and --palette exclude each other" in capsys.readouterr().err
