@@ -4,14 +4,20 @@ Read an image, run exact K-means over all its pixels, replace each pixel by its 
 write an indexed PNG several times smaller. See `quantize` and `compress` to start.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
+from fastkq import kernels as kernels  # at once, and without Numba: it watches for forks
 from fastkq._version import __version__
-from fastkq.api import color_histogram, compress, fit_palette, quantize, remap
-from fastkq.colors.histogram import ColorHistogram
-from fastkq.engine.dense import KMeansResult, kmeans
-from fastkq.engine.search import TargetNotReachedError
-from fastkq.result import CompressReport, QuantizeResult
+
+if TYPE_CHECKING:
+    from fastkq.api import color_histogram, compress, fit_palette, quantize, remap
+    from fastkq.batch.job import JobResult
+    from fastkq.batch.run import compress_many
+    from fastkq.colors.histogram import ColorHistogram
+    from fastkq.engine.dense import KMeansResult, kmeans
+    from fastkq.engine.search import TargetNotReachedError
+    from fastkq.result import CompressReport, QuantizeResult
 
 __all__ = [
     "ColorHistogram",
@@ -30,18 +36,30 @@ __all__ = [
     "remap",
 ]
 
-if TYPE_CHECKING:
-    from fastkq.batch.job import JobResult
-    from fastkq.batch.run import compress_many
-else:
+# Where each name lives. They are loaded when they are first asked for: so the command can tell of
+# an interrupt while it imports, which takes 0.2 s, and who has one image loads nothing of batches.
+_HOMES = {
+    "ColorHistogram": "colors.histogram",
+    "CompressReport": "result",
+    "JobResult": "batch.job",
+    "KMeansResult": "engine.dense",
+    "QuantizeResult": "result",
+    "TargetNotReachedError": "engine.search",
+    "compress_many": "batch.run",
+    "kmeans": "engine.dense",
+    **dict.fromkeys(("color_histogram", "compress", "fit_palette", "quantize", "remap"), "api"),
+}
+
+
+if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Load what batches need when it is first asked for: half the time of the import."""
-        if name not in ("JobResult", "compress_many"):
+        """Load a public name."""
+        if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from fastkq.batch import run as batch
-
-        return getattr(batch, name)
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -369,12 +369,11 @@ def compress(
     """
     start = time.perf_counter()
     if isinstance(target, (str, os.PathLike)):
-        is_path = isinstance(image, (str, os.PathLike))
-        target = check_output(target, image if is_path else None)
+        target = check_output(target, image if isinstance(image, (str, os.PathLike)) else None)
     checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
     source = open_image(image, checked)
     written = compress_source(source, checked, target)
-    if written.data is not None:
+    if target is None:
         return written.data
     height, width = source.shape[:2]
     mse = written.inertia / (height * width)

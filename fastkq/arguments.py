@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TypeAlias
+import re
+from typing import NoReturn, TypeAlias
 
 import fastkq
+from fastkq.batch.plan import BESIDE
 from fastkq.engine.search import check_quality
-from fastkq.files.formats import FORMATS, OXIPNG
-from fastkq.files.palettes import parse_hex
+from fastkq.files.formats import FORMATS
+from fastkq.options import BLACK, TRANSPARENT
 from fastkq.types import MAX_COLORS
 
 MAX_JOBS = 4096
-DEFAULT_SUFFIX = "-fastkq"
+WRONG_USAGE = 2
+
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line and a hint, not all that could have been written."""
+
+    def error(self, message: str) -> NoReturn:
+        """Tell what is wrong, and end the process."""
+        hint = f"`{self.prog} --help` lists what is allowed."
+        self.exit(WRONG_USAGE, f"{self.prog}: {message}\n{hint}\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fastkq",
         description="Compress large photos, fast, by K-means color quantization.",
         epilog="Exit codes: 0 done, 1 an input failed, 2 wrong usage, 99 a target is not reached.",
@@ -43,9 +53,9 @@ def make_parser() -> argparse.ArgumentParser:
         "doctor",
         help="check the installation: versions, threads, kernel cache, SIMD",
         description="Print the facts of this installation, a line each, and quantize a small "
-        "picture. Exit code 1 if the result is wrong.",
+        "picture. The exit code is 1 if the result is wrong.",
     )
-    doctor.add_argument("--json", action="store_true", help="as one JSON object")
+    doctor.add_argument("--json", action="store_true", help="print the facts as one JSON object")
     return parser
 
 
@@ -53,22 +63,23 @@ def _add_compress(commands: _Commands) -> None:
     compress = commands.add_parser(
         "compress",
         help="write images as indexed PNGs of few colors",
-        description="Write an image, or with -d many, as indexed PNGs, WebPs or GIFs of the few "
-        "colors that represent them best.",
-        epilog="A run with -d that was killed goes on where it stopped when it is repeated.",
+        description="Write one image or many as indexed PNGs, WebPs or GIFs of the few colors that "
+        "represent them best.",
+        epilog="A run over many images that was killed goes on where it stopped when it is "
+        "repeated.",
     )
     _add_sources(compress)
     _add_colors(compress)
     compress.add_argument(
         "--protect",
         action="store_true",
-        help="keep small patches of colors unlike all others, for some error elsewhere",
+        help="keep small patches of colors that are unlike all others; the error grows elsewhere",
     )
     compress.add_argument(
         "--weights",
         metavar="IMAGE",
-        help="for one image: a gray one of its size that tells how much each pixel counts for the "
-        "colors, black not at all",
+        help="a gray image of the size of the one image: the lighter a pixel, the more it counts "
+        "when the colors are chosen; black ones do not count",
     )
     compress.add_argument(
         "--palette",
@@ -80,83 +91,122 @@ def _add_compress(commands: _Commands) -> None:
         "--dither",
         choices=("none", "diffusion", "ordered", "adaptive"),
         default="none",
-        help="mix colors, so that smooth gradients show no steps; adaptive spares bytes, ordered "
-        "holds still between frames (default: none)",
+        help="mix colors, so that smooth gradients show no steps; adaptive makes smaller files "
+        "than diffusion, and ordered keeps still between the frames of a film (default: none)",
     )
     compress.add_argument(
         "--dither-strength",
         type=_strength,
         default=1.0,
         metavar="S",
-        help="0 to 1 (default: 1)",
+        help="how much of the error dithering spreads, from 0 to 1 (default: 1)",
+    )
+    compress.add_argument(
+        "--background",
+        type=_color,
+        metavar="RRGGBB",
+        help="lay images over this color, so that no transparency is left",
+    )
+    compress.add_argument(
+        "--transparent",
+        choices=TRANSPARENT,
+        default=BLACK,
+        help="the color that the file stores under fully transparent pixels: black, keep for those "
+        "that the image has there, or bleed for those of the nearest visible pixels, which games "
+        "that filter their textures need (default: black)",
     )
     _add_targets(compress)
     compress.add_argument(
         "--optimize",
-        action="store_const",
-        const=True,
-        default=False,
-        help="take several times as long for a smaller file",
+        action="store_true",
+        help="take several times as long for a smaller file of the same pixels",
     )
     compress.add_argument(
         "--oxipng",
-        action="store_const",
-        const=OXIPNG,
-        dest="optimize",
-        help="and dozens of times, for a smaller PNG; needs fastkq[oxipng]",
+        action="store_true",
+        help="take dozens of times as long for a still smaller PNG; needs fastkq[oxipng]",
     )
     compress.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help=f"for one image, .png, .webp or .gif; - is the standard output (default: "
-        f"SOURCE{DEFAULT_SUFFIX}.png beside the source)",
+        help=f"the output of one image, a .png, .webp or .gif; - is the standard output (default: "
+        f"SOURCE{BESIDE}.png beside the source)",
     )
     compress.add_argument(
         "--format",
         choices=FORMATS,
-        help="of the output; webp is smaller and slower, gif larger (default: by -o, or png)",
+        help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "
+        "(default: the suffix of -o tells, or png)",
     )
     compress.add_argument("--force", action="store_true", help="overwrite existing outputs")
     style = compress.add_mutually_exclusive_group()
     style.add_argument("-q", "--quiet", action="store_true", help="tell only of what fails")
-    style.add_argument("--json", action="store_true", help="a line of JSON an image, and a summary")
+    style.add_argument(
+        "--json",
+        action="store_true",
+        help="print a line of JSON for each image, and for many a summary",
+    )
 
-    many = compress.add_argument_group("many images")
-    many.add_argument("-d", "--directory", metavar="DIR", help="where the outputs go")
+    many = compress.add_argument_group(
+        "many images",
+        f"Several sources, or any of these options, make a run over many images. Without -d, each "
+        f"output goes beside its source, as NAME{BESIDE}.png.",
+    )
+    many.add_argument("-d", "--directory", metavar="DIR", help="write the outputs into this folder")
     many.add_argument(
         "--min-savings",
         type=_share,
         metavar="SHARE",
-        help="write only what saves so much, such as 5%% (default: whatever is smaller)",
+        help="write an output only if it saves this share of its source, such as 5%% (default: 0%%;"
+        " an output that is not smaller than its source is never written)",
     )
     many.add_argument(
         "--shared-palette", action="store_true", help="fit one palette to all images together"
     )
-    many.add_argument("--report", metavar="JSONL", help="add a line of JSON an image to this file")
-    many.add_argument("--fail-fast", action="store_true", help="stop after the first that fails")
-    many.add_argument("--dry-run", action="store_true", help="tell what would go where, and stop")
+    many.add_argument(
+        "--report", metavar="JSONL", help="add a line of JSON for each image to this file"
+    )
+    many.add_argument(
+        "--fail-fast", action="store_true", help="stop after the first image that fails"
+    )
+    many.add_argument(
+        "--dry-run", action="store_true", help="tell what would be written where, and write nothing"
+    )
     compress.set_defaults(parser=compress)
 
 
 def _add_targets(compress: argparse.ArgumentParser) -> None:
     targets = compress.add_argument_group(
         "what you want, instead of how many colors",
-        "The fewest colors, at most K, that reach it; where none do, nothing is written.",
+        "An image gets the fewest colors, at most K, that reach it; where not even K colors do, "
+        "nothing is written.",
     )
     error = targets.add_mutually_exclusive_group()
     error.add_argument(
         "--quality",
         type=_quality,
         metavar="MIN-MAX",
-        help="0 to 100, as pngquant has it: as few colors as reach MAX, and an error below MIN",
+        help="two numbers from 0 to 100, as pngquant takes them: the image gets as few colors as "
+        "reach MAX, or K; it fails if those do not reach MIN",
     )
     error.add_argument(
-        "--max-mse", type=float, metavar="E", help="squared error a pixel, over all channels"
+        "--max-mse",
+        type=float,
+        metavar="E",
+        help="the largest squared error of a pixel, over all channels, in the mean",
     )
-    error.add_argument("--min-psnr", type=float, metavar="DB", help="in dB")
+    error.add_argument(
+        "--min-psnr",
+        type=float,
+        metavar="DB",
+        help="the least peak signal-to-noise ratio, in dB",
+    )
     targets.add_argument(
-        "--max-bytes", type=int, metavar="N", help="size of the file; together with others as well"
+        "--max-bytes",
+        type=int,
+        metavar="N",
+        help="the largest size of the file; it can be combined with one of the others",
     )
 
 
@@ -169,7 +219,13 @@ def _add_palette(commands: _Commands) -> None:
     )
     _add_sources(palette)
     _add_colors(palette)
-    palette.add_argument("-o", "--output", required=True, metavar="FILE", help="such as brand.gpl")
+    palette.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="write the palette to this file, such as brand.gpl",
+    )
     palette.add_argument("--force", action="store_true", help="overwrite an existing output")
     palette.set_defaults(parser=palette)
 
@@ -179,17 +235,24 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="*",
         metavar="SOURCE",
-        help="JPEG, PNG, WebP, TIFF, BMP or GIF; a folder or a glob of such; - is the standard "
-        "input",
+        help="a JPEG, PNG, WebP, TIFF, BMP or GIF, or a folder or a glob of them; - is the "
+        "standard input",
     )
     parser.add_argument(
-        "--files-from", metavar="FILE", help="read further sources from it, one a line; - is stdin"
+        "--files-from",
+        metavar="FILE",
+        help="read further sources from this file, one a line or ended by NUL characters; - is the "
+        "standard input",
     )
     parser.add_argument(
         "-r", "--recursive", action="store_true", help="search folders at any depth"
     )
     parser.add_argument(
-        "-j", "--jobs", type=_job_count, metavar="N", help="images at once (default: one a core)"
+        "-j",
+        "--jobs",
+        type=_job_count,
+        metavar="N",
+        help="how many images to compress at once (default: one a core)",
     )
 
 
@@ -200,28 +263,29 @@ def _add_colors(parser: argparse.ArgumentParser) -> None:
         type=_color_count,
         default=MAX_COLORS,
         metavar="K",
-        help="how many colors, 1 to 256; up to 16 take 4 bits a pixel or fewer (default: 256)",
+        help="how many colors an image gets, from 1 to 256; with at most 16, a pixel takes 4 bits "
+        "or fewer (default: 256)",
     )
     parser.add_argument(
         "--effort",
         choices=("fast", "balanced", "best"),
         default="balanced",
-        help="fast: large photos in half the time for 1 to 3 %% more error; best: 1 to 5 %% less "
-        "error in ten times the time (default: balanced)",
+        help="fast takes half the time for large photos and makes 1 to 3 %% more error; best makes "
+        "1 to 5 %% less error in ten times the time (default: balanced)",
     )
     parser.add_argument(
         "--color-space",
         choices=("srgb", "oklab"),
         default="srgb",
-        help="where distances are measured; srgb: the least squared error; oklab: looks closer to "
-        "the original (default: srgb)",
+        help="where distances are measured: srgb gives the least squared error, oklab looks closer "
+        "to the original (default: srgb)",
     )
     parser.add_argument(
         "--lock",
         type=_colors,
         metavar="RRGGBB,...",
-        help="colors that the palette must have exactly, as its first; the others are fitted "
-        "around them",
+        help="colors, also as RRGGBBAA, that come first in the palette, exactly as they are; the "
+        "others are fitted around them",
     )
 
 
@@ -229,11 +293,23 @@ def _color_count(text: str) -> int:
     return _integer(text, 1, MAX_COLORS)
 
 
+def _color(text: str) -> str:
+    digits = text.strip().removeprefix("#")
+    if not re.fullmatch("[0-9a-fA-F]{6}", digits):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a color such as ffffff")
+    return f"#{digits}"
+
+
 def _colors(text: str) -> list[list[int]]:
-    colors = [parse_hex(part) for part in text.split(",")]
-    if None in colors:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of colors such as ff0000,00ff00")
-    return [color for color in colors if color is not None]
+    """Return colors; where one of them has an alpha, all have."""
+    parts = [part.strip().removeprefix("#") for part in text.split(",")]
+    if not all(re.fullmatch("[0-9a-fA-F]{6}([0-9a-fA-F]{2})?", part) for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of colors such as ff0000,00ff00; rrggbb and rrggbbaa are "
+            "allowed"
+        )
+    has_alpha = any(len(part) > len("rrggbb") for part in parts)
+    return [list(bytes.fromhex((part + "ff" * has_alpha)[:8])) for part in parts]
 
 
 def _job_count(text: str) -> int:
@@ -276,5 +352,5 @@ def _quality(text: str) -> tuple[float, float]:
         return check_quality((float(least or 0), float(most)))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not such as 65-80, two numbers from 0 to 100"
+            f"{text!r} is not two numbers from 0 to 100, such as 65-80"
         ) from None

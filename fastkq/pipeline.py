@@ -29,10 +29,11 @@ from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
 from fastkq.files.formats import PNG, check_shape
 from fastkq.files.rows import Source
-from fastkq.files.source import flatten_source, open_source
+from fastkq.files.source import bleed_source, flatten_source, open_source
 from fastkq.files.write import Nowhere, write_file
-from fastkq.options import Options
+from fastkq.options import BLACK, BLEED, Options
 from fastkq.paint.dither import Dithering
+from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
 from fastkq.result import QuantizeResult, write_blocks
 from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
@@ -54,14 +55,14 @@ class Written:
     inertia : float, over all pixels
     n_iter : int
     n_bytes : int, of the file
-    data : bytes, the file; None where it went to a target
+    data : bytes, the file; empty where it went to a target
     """
 
     palette: UInt8Array
     inertia: float
     n_iter: int
     n_bytes: int
-    data: bytes | None
+    data: bytes
 
 
 def open_image(image: ImageSource, options: Options) -> Source:
@@ -70,7 +71,7 @@ def open_image(image: ImageSource, options: Options) -> Source:
     check_shape(source.shape, options.output.format)
     if options.background is not None:
         return flatten_source(source, options.background)
-    return source
+    return bleed_source(source) if options.transparent == BLEED else source
 
 
 def quantize_source(source: Source, options: Options) -> QuantizeResult:
@@ -84,8 +85,7 @@ def compress_source(source: Source, options: Options, target: PathOrFile | None 
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
         n_bytes, inertia = _stream(source, fit, options, buffer if target is None else target)
-        data = buffer.getvalue() if target is None else None
-        return Written(fit.palette, inertia, fit.n_iter, n_bytes, data)
+        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue())
     tried: dict[int, tuple[float, bytes]] = {}  # by the number of colors
 
     def encode(fit: Fit) -> int:
@@ -98,10 +98,10 @@ def compress_source(source: Source, options: Options, target: PathOrFile | None 
     if len(fit.palette) not in tried:
         encode(fit)
     inertia, data = tried[len(fit.palette)]
-    if target is None:
-        return Written(fit.palette, inertia, fit.n_iter, len(data), data)
-    write_file(target, data)
-    return Written(fit.palette, inertia, fit.n_iter, len(data), None)
+    if target is not None:
+        write_file(target, data)
+    kept = data if target is None else b""
+    return Written(fit.palette, inertia, fit.n_iter, len(data), kept)
 
 
 def count_source(source: Source) -> ColorHistogram:
@@ -126,7 +126,9 @@ def find_fit(
     histogram = count_source(source)
     if options.palette is not None:
         return apply_palette(histogram, options.palette)
-    fit = partial(_fit_counted, source, histogram, *_look_at_places(source, histogram, options))
+    fit = partial(_fit_counted, histogram, *_look_at_places(source, histogram, options))
+    if options.transparent != BLACK and histogram.n_transparent:
+        fit = partial(fit_hidden, count_hidden(source, source.shape), fit)
     if options.target is None:
         return fit(options.fit)
     return search_palette(
@@ -141,7 +143,7 @@ def find_fit(
 
 def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
     """Label all pixels of an image."""
-    labeler = Labeler(fit, options.dithering, source.n_channels)
+    labeler = _make_labeler(source, fit, options)
     if source.array is not None:
         labels, inertia = labeler.label(source.array)
     else:
@@ -161,6 +163,13 @@ def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
     )
 
 
+def _make_labeler(source: Source, fit: Fit, options: Options) -> Labeler | HiddenLabeler:
+    if fit.hidden is None:
+        return Labeler(fit, options.dithering, source.n_channels)
+    labeler = Labeler(fit.hidden.visible, options.dithering, source.n_channels)
+    return HiddenLabeler(fit.hidden, labeler)
+
+
 def _has_grays_only(palette: UInt8Array) -> bool:
     return bool((palette[:, :3] == palette[:, :1]).all())
 
@@ -172,7 +181,7 @@ def _is_streamed(source: Source, options: Options) -> bool:
 
 def _stream(source: Source, fit: Fit, options: Options, target: PathOrFile) -> tuple[int, float]:
     """Label an image and write it as the labels come; return the bytes written and the inertia."""
-    labeler = Labeler(fit, options.dithering, source.n_channels)
+    labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
 
     def label() -> Iterator[UInt8Array]:
@@ -215,7 +224,6 @@ def _look_at_places(
 
 
 def _fit_counted(
-    source: Source,
     histogram: ColorHistogram,
     weighted: ColorHistogram,
     solid: Array | None,

@@ -16,7 +16,7 @@ from targets import LARGE, compare, compare_quality
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
-DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md")]
+DOCUMENTS = [ROOT / name for name in ("README.md", "docs/measurements.md")]
 
 
 def load(name: str) -> dict:

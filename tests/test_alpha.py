@@ -7,11 +7,11 @@ import naive
 import numba
 import numpy as np
 import pytest
+from fastkq.colors.alpha_image import AlphaImage
 from PIL import Image
 
 import fastkq
 from fastkq.api import quantize_and_encode
-from fastkq.colors.alpha_image import AlphaImage
 from fastkq.colors.pixels import with_alpha
 from fastkq.engine import alpha
 from fastkq.engine.alpha import (

@@ -14,6 +14,8 @@ import fastkq
 from fastkq.colors.histogram import histogram_of_array, histogram_of_blocks
 from fastkq.files import rows as blocks
 from fastkq.files.png import STRIP_BYTES, encode_indexed_png, write_indexed_png
+from fastkq.files.read import read_image
+from fastkq.files.source import open_source
 
 HEIGHT, WIDTH = 403, 301
 
@@ -121,7 +123,7 @@ def test_an_image_below_the_limit_is_written_as_ever(tmp_path, monkeypatch):
     assert (tmp_path / "out.png").read_bytes() == encode_indexed_png(result.labels, result.palette)
 
 
-def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
+def test_opaque_alpha_is_dropped_and_other_kept(tmp_path):
     image = np.dstack([picture(3), np.full((HEIGHT, WIDTH), 255, np.uint8)])
     fastkq.compress(Rows(image), tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes() == in_memory(image)[0]
@@ -130,9 +132,8 @@ def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
     fastkq.compress(tiff, tmp_path / "tiff.png")
     assert (tmp_path / "tiff.png").read_bytes() == in_memory(image)[0]
     image[-1, -1, 3] = 254
-    with pytest.raises(ValueError, match="has transparent pixels"):
-        fastkq.compress(Rows(image), tmp_path / "new.png")
-    assert not (tmp_path / "new.png").exists()
+    fastkq.compress(Rows(image), tmp_path / "new.png")
+    assert (tmp_path / "new.png").read_bytes() == in_memory(image)[0]
 
 
 def test_a_color_profile_of_a_tiff_is_kept(tmp_path):
@@ -234,7 +235,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("n_rows", [HEIGHT - 5, HEIGHT + 5])
 def test_a_wrong_number_of_rows_is_found_out(n_rows):
     image = picture(3, n_rows)
-    rows = blocks.RowBlocks((HEIGHT, WIDTH, 3), "scan", image.size, lambda: iter([image]))
+    rows = blocks.Source((HEIGHT, WIDTH, 3), "scan", image.size, lambda: iter([image]))
     with pytest.raises(ValueError, match=r"scan: does not give the rows .*\(403, 301, 3\)"):
         list(rows)
 
@@ -246,8 +247,8 @@ def test_a_wrong_number_of_rows_is_found_out(n_rows):
         (np.zeros((300, 300, 5), np.uint8), ValueError, r"shape \(300, 300, 5\); allowed are"),
         (np.zeros(90_000, np.uint8), ValueError, r"shape \(90000,\); allowed are"),
         (np.zeros((0, 300), np.uint8), ValueError, "no pixels"),
-        ([[1, 2], [3, 4]], TypeError, "source is a list; a path or an array .* is allowed"),
-        (b"bytes", TypeError, "source is a bytes"),
+        ([[1, 2], [3, 4]], TypeError, "image is a list; a path, .* or a NumPy array is allowed"),
+        (b"bytes", ValueError, "<bytes>: is no image of a known format"),
     ],
 )
 def test_what_is_no_image_is_refused(source, error, message, tmp_path):
@@ -256,21 +257,143 @@ def test_what_is_no_image_is_refused(source, error, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def with_alpha(image):
+    return np.dstack([image, np.linspace(0, 255, WIDTH).astype(np.uint8) + 0 * image[..., 0]])
+
+
 @pytest.mark.parametrize(
-    ("image", "options", "error", "message"),
+    ("image", "options"),
     [
-        (picture(1), {"photometric": "miniswhite"}, ValueError, "image.tif: is MINISWHITE"),
-        (picture(1).astype(np.uint16), {}, TypeError, "image.tif has dtype uint16"),
-        (np.moveaxis(picture(3), 2, 0).copy(), {"photometric": "rgb"}, ValueError, "shape"),
-        (picture(1), {"extratags": [(274, 3, 1, 6, False)]}, ValueError, "orientation 6"),
+        (picture(1), {"photometric": "miniswhite"}),
+        (picture(1).astype(np.uint16) * 200, {}),
+        (picture(3).astype(np.uint16) * 200, {"photometric": "rgb"}),
+        (np.moveaxis(picture(3), 2, 0).copy(), {"photometric": "rgb", "planarconfig": "separate"}),
+        (picture(1), {"extratags": [(274, 3, 1, 6, False)]}),
+        (with_alpha(picture(3)), {"photometric": "rgb", "extrasamples": ["unspecified"]}),
+        (with_alpha(picture(3)), {"photometric": "rgb", "extrasamples": ["assocalpha"]}),
+        (picture(3), {"photometric": "ycbcr"}),
+        (with_alpha(picture(3)), {"photometric": "separated"}),
+        (picture(1), {"photometric": "palette", "colormap": np.arange(768).reshape(3, 256) * 80}),
     ],
 )
-def test_other_large_tiffs_are_refused(image, options, error, message, tmp_path):
-    options = {"photometric": "minisblack", "tile": (64, 64), **options}
+@pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"rowsperstrip": 7}])
+def test_large_tiffs_that_are_no_blocks_are_decoded_whole(image, options, layout, tmp_path):
+    """What tifffile would give by tiles is not what the image looks like, or no 8 bits."""
+    if "colormap" in options:
+        options = {**options, "colormap": options["colormap"].astype(np.uint16)}
+    options = {"photometric": "minisblack", **layout, **options}
     tifffile.imwrite(tmp_path / "image.tif", image, **options)
-    with pytest.raises(error, match=message):
-        fastkq.compress(tmp_path / "image.tif", tmp_path / "out.png")
+    source = open_source(tmp_path / "image.tif")
+    assert np.array_equal(source.array, read_image(tmp_path / "image.tif").array)
+    assert source.n_pixels == HEIGHT * WIDTH
+    # The test is one of what is read by blocks: a plain image is.
+    plain = as_tiff(tile=(64, 64))(picture(3), tmp_path)
+    assert open_source(plain).array is None
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {}, {"compression": "lzw"}])
+def test_alpha_comes_by_blocks(channels, layout, tmp_path):
+    image = picture(channels)
+    tifffile.imwrite(
+        tmp_path / "image.tif",
+        image,
+        photometric="rgb" if channels == 4 else "minisblack",
+        planarconfig="contig",
+        extrasamples=["unassalpha"],
+        **layout,
+    )
+    source = open_source(tmp_path / "image.tif")
+    assert (source.array, source.shape) == (None, image.shape)
+    assert np.array_equal(np.concatenate(list(source)), image)
+    assert np.array_equal(image, read_image(tmp_path / "image.tif").array)
+
+
+def test_jpeg_tiles_are_converted(tmp_path):
+    image = picture(3)
+    tifffile.imwrite(
+        tmp_path / "image.tif", image, photometric="rgb", tile=(64, 64), compression="jpeg"
+    )
+    with tifffile.TiffFile(tmp_path / "image.tif") as tiff:
+        assert tiff.pages[0].photometric.name == "YCBCR"
+    source = open_source(tmp_path / "image.tif")
+    assert source.array is None
+    whole = read_image(tmp_path / "image.tif").array
+    difference = np.concatenate(list(source)).astype(int) - whole
+    assert np.abs(difference).max() <= 3  # two decoders of JPEG
+    assert np.abs(whole.astype(int) - image).mean() < 8
+
+
+def sparse_tiff(folder, left_out):
+    """A tiled TIFF; of some tiles, the offset and the length are those given."""
+    path = as_tiff(tile=(64, 64))(picture(3), folder)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        page = tiff.pages[0]
+        offsets, lengths = list(page.dataoffsets), list(page.databytecounts)
+        for tile, (offset, length) in left_out.items():
+            offsets[tile], lengths[tile] = offset, length
+        page.tags["TileOffsets"].overwrite(offsets)
+        page.tags["TileByteCounts"].overwrite(lengths)
+    return path
+
+
+def test_tiles_that_were_left_out_are_black(tmp_path):
+    path = sparse_tiff(tmp_path, {0: (0, 0), 8: (0, 0)})
+    expected = picture(3)
+    expected[:64, :64] = 0
+    expected[64:128, 192:256] = 0
+    assert np.array_equal(np.concatenate(list(open_source(path))), expected)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({3: (0, 12288)}, "1 of its 35 tiles are not in the file, the first at byte 0 with 12288"),
+        ({3: (400, 0), 4: (400, 0)}, "2 of its 35 tiles are not in the file, .* with 0 bytes"),
+        ({3: (1 << 31, 12288)}, "1 of its 35 tiles are not in the file, the first at byte 2147483"),
+        ({3: (400_000, 60_000)}, "1 of its 35 tiles are not in the file"),
+    ],
+)
+def test_tiles_that_are_missing_are_an_error(changed, words, tmp_path):
+    """They were black, with exit code 0."""
+    path = sparse_tiff(tmp_path, changed)
+    with pytest.raises(ValueError, match=rf"image\.tif: is damaged: {words}"):
+        fastkq.compress(path, tmp_path / "out.png")
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"rowsperstrip": 7, "compression": "lzw"}])
+def test_too_few_tiles_are_an_error(layout, tmp_path):
+    """As where a bit of the offset of the offsets is turned."""
+    path = as_tiff(**layout)(picture(3), tmp_path)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tags = tiff.pages[0].tags
+        tag = tags["TileOffsets"] if "tile" in layout else tags["StripOffsets"]
+        tag.overwrite(list(tag.value)[:5])
+    with pytest.raises(ValueError, match=r"is damaged: it has 5 offsets and \d+ lengths of"):
+        open_source(path)
+
+
+def test_a_turned_bit_in_the_tags_is_never_a_black_image(tmp_path):
+    """Each gives the image, another one of the whole size, or an error; black tiles never."""
+    path = as_tiff(tile=(64, 64), compression="zlib")(picture(3), tmp_path)
+    data = path.read_bytes()
+    with tifffile.TiffFile(path) as tiff:
+        tags = [tiff.pages[0].tags[name] for name in ("TileOffsets", "TileByteCounts")]
+        places = [tag.offset + byte for tag in tags for byte in range(12)]
+    n_errors = 0
+    for place in places:
+        for bit in (0, 3, 7):
+            changed = bytearray(data)
+            changed[place] ^= 1 << bit
+            path.write_bytes(changed)
+            try:
+                image = np.concatenate(list(open_source(path)))
+            except (ValueError, OSError):
+                n_errors += 1
+            else:
+                assert image.any(axis=2).mean() > 0.99, (place, bit)
+    assert n_errors > len(places)
 
 
 def test_a_damaged_tiff_is_one_error(tmp_path):

@@ -395,7 +395,7 @@ WHERE = """
 import fastkq
 from fastkq import kernels
 print(fastkq.__file__)
-print(kernels.cache.cache_directory())
+print(kernels.places.write_place())
 """
 
 

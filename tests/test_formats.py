@@ -33,6 +33,15 @@ def random_palette(n_colors, alphas=()):
     return palette
 
 
+def as_memmap(image, folder):
+    np.save(folder / "image.npy", image)
+    return np.load(folder / "image.npy", mmap_mode="r")
+
+
+def make_array(image, folder):
+    return image
+
+
 def decode(data, mode):
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert(mode))
@@ -127,7 +136,7 @@ def test_max_bytes_are_those_of_the_format(images, tmp_path):
     assert png.n_colors < report.n_colors
 
 
-def test_what_a_format_cannot_hold_is_refused(tmp_path, monkeypatch):
+def test_what_a_format_cannot_hold_is_refused(tmp_path):
     wide = np.zeros((1, formats.MAX_SIDES["webp"] + 1), np.uint8)
     with pytest.raises(ValueError, match="16384 x 1 pixels; a webp has sides of up to 16383"):
         fastkq.compress(wide, tmp_path / "wide.webp")
@@ -135,13 +144,22 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path, monkeypatch):
     fastkq.compress(wide, tmp_path / "wide.gif")
     with pytest.raises(ValueError, match="65536 x 1 pixels; a gif has sides of up to 65535"):
         fastkq.compress(np.zeros((1, 65536), np.uint8), tmp_path / "wider.gif")
+    assert not (tmp_path / "wider.gif").exists()
+
+
+@pytest.mark.parametrize("name", ["webp", "gif"])
+@pytest.mark.parametrize("make", [make_array, as_memmap])
+def test_large_images_are_encoded_whole(tmp_path, monkeypatch, name, make):
+    image = make(random_palette(60)[random_labels(110, 90, 60)], tmp_path)
+    expected = fastkq.quantize(image, 40)
     monkeypatch.setattr(blocks, "LARGE_PIXELS", 100)
-    large = np.zeros((11, 10, 3), np.uint8)
-    for path in ("large.webp", "large.gif"):
-        with pytest.raises(ValueError, match="of more than 100, only png is written"):
-            fastkq.compress(large, tmp_path / path)
-        assert not (tmp_path / path).exists()
-    fastkq.compress(large, tmp_path / "large.png")
+    report = fastkq.compress(image, tmp_path / f"large.{name}", 40)
+    data = (tmp_path / f"large.{name}").read_bytes()
+    assert np.array_equal(decode(data, "RGB"), expected.to_array())
+    assert (report.target_bytes, report.n_colors) == (len(data), 40)
+    buffer = io.BytesIO()
+    expected.save(buffer, format=name)
+    assert buffer.getvalue() == data
 
 
 def test_wrong_formats(tmp_path):

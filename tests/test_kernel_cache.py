@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastkq
-from fastkq.kernels import cache
+from fastkq.kernels import cache, places
 from fastkq.pipeline import load_kernels
 
 PACKAGE = Path(fastkq.__file__).parent
@@ -31,8 +31,8 @@ def run_python(*arguments, **environment):
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """An empty cache directory for kernels of this process."""
-    monkeypatch.setattr(cache, "write_place", lambda: tmp_path)
-    monkeypatch.setattr(cache, "_read_places", lambda: [tmp_path])
+    monkeypatch.setattr(places, "write_place", lambda: tmp_path)
+    monkeypatch.setattr(places, "read_places", lambda: [tmp_path])
     monkeypatch.setattr(cache, "_damaged", set())
     return tmp_path
 
@@ -95,7 +95,7 @@ def test_a_damaged_file_is_compiled_anew(place, caplog, damage):
 
 def test_a_file_of_other_sources_is_replaced_in_silence(place, caplog, monkeypatch):
     with monkeypatch.context() as other:
-        other.setattr(cache, "source_stamp", lambda: bytes(32))
+        other.setattr(cache, "_stamp", lambda: bytes(32))
         assert n_hits(make_kernel()) == 0
     with caplog.at_level(logging.DEBUG, logger="fastkq"):
         assert [n_hits(make_kernel()) for _ in range(2)] == [0, 1]
@@ -145,10 +145,10 @@ def test_numba_without_the_parts_has_its_own_cache(place, monkeypatch):
 def prepared(tmp_path):
     """A cache directory that has all that compressing an image needs; its folder of files."""
     load_kernels()
-    known = cache.cache_directory()
+    known = places.write_place()
     if known is None:
         pytest.skip("no directory for compiled kernels can be written")
-    folder = tmp_path / "cache" / "fastkq" / cache.source_stamp().hex()[:16]
+    folder = tmp_path / "cache" / "fastkq" / places.source_digest().hex()[:16]
     shutil.copytree(known, folder, ignore=lambda _, names: [n for n in names if n[-4:] != ".nbc"])
     return folder
 
@@ -179,7 +179,7 @@ def test_a_process_that_can_write_no_file_works_uncached(tmp_path):
     code = (
         "import numpy as np, fastkq\n"
         "print(fastkq.kernels.wu.between(np.array([2.0, 3.0, 0.0, 0.0, 0.0])))\n"
-        "print(fastkq.kernels.cache.cache_directory())\n"
+        "print(fastkq.kernels.places.write_place())\n"
     )
     run = subprocess.run(
         [sys.executable, "-B", "-c", code],
@@ -265,22 +265,23 @@ def test_a_tree_that_cannot_be_written_is_read(tmp_path, monkeypatch):
     folder, home = tmp_path / "package", tmp_path / "home"
     (folder / "__pycache__").mkdir(parents=True)
     (folder / "a.py").write_text("")
-    real = cache.tempfile.TemporaryFile
+    real = places.tempfile.TemporaryFile
 
     def refuse(dir):  # noqa: A002 - the name in tempfile
         if dir == folder / "__pycache__":
             raise PermissionError("read-only")
         return real(dir=dir)
 
-    for function in (cache.source_stamp, cache.write_place, cache._read_places):
-        monkeypatch.setattr(cache, function.__name__, function.__wrapped__)
-    monkeypatch.setattr(cache, "FOLDER", folder)
-    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)
-    monkeypatch.setattr(cache, "_user_directory", lambda: home)
-    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
-    own = home / "fastkq" / cache.source_stamp().hex()[:16]
-    assert cache._read_places() == [own, folder / "__pycache__"]
-    assert cache.cache_directory() == str(own)
+    for function in (places.source_digest, places.write_place, places.read_places):
+        monkeypatch.setattr(places, function.__name__, function.__wrapped__)
+    monkeypatch.setattr(places, "FOLDER", folder)
+    monkeypatch.setattr(places, "INSIDE", folder / "__pycache__")
+    monkeypatch.setattr(places.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(places, "_user_directory", lambda: home)
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    own = home / "fastkq" / places.source_digest().hex()[:16]
+    assert places.read_places() == [own, folder / "__pycache__"]
+    assert places.write_place() == own
     # A cache that is named is the only one: who empties it wants everything compiled anew.
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "named"))
-    assert cache._read_places() == [tmp_path / "named" / "fastkq" / own.name]
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "named"))
+    assert places.read_places() == [tmp_path / "named" / "fastkq" / own.name]

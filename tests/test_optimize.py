@@ -10,7 +10,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.cli import main
-from fastkq.files.mark import is_own_png
+from fastkq.files.mark import is_own_output
 from fastkq.files.palette_order import MAX_PIXELS, neighbour_counts, order_palette, zeng_order
 from fastkq.files.png import encode_indexed_png, filter_rows
 
@@ -174,7 +174,7 @@ def test_oxipng_goes_on_with_the_same_picture(images, tmp_path):
     command = ["compress", str(images / "kodim03.png"), "-k", "40", "-o", str(target), "-q"]
     assert main([*command, "--oxipng"]) == 0
     assert target.read_bytes() == files[1].getvalue()
-    assert is_own_png(target)
+    assert is_own_output(target)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

@@ -18,7 +18,7 @@ PACKAGE = Path(fastkq.__file__).parent
 ROOMS = [
     *("types", "validate", "_version", "kernels", "colors", "engine", "paint", "files", "options"),
     *("result", "pipeline", "api", "batch", "distributed", "fastkq", "install", "arguments"),
-    *("cli", "__main__"),
+    *("commands", "cli", "__main__"),
 ]
 STRANGERS = {"files": {"engine", "paint"}, "engine": {"files"}, "paint": {"files"}}
 HEAVY = {

@@ -1,13 +1,14 @@
 """Palette files: what is written is read back; what is wrong is told by its line."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.files.palettes import read_palette, write_palette
+from fastkq.files.palettes import parse_hex, read_palette, write_palette
 
 PALETTE = np.array([[255, 0, 7], [0, 0, 0], [255, 0, 7], [12, 34, 56]], np.uint8)
 
@@ -107,24 +108,29 @@ def test_bytes_of_other_programs_are_read(tmp_path, name, data, expected):
         ("a.act", ACT[1:], "has 767 bytes"),
         ("a.act", ACT + b"\0\0\xff\xff", "has 0 colors; 1 to 256 are allowed"),
         ("a.act", ACT + b"\1\1\xff\xff", "has 257 colors; 1 to 256"),
-        ("a.act", ACT + b"\0\4\0\3", "entry 3 is transparent; only opaque colors"),
         ("a.hex", b"", "has 0 colors; 1 to 256 are allowed"),
         ("a.hex", b"000000\n" * 257, "has 257 colors"),
-        ("a.hex", b"000000\nred\n", "line 2 is 'red'; rrggbb is allowed"),
+        ("a.hex", b"000000\nred\n", "line 2 is 'red'; rrggbb or rrggbbaa is allowed"),
         ("a.hex", b"00000g", "line 1 is '00000g'"),
         ("a.hex", b"fff", "line 1 is 'fff'; rrggbb"),
-        ("a.hex", b"ff0000ff", "line 1, 'ff0000ff', is transparent; only opaque colors"),
+        ("a.hex", b"ff0000f", "line 1 is 'ff0000f'; rrggbb or rrggbbaa is allowed"),
         ("a.json", b"[", "is no JSON: "),
         ("a.json", b"\xff\xff", "is no JSON: "),
         ("a.json", b'{"palette": []}', "has no list of colors; a list, or an object"),
         ("a.json", b"7", "has no list of colors"),
         ("a.json", b"[]", "has 0 colors"),
-        ("a.json", b"[[1, 2]]", r"color 1 is '\[1, 2\]'; \[r, g, b\], 0 to 255, or '#rrggbb'"),
+        (
+            "a.json",
+            b"[[1, 2]]",
+            r"color 1 is '\[1, 2\]'; \[r, g, b\] or \[r, g, b, a\], 0 to 255",
+        ),
         ("a.json", b"[[1, 2, 256]]", "color 1 is"),
         ("a.json", b"[[1, 2, true]]", "color 1 is"),
         ("a.json", b"[[1, 2, 3.0]]", "color 1 is"),
         ("a.json", b'["#000000", null]', "color 2 is 'None'"),
-        ("a.json", b'["#00000080"]', "color 1, '#00000080', is transparent"),
+        ("a.json", b"[[1, 2, 3, 4, 5]]", "color 1 is"),
+        ("a.json", b"[[1, 2, 3, 256]]", "color 1 is"),
+        ("a.json", b"[" * 100_000, "is no palette: its lists are nested too deeply"),
         ("a.pal", b"JASC-PAL", "is no palette; a .gpl, .act, .hex or .json file or an image"),
         ("a.png", b"", "is no palette; a .gpl"),
         ("a.png", b"\x89PNG\r\n\x1a\n0000", "cannot be decoded"),
@@ -150,8 +156,25 @@ def test_an_indexed_image_gives_its_palette(tmp_path):
     image.save(tmp_path / "indexed.png")
     assert np.array_equal(read_palette(tmp_path / "indexed.png"), PALETTE)
     image.save(tmp_path / "clear.png", transparency=1)
-    with pytest.raises(ValueError, match=r"clear.png: has transparent pixels"):
-        read_palette(tmp_path / "clear.png")
+    alphas = [255, 0, *[255] * (len(PALETTE) - 2)]
+    expected = np.column_stack([PALETTE, alphas])
+    assert np.array_equal(read_palette(tmp_path / "clear.png"), expected)
+    image.save(tmp_path / "soft.png", transparency=bytes([7, 255, 128]))
+    expected[:, 3] = [7, 255, 128, 255]
+    assert np.array_equal(read_palette(tmp_path / "soft.png"), expected)
+    image.save(tmp_path / "opaque.png", transparency=bytes([255, 255]))
+    assert np.array_equal(read_palette(tmp_path / "opaque.png"), PALETTE)
+
+
+def test_a_transparent_gif_gives_its_palette(tmp_path):
+    image = Image.fromarray(np.array([[3, 1]], np.uint8)).copy()
+    image.putpalette(PALETTE.tobytes())
+    image.save(tmp_path / "clear.gif", transparency=3, optimize=False)
+    palette = read_palette(tmp_path / "clear.gif")
+    with Image.open(tmp_path / "clear.gif") as opened:
+        transparent = opened.info["transparency"]
+    assert palette[transparent].tolist() == [12, 34, 56, 0]
+    assert np.count_nonzero(palette[:, 3] == 0) == 1
 
 
 def test_an_own_output_gives_its_palette(tmp_path, images):
@@ -208,7 +231,80 @@ def test_a_given_palette_is_not_fitted(tmp_path, options):
         fastkq.compress(image, tmp_path / "out.png", palette=PALETTE, **options)
 
 
-def test_palette_files_have_no_alpha(tmp_path):
-    with pytest.raises(ValueError, match=r"shape \(1, 4\); palette files have no alpha"):
-        write_palette(tmp_path / "a.gpl", np.array([[1, 2, 3, 4]], np.uint8))
+WITH_ALPHA = np.array([[0, 0, 0, 0], [1, 2, 3, 4], [9, 8, 7, 255]], np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".gpl", ".act"])
+def test_formats_without_alpha_say_so(tmp_path, suffix):
+    words = rf"a{suffix}: 2 of the 3 colors are not opaque, and {suffix} files have no alpha; .hex"
+    with pytest.raises(ValueError, match=words):
+        write_palette(tmp_path / f"a{suffix}", WITH_ALPHA)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".gpl", ".act", ".hex", ".json"])
+def test_opaque_alpha_is_written_as_none(tmp_path, suffix):
+    opaque = np.column_stack([PALETTE, np.full(len(PALETTE), 255, np.uint8)])
+    write_palette(tmp_path / f"a{suffix}", opaque)
+    with_alpha = (tmp_path / f"a{suffix}").read_bytes()
+    write_palette(tmp_path / f"a{suffix}", PALETTE)
+    assert (tmp_path / f"a{suffix}").read_bytes() == with_alpha
+    assert np.array_equal(read_palette(tmp_path / f"a{suffix}"), PALETTE)
+
+
+@pytest.mark.parametrize("suffix", [".hex", ".json"])
+def test_alpha_comes_back(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    write_palette(path, WITH_ALPHA)
+    assert np.array_equal(read_palette(path), WITH_ALPHA)
+    assert "01020304" in path.read_text()
+    assert "090807ff" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("a.hex", b"010203\n04050600\n", [[1, 2, 3, 255], [4, 5, 6, 0]]),
+        ("a.hex", b"010203ff\n", [[1, 2, 3]]),
+        ("a.json", b'["#01020380", [4, 5, 6], [7, 8, 9, 10]]', None),
+        ("a.json", b"[[4, 5, 6, 255]]", [[4, 5, 6]]),
+        ("a.act", ACT + b"\0\2\0\1", [[0, 1, 2, 255], [3, 4, 5, 0]]),
+    ],
+)
+def test_alpha_of_other_programs_is_read(tmp_path, name, data, expected):
+    (tmp_path / name).write_bytes(data)
+    expected = expected or [[1, 2, 3, 128], [4, 5, 6, 255], [7, 8, 9, 10]]
+    assert read_palette(tmp_path / name).tolist() == expected
+
+
+def test_images_with_alpha_give_it(tmp_path):
+    rows = [[[9, 9, 9, 255], [200, 0, 0, 0]], [[9, 9, 9, 128], [0, 7, 1, 0]]]
+    Image.fromarray(np.array(rows, np.uint8)).save(tmp_path / "rgba.png")
+    expected = [[9, 9, 9, 255], [0, 0, 0, 0], [9, 9, 9, 128]]
+    assert read_palette(tmp_path / "rgba.png").tolist() == expected
+    Image.fromarray(np.array([[[7, 255], [3, 9]]], np.uint8)).save(tmp_path / "la.png")
+    assert read_palette(tmp_path / "la.png").tolist() == [[7, 7, 7, 255], [3, 3, 3, 9]]
+
+
+def test_colors_given_as_text():
+    assert parse_hex("#010203") == [1, 2, 3]
+    assert parse_hex("01020304") is None
+    assert parse_hex("#01020304", alpha=True) == [1, 2, 3, 4]
+    assert parse_hex(" 010203 ", alpha=True) == [1, 2, 3, 255]
+    assert parse_hex("0102030", alpha=True) is None
+
+
+@pytest.mark.parametrize("suffix", [".gpl", ".act", ".hex", ".json"])
+def test_what_is_no_file_is_told(tmp_path, suffix):
+    """A pipe is not waited for."""
+    (tmp_path / f"folder{suffix}").mkdir()
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    for name, words in (("folder", "is a directory"), ("pipe", "is not a regular file")):
+        with pytest.raises(IsADirectoryError, match=f"{name}{suffix}: {words}; a palette file is"):
+            read_palette(tmp_path / f"{name}{suffix}")
+
+
+def test_a_palette_with_alpha_is_used(tmp_path):
+    image = np.array([[[0, 0, 0, 0], [1, 2, 3, 4], [9, 8, 7, 255], [200, 8, 7, 255]]], np.uint8)
+    write_palette(tmp_path / "a.json", WITH_ALPHA)
+    assert fastkq.remap(image, tmp_path / "a.json").tolist() == [[0, 1, 2, 2]]

@@ -180,7 +180,7 @@ def test_storage_that_fails_is_one_line(tmp_path):
         raise OSError(5, "input/output\nerror.")
 
     source = Source((HEIGHT, WIDTH, 3), "scan", 1, read)
-    with pytest.raises(ValueError, match=r"^scan: cannot be read: \[Errno 5\] input/output error$"):
+    with pytest.raises(ValueError, match=r"^scan: cannot be read: input/output error$"):
         list(source)
 
 

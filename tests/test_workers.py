@@ -1,5 +1,7 @@
 """Worker processes: a death costs one item, large images never meet, nobody is left behind."""
 
+import faulthandler
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import time
 import pytest
 from PIL import Image
 
+import fastkq
 from fastkq import kernels
 from fastkq.batch import pool as workers
 from fastkq.batch.pool import WorkerDiedError, map_images, map_unordered, n_cores
@@ -43,7 +46,9 @@ def test_a_worker_that_dies_costs_its_item_only():
     results = call(die_at_three, range(8))
     died = results.pop(3)
     assert isinstance(died, WorkerDiedError)
-    assert "died" in str(died)
+    assert str(died) == (
+        "its worker process died: SIGKILL, which the system sends where memory runs out"
+    )
     assert results == {item: 2 * item for item in range(8) if item != 3}
 
 
@@ -142,7 +147,134 @@ def test_a_script_without_a_main_guard_is_told(tmp_path):
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stdout == ""
+    assert run.stderr.count("Traceback") == 1
     assert "RuntimeError: worker processes cannot be started; a script must call" in run.stderr
+
+
+def end_by(item):
+    """End this process as a decoder might."""
+    way, words = item
+    os.write(2, b"a line that is not the last\n" + words)
+    if way == "exit":
+        os._exit(3)
+    elif way == "crash":
+        faulthandler._sigsegv()
+    return way
+
+
+def test_the_cause_of_a_death_is_told():
+    items = [("exit", b"libfoo: \x1b[31mcannot go on\n\n"), ("crash", b""), ("no", b"noise\n")]
+    results = call(end_by, items)
+    assert results.pop(items[2]) == "no"
+    assert {item[0]: str(died) for item, died in results.items()} == {
+        "exit": r"its worker process died: exit code 3: libfoo: \x1b[31mcannot go on",
+        "crash": "its worker process died: SIGSEGV: Segmentation fault",
+    }
+
+
+def test_workers_that_die_while_they_start_are_told_and_the_run_goes_on(tmp_path):
+    """The fourth and later processes live: before, each of two items costs its worker twice."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, pathlib, sys\n"
+        "from fastkq.batch.pool import map_unordered\n"
+        "if __name__ == '__mp_main__':\n"
+        "    starts = pathlib.Path(sys.argv[1])\n"
+        "    (starts / str(os.getpid())).touch()\n"
+        "    if len(list(starts.iterdir())) < 4:\n"
+        "        os._exit(9)\n"
+        "if __name__ == '__main__':\n"
+        "    for item, result in map_unordered(abs, [-1, -2, -3], 1, cost=float, budget=9):\n"
+        "        print(item, result)\n"
+    )
+    (tmp_path / "starts").mkdir()
+    run = subprocess.run(
+        [sys.executable, script, tmp_path / "starts"], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert sorted(run.stdout.splitlines()) == [
+        "-1 its worker process died while it started: exit code 9",
+        "-2 its worker process died while it started: exit code 9",
+        "-3 3",
+    ]
+
+
+def test_nothing_of_the_working_directory_runs(tmp_path):
+    """Spawned processes are `python -c`, which looks for modules in the working directory first."""
+    evil = tmp_path / "evil"
+    evil.mkdir()
+    for name in ("pickle", "random", "socket", "tempfile", "struct", "numpy", "PIL", "fastkq"):
+        (evil / f"{name}.py").write_text(f"open('OWNED-{name}', 'w')\n")
+    script = tmp_path / "script.py"  # as the console script is: somewhere else
+    script.write_text(
+        "import os\n"
+        "from test_workers import double\n"
+        "from fastkq.batch.pool import map_unordered\n"
+        "if __name__ == '__main__':\n"
+        "    print(sorted(map_unordered(double, [1, 2], 2, cost=float, budget=9)))\n"
+        "    print(os.environ.get('PYTHONSAFEPATH'))\n"
+    )
+    path = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(fastkq.__path__[0])])
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    run = subprocess.run(
+        [sys.executable, script],
+        cwd=evil,
+        env=environment | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.stdout, run.stderr) == ("[(1, 2), (2, 4)]\nNone\n", "")
+    assert not list(evil.glob("OWNED*"))
+
+
+def compress_in_daemon(queue, folder, jobs):
+    import fastkq
+
+    results = fastkq.compress_many(folder, os.path.join(folder, "out"), 4, jobs=jobs)
+    queue.put(sorted((os.path.basename(result.source), result.status) for result in results))
+
+
+@pytest.mark.parametrize("jobs", [None, 2])
+def test_a_daemonic_process_works_alone(tmp_path, jobs):
+    for name in ("a.bmp", "b.bmp"):
+        Image.new("RGB", (40, 40), "red").save(tmp_path / name)
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    arguments = (queue, str(tmp_path), jobs)
+    process = context.Process(target=compress_in_daemon, args=arguments, daemon=True)
+    process.start()
+    assert queue.get(timeout=90) == [("a.bmp", "done"), ("b.bmp", "done")]
+    process.join()
+
+
+def test_an_interrupt_ends_the_workers_at_once():
+    code = (
+        "import os, signal, threading, time\n"
+        "from test_workers import sleep_long\n"
+        "from fastkq.batch.pool import map_unordered\n"
+        "if __name__ == '__main__':\n"
+        "    threading.Timer(4, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    try:\n"
+        "        list(map_unordered(sleep_long, [1, 2], 2, cost=float, budget=9))\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted')\n"
+    )
+    begin = time.monotonic()
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=os.path.dirname(__file__),
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (run.stdout, run.stderr) == ("interrupted\n", "")
+    assert time.monotonic() - begin < 30
+
+
+def sleep_long(item):
+    time.sleep(60)
 
 
 @pytest.mark.parametrize("n_workers", [1, 5])

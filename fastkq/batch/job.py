@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastkq.batch.plan import Job
+from fastkq.batch.text import one_line
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.mark import is_own_output
@@ -36,11 +37,16 @@ class JobOptions:
         The share of the source's bytes that an output must save to be written.
     overwrite : bool
         Whether an existing target is replaced; it is skipped otherwise.
+    replaced : frozenset of str, or None
+        None: each job looks whether its target exists. A run that has looked already names the
+        targets that are replaced all the same; other jobs find theirs absent, or somebody else was
+        faster.
     """
 
     image: Options
     min_savings: float = 0.0
     overwrite: bool = False
+    replaced: frozenset[str] | None = None
 
     @property
     def settings(self) -> str:
@@ -94,7 +100,8 @@ class JobResult:
 
 def skip_reason(job: Job, options: JobOptions) -> str | None:
     """Return the status of a job that needs no work, or None."""
-    if os.path.exists(job.target) and not options.overwrite:
+    is_known = options.overwrite or options.replaced is not None
+    if not is_known and os.path.exists(job.target):
         return EXISTS
     return OWN_OUTPUT if is_own_output(job.source) else None
 
@@ -112,19 +119,22 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
         status = skip_reason(job, options)
         if status is not None:
             return JobResult(job.source, job.target, status)
-        return _compress(job, options, start)
-    except TargetNotReachedError as error:
-        return JobResult(
-            job.source,
-            job.target,
-            NOT_REACHED,
-            source_bytes=os.path.getsize(job.source),
-            target_bytes=error.n_bytes,
-            n_colors=error.n_colors,
-            psnr=error.psnr,
-            seconds=time.perf_counter() - start,
-            error=one_line(error),
-        )
+        check_source(job.source)
+        source_bytes = os.path.getsize(job.source)
+        try:
+            return _compress(job, options, start)
+        except TargetNotReachedError as error:
+            return JobResult(
+                job.source,
+                job.target,
+                NOT_REACHED,
+                source_bytes=source_bytes,
+                target_bytes=error.n_bytes,
+                n_colors=error.n_colors,
+                psnr=error.psnr,
+                seconds=time.perf_counter() - start,
+                error=one_line(error),
+            )
     except Exception as error:
         return JobResult(
             job.source,
@@ -135,21 +145,38 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
         )
 
 
+def check_source(path: str) -> None:
+    """Raise OSError for what was found among images, but is no file that can be opened.
+
+    A pipe in a folder would be waited for, and the folder itself is here if it cannot be read.
+    """
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path}: no such file")
+    if os.path.isdir(path):
+        try:
+            os.scandir(path).close()
+        except OSError as error:
+            reason = f"{path}: the folder cannot be read: {error.strerror}"
+            raise type(error)(reason) from error
+        raise IsADirectoryError(f"{path}: is a directory; an image file is allowed")
+    if not os.path.isfile(path):
+        raise OSError(f"{path}: is not a regular file; an image file is allowed")
+
+
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     source = open_image(job.source, options.image)
     written = compress_source(source, options.image)
-    data = written.data or b""
     source_bytes = os.path.getsize(job.source)
     most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
-    if len(data) <= most:
-        os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
-        write_file(check_output(job.target, job.source), data)
+    status = _write(job, options, written.data) if written.n_bytes <= most else NO_GAIN
+    if status == EXISTS:
+        return JobResult(job.source, job.target, status)
     return JobResult(
         job.source,
         job.target,
-        DONE if len(data) <= most else NO_GAIN,
+        status,
         source_bytes=source_bytes,
-        target_bytes=len(data),
+        target_bytes=written.n_bytes,
         pixels=source.n_pixels,
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / source.n_pixels),
@@ -157,8 +184,22 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     )
 
 
-def one_line(error: BaseException) -> str:
-    """Return an error's text without line breaks."""
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    return " ".join(str(error).split()) or type(error).__name__
+def _write(job: Job, options: JobOptions, data: bytes) -> str:
+    """Write a target, unless somebody else has meanwhile; return what became of it.
+
+    With the same bytes, it was a worker that died before it could tell.
+    """
+    os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
+    may_replace = options.overwrite or job.target in (options.replaced or ())
+    try:
+        write_file(
+            check_output(job.target, job.source),
+            data,
+            like=job.source,
+            exclusive=not may_replace,
+            clean=False,  # a run does it for all targets at once
+        )
+    except FileExistsError:
+        with open(job.target, "rb") as file:
+            return DONE if file.read() == data else EXISTS
+    return DONE

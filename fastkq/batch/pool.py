@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
-from fastkq import kernels
+from fastkq.batch.worker import WorkerPool, run_item
 from fastkq.files.read import count_pixels
 
 Item = TypeVar("Item")
@@ -24,9 +23,8 @@ Result = TypeVar("Result")
 
 # Items handed out a worker: one in work, one that waits, so that no worker does.
 ITEMS_A_WORKER = 2
-
-
-# A share of 32 MP (about 400 MB) for each worker, or two medium ones beside a large one.
+# A share of 32 MP (about 400 MB, at 12 bytes a pixel with its input, alpha or not) for each worker,
+# or two medium ones beside a large one.
 PIXELS_A_WORKER = 32_000_000
 MIN_PIXELS_AT_ONCE = 128_000_000
 
@@ -55,17 +53,20 @@ def map_images(
     function : picklable, and raises nothing
     path_of : names an item's image file
     n_workers : int
-        Processes; at most one a core is used. With 1, the work is done in this process.
+        Processes; at most one a core is used. With 1, the work is done in this process, and so it
+        is where this process is a daemonic one, which may start no others.
     """
     n_workers = min(n_workers, n_cores(), len(items))
-    if n_workers <= 1:
+    if n_workers <= 1 or multiprocessing.current_process().daemon:
         for item in items:
             yield item, function(item)
         return
     budget = max(MIN_PIXELS_AT_ONCE, n_workers * PIXELS_A_WORKER)
 
     def pixels(item: Item) -> int:
-        counted = count_pixels(path_of(item))
+        path = path_of(item)
+        # To open a pipe would be to wait for whoever writes to it.
+        counted = count_pixels(path) if os.path.isfile(path) else 0
         return budget if counted is None else counted
 
     yield from map_unordered(function, items, n_workers, cost=pixels, budget=budget)
@@ -95,17 +96,19 @@ def map_unordered(
     ------
     item, result
         `WorkerDiedError` for the result if the process died (by a crash, or killed for its memory),
-        and another one that was given nothing else died as well.
+        and another one that was given nothing else died as well; its text tells of what.
 
     Raises
     ------
     RuntimeError
-        No process can be started.
+        No process can be started, since the script starts this work when it is imported.
     """
     upcoming = iter(items)
     waiting = next(upcoming, None)
     running: dict[Future[Result], tuple[Item, float]] = {}
-    pool = _start(n_workers, n_workers)
+    n_threads = max(1, n_cores() // n_workers)
+    call = partial(run_item, function)
+    pool = WorkerPool(n_workers, n_threads)
     try:
         while waiting is not None or running:
             died = False
@@ -114,7 +117,7 @@ def map_unordered(
                 if running and price + sum(other for _, other in running.values()) > budget:
                     break
                 try:
-                    running[pool.submit(function, waiting)] = waiting, price
+                    running[pool.submit(call, waiting)] = waiting, price
                 except BrokenProcessPool:
                     died = True
                     break
@@ -127,61 +130,28 @@ def map_unordered(
                     item, _ = running.pop(future)
                     yield item, future.result()
             if died:  # and took all that was running with it
-                pool.shutdown()
+                pool.close()
                 suspects = [item for item, _ in running.values()]
                 running.clear()
                 for item in suspects:
-                    yield item, _call_alone(function, item, n_workers)
-                pool = _start(n_workers, n_workers)
+                    yield item, _call_alone(call, item, n_threads)
+                pool = WorkerPool(n_workers, n_threads)
+    except (KeyboardInterrupt, SystemExit):
+        pool.kill()
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.close()
 
 
 def _call_alone(
-    function: Callable[[Item], Result], item: Item, n_workers: int
+    call: Callable[[Item], Result], item: Item, n_threads: int
 ) -> Result | WorkerDiedError:
-    with _start(1, n_workers) as pool:
-        try:
+    pool, moment = WorkerPool(1, n_threads), " while it started"
+    try:
+        with suppress(BrokenProcessPool):
             pool.submit(os.getpid).result()
-        except BrokenProcessPool as error:
-            raise RuntimeError(
-                "worker processes cannot be started; a script must call this below "
-                "`if __name__ == '__main__':`, for each worker imports it"
-            ) from error
-        try:
-            return pool.submit(function, item).result()
-        except BrokenProcessPool:
-            return WorkerDiedError("its worker process died, perhaps for want of memory")
-
-
-def _start(n_processes: int, n_sharing: int) -> ProcessPoolExecutor:
-    """Return a pool whose every process has its share of the cores.
-
-    Spawned, not forked: a child forked after its parent has used OpenMP dies at its first parallel
-    kernel.
-    """
-    return ProcessPoolExecutor(
-        n_processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_become_worker,
-        initargs=(max(1, n_cores() // n_sharing),),
-    )
-
-
-def _become_worker(n_threads: int) -> None:
-    # An interrupt from the keyboard goes to all processes; the parent decides what becomes of it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A bad file costs one line, its result's; decoders may say hundreds about it.
-    warnings.filterwarnings("ignore", module="PIL")
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-    kernels.threads.set_threads(n_threads)
-
-
-def _exit_with_parent() -> None:
-    """End this process when its parent has ended: if that was killed, nobody else would."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+            moment = ""
+            return pool.submit(call, item).result()
+        return WorkerDiedError(f"its worker process died{moment}{pool.cause()}")
+    finally:
+        pool.close()

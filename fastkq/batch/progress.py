@@ -7,9 +7,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
 from fastkq.batch.job import DONE, EXISTS, FAILED, NO_GAIN, NOT_REACHED, OWN_OUTPUT, JobResult
+from fastkq.batch.text import printable
 
 LINES, JSON, QUIET = "lines", "json", "quiet"
 
@@ -77,7 +78,7 @@ def follow(results: Iterable[JobResult], total: int, style: str) -> Summary:
     from tqdm import tqdm
 
     summary = Summary()
-    on_terminal = sys.stderr.isatty() and style == LINES
+    on_terminal = _is_terminal(sys.stderr) and style == LINES
     with tqdm(
         total=total, unit=" images", disable=not on_terminal, dynamic_ncols=True, leave=False
     ) as bar:
@@ -87,16 +88,20 @@ def follow(results: Iterable[JobResult], total: int, style: str) -> Summary:
                 tqdm.write(f"fastkq: {result.error}", file=sys.stderr)
             elif style == JSON:
                 print(json.dumps(result.to_dict()), flush=True)
-            elif style == LINES and not (on_terminal and sys.stdout.isatty()):
+            elif style == LINES and not (on_terminal and _is_terminal(sys.stdout)):
                 print(describe(result), flush=True)
             bar.set_postfix_str(summary.describe_rate(), refresh=False)
             bar.update()
     return summary
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
 def describe(result: JobResult) -> str:
     """Return the line that tells what became of an image."""
-    line = f"{result.source} -> {result.target}: "
+    line = f"{printable(result.source)} -> {printable(result.target)}: "
     if result.status == NOT_REACHED:
         return f"{line}not written; {result.error}"
     if result.source_bytes is None or result.target_bytes is None or result.psnr is None:

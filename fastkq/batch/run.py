@@ -18,6 +18,7 @@ from fastkq.batch.report import RunReport
 from fastkq.batch.shared import sum_histograms
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.engine.fit import fit_histogram
+from fastkq.files.mark import is_own_output
 from fastkq.options import JobKeywords, check_options
 from fastkq.types import MAX_COLORS
 from fastkq.validate import check_integer, check_number
@@ -48,7 +49,7 @@ Mapper: TypeAlias = (
 
 def compress_many(
     sources: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
-    directory: str | os.PathLike[str],
+    directory: str | os.PathLike[str] | None,
     n_colors: int = MAX_COLORS,
     *,
     jobs: int | None = None,
@@ -70,19 +71,21 @@ def compress_many(
     sources : paths of files, folders, and globs
         See `fastkq.batch.plan_jobs` for which files are taken and what their targets are called.
         fastkq's own output is recognized and skipped.
-    directory : path
-        Where the targets go; made if it does not exist.
+    directory : path or None
+        Where the targets go; it is made if it does not exist. With None, each target goes beside
+        its source: "a.jpg" becomes "a-fastkq.png".
     jobs : int, optional
-        Images at once, each in a process of its own; at most, and by default, one a core, with one
-        thread for its kernels. With 1, images follow each other in this process, on all cores.
-        Together, the images in work have at most 32 MP a process, but 128 MP or a single one
-        always. A script that wants more than 1 must call this below
-        ``if __name__ == "__main__":``, since each process imports it.
+        How many images are compressed at once, each in a process of its own: at most, and by
+        default, one a core, with one thread for its kernels. With 1, and in a daemonic process,
+        which may start no others, images follow each other in this process, on all cores.
+        The images in work have at most 32 megapixels a process together, but 128 megapixels, or a
+        single larger image, are always allowed. A script that wants more than 1 must call this
+        below ``if __name__ == "__main__":``, since each process imports it.
     recursive : bool
         Whether folders are searched at any depth; their tree is kept.
     min_savings : float, 0 to 1
-        The share of the source's bytes that an output must save to be written. By default any
-        saving will do; never is an output written that is not smaller than its source.
+        The share of the source's bytes that an output must save to be written. By default, which
+        is 0, any saving will do; an output that is not smaller than its source is never written.
     overwrite : bool
         Whether existing targets are replaced; they are skipped otherwise.
     palette : (K, 3) uint8 array_like, path of a palette file, or "shared"
@@ -90,7 +93,8 @@ def compress_many(
         images together first: each is decoded once more, in a repeated run as well.
     report : path, optional
         A file to which each result is added as a line of JSON when it is known. In a repeated run
-        it saves the work for images without gain as well.
+        it saves the work for images without gain as well. Several runs may share one file. Lines
+        that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
     format : {"png", "webp", "gif"}
@@ -199,18 +203,21 @@ def _run_jobs(
     with report or nullcontext():
         remove_leftovers(jobs)
         remaining = []
+        replaced = set()
         try:
             for job in jobs:
-                decided = _decide(job, options, report)
+                if _is_unreported(job, report):
+                    replaced.add(job.target)
+                decided = _decide(job, options, report, is_replaced=job.target in replaced)
                 if decided is None:
                     remaining.append(job)
                 else:
                     if report is not None:
                         report.add(decided)
                     yield decided
-            # That a target may be written is settled: should a worker die behind its write, the
-            # next must not take the target for somebody else's.
-            function = partial(run_job, options=replace(options, overwrite=True))
+            # Which targets may be written is settled: should a worker die behind its write, the
+            # next must not take the target for one that was there before.
+            function = partial(run_job, options=replace(options, replaced=frozenset(replaced)))
             for job, outcome in mapper(function, remaining):
                 if isinstance(outcome, WorkerDiedError):
                     error = f"{job.source}: {outcome}"
@@ -226,17 +233,19 @@ def _run_jobs(
             remove_leftovers(remaining)  # of workers that died
 
 
-def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResult | None:
-    """Return the result of a job that an earlier run, or whoever wrote its target, has settled."""
-    from fastkq.files.mark import is_own_output
+def _is_unreported(job: Job, report: RunReport | None) -> bool:
+    """Return whether a run was killed between a target and its line; this one writes both."""
+    return report is not None and report.lacks(job) and is_own_output(job.target)
 
+
+def _decide(
+    job: Job, options: JobOptions, report: RunReport | None, *, is_replaced: bool
+) -> JobResult | None:
+    """Return the result of a job that an earlier run, or whoever wrote its target, has settled."""
     if report is not None and not options.overwrite:
         written = report.decides(job)
         if written is not None:
             known = EXISTS if written.status == DONE else written.status
             return replace(written, status=known, seconds=0.0)
-        # Killed between the target and its line: this run writes both.
-        if report.lacks(job) and is_own_output(job.target):
-            options = replace(options, overwrite=True)
-    status = skip_reason(job, options)
+    status = skip_reason(job, replace(options, overwrite=True) if is_replaced else options)
     return None if status is None else JobResult(job.source, job.target, status)

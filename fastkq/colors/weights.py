@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram, encode_colors
 from fastkq.colors.pixels import OPAQUE, has_alpha, split_rows, with_alpha
-from fastkq.colors.translucent import NO_TRANSLUCENT, count_translucent
+from fastkq.colors.translucent import TranslucentColors
 from fastkq.types import Array, UInt8Array
 
 # Real weights are rounded to this part of the largest; less for images of over 2^28 pixels, so
@@ -76,14 +76,14 @@ def weigh_colors(
         From `check_weights`.
     """
     totals = np.zeros(1 << CODE_BITS, np.int64)
-    translucent = NO_TRANSLUCENT
+    translucent = TranslucentColors()
     first = 0
     for block in blocks:
         for rows in split_rows(block):
             part, own = block[rows], weights[first + rows.start : first + rows.stop].reshape(-1)
             if has_alpha(part):
                 pixels = with_alpha(part).reshape(-1, 4)
-                translucent += count_translucent(pixels, own)[0]
+                translucent += TranslucentColors.count(pixels, own)[0]
                 is_opaque = pixels[:, 3] == OPAQUE
                 pixels, own = pixels[is_opaque], own[is_opaque]
             else:

@@ -64,6 +64,7 @@ class Fit:
     n_iter : int
     space : str
         Where distances were measured, and the nearest entry of a translucent pixel is looked for.
+    hidden : HiddenEntries or None
     """
 
     palette: UInt8Array
@@ -73,3 +74,23 @@ class Fit:
     opaque_inertia: float
     n_iter: int
     space: str = "srgb"
+    hidden: HiddenEntries | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenEntries:
+    """What a palette has for the colors under an alpha of 0, which `transparent` asks for.
+
+    Attributes
+    ----------
+    visible : Fit
+        Of the image, with one transparent entry.
+    colors : Fit
+        Of the colors under an alpha of 0, as if they were opaque. Its entries stand in the place of
+        the transparent one.
+    first : int, the number of that entry
+    """
+
+    visible: Fit
+    colors: Fit
+    first: int

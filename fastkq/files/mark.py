@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from typing import BinaryIO
 
 SOFTWARE = b"fastkq"
 # Right behind the header, so that one short read tells.
@@ -24,38 +25,42 @@ WEBP_END = b"EXIF" + len(EXIF).to_bytes(4, "little") + EXIF
 def is_own_output(path: str | os.PathLike[str]) -> bool:
     """Return whether a file was written by fastkq; False where it cannot be read.
 
-    Only its start is looked at, and the end of a WebP.
+    Only its start is looked at, and the end of a WebP. What is no regular file, such as a pipe, is
+    not opened: that might wait for ever.
     """
     try:
-        return is_own_png(path) or _is_own_gif(path) or _is_own_webp(path)
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return _is_own_png(file) or _is_own_gif(file) or _is_own_webp(file)
     except OSError:
         return False
 
 
-def _is_own_gif(path: str | os.PathLike[str]) -> bool:
+def _is_own_gif(file: BinaryIO) -> bool:
     """Return whether a file is a GIF with the comment right behind its palette."""
-    with open(path, "rb") as file:
-        header = file.read(GIF_HEADER_BYTES)
-        if not header.startswith(GIF_SIGNATURES) or len(header) < GIF_HEADER_BYTES:
-            return False
-        file.seek(3 << (1 + (header[GIF_FLAGS] & 7)), os.SEEK_CUR)
-        return file.read(len(GIF_COMMENT)) == GIF_COMMENT
+    file.seek(0)
+    header = file.read(GIF_HEADER_BYTES)
+    if not header.startswith(GIF_SIGNATURES) or len(header) < GIF_HEADER_BYTES:
+        return False
+    file.seek(3 << (1 + (header[GIF_FLAGS] & 7)), os.SEEK_CUR)
+    return file.read(len(GIF_COMMENT)) == GIF_COMMENT
 
 
-def _is_own_webp(path: str | os.PathLike[str]) -> bool:
+def _is_own_webp(file: BinaryIO) -> bool:
     """Return whether a file is a WebP that ends with the EXIF data."""
-    with open(path, "rb") as file:
-        header = file.read(WEBP_HEADER_BYTES)
-        if not (header.startswith(b"RIFF") and header[8:] == b"WEBPVP8X"):
-            return False
-        file.seek(-len(WEBP_END), os.SEEK_END)
-        return file.read() == WEBP_END
+    file.seek(0)
+    header = file.read(WEBP_HEADER_BYTES)
+    if not (header.startswith(b"RIFF") and header[8:] == b"WEBPVP8X"):
+        return False
+    file.seek(-len(WEBP_END), os.SEEK_END)
+    return file.read() == WEBP_END
 
 
-def is_own_png(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is a PNG that fastkq wrote; only its start is looked at."""
+def _is_own_png(file: BinaryIO) -> bool:
+    """Return whether a file is a PNG with the mark right behind its header."""
     mark = b"tEXt" + PNG_TEXT
     mark = struct.pack(">I", len(PNG_TEXT)) + mark + struct.pack(">I", zlib.crc32(mark))
-    with open(path, "rb") as file:
-        start = file.read(PNG_HEADER_BYTES + len(mark))
+    file.seek(0)
+    start = file.read(PNG_HEADER_BYTES + len(mark))
     return start.startswith(PNG_SIGNATURE) and start[PNG_HEADER_BYTES:] == mark

@@ -1,6 +1,6 @@
 """Palettes as files: of GIMP (.gpl), of Photoshop (.act), .hex and .json lists, or images.
 
-Their order is kept, and colors that come twice. All are of opaque colors.
+Their order is kept, and colors that come twice. Lists and images may have alpha.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastkq.colors.histogram import encode_colors
-from fastkq.files.read import is_image, read_indexed_palette, read_opaque_image
+from fastkq.colors.pixels import OPAQUE, has_alpha
+from fastkq.files.decode import open_file
+from fastkq.files.read import is_image, read_image, read_indexed_palette
 from fastkq.files.write import write_file
 from fastkq.types import MAX_COLORS, UInt8Array
 
 GPL, ACT, HEX, JSON = SUFFIXES = (".gpl", ".act", ".hex", ".json")
+WITH_ALPHA = (HEX, JSON)
 ALLOWED_SUFFIXES = ".gpl, .act, .hex or .json file"
 FIRST_LINE = "GIMP Palette"
 # Adobe's color table: 256 colors, then perhaps how many of them count and which is transparent.
@@ -31,15 +33,16 @@ ACT_OPAQUE = 0xFFFF
 
 
 def read_palette(path: str | os.PathLike[str]) -> UInt8Array:
-    """Return the palette (K, 3) uint8 of a file, in its order.
+    """Return the palette (K, 3) uint8 of a file, in its order; (K, 4) if not all are opaque.
 
     Parameters
     ----------
     path : path of a palette of 1 to 256 colors
-        .gpl: GIMP's. .act: Adobe's color table of 768 bytes, or 772 with the number of colors.
-        .hex: a color a line, as rrggbb. .json: a list, or the "colors" of an object, each [r, g, b]
-        or "#rrggbb". An image: the palette of an indexed one; of others the distinct colors, in the
-        order in which they come, row by row.
+        .gpl: GIMP's. .act: Adobe's color table of 768 bytes, or 772 with the number of colors and
+        perhaps a transparent one. .hex: a color a line, as rrggbb or rrggbbaa. .json: a list, or
+        the "colors" of an object, each [r, g, b], [r, g, b, a], "#rrggbb" or "#rrggbbaa". An image:
+        the palette of an indexed one; of others the distinct colors, in the order in which they
+        come, row by row, and (0, 0, 0, 0) for all that are fully transparent.
 
     Raises
     ------
@@ -50,24 +53,33 @@ def read_palette(path: str | os.PathLike[str]) -> UInt8Array:
     colors = _read_file(path) if path.suffix.lower() in SUFFIXES else _read_image(path)
     if not 1 <= len(colors) <= MAX_COLORS:
         raise ValueError(f"{path}: has {len(colors)} colors; 1 to {MAX_COLORS} are allowed")
-    return np.array(colors, np.uint8)
+    return _drop_opaque_alpha(np.array(colors, np.uint8))
 
 
 def write_palette(path: str | os.PathLike[str], palette: UInt8Array) -> None:
-    """Write a palette (K, 3) uint8 as a .gpl, .act, .hex or .json file, in one step.
+    """Write a palette (K, 3) or (K, 4) uint8 as a .gpl, .act, .hex or .json file, in one step.
 
     Raises
     ------
     ValueError, OSError
-        It has alpha; the path has another suffix or cannot be written.
+        It is not opaque and the format has no alpha; the path has another suffix or cannot be
+        written.
     """
     path = check_palette_path(path)
-    if palette.shape[1] != 3:
+    palette = _drop_opaque_alpha(palette)
+    suffix = path.suffix.lower()
+    if palette.shape[1] == 4 and suffix not in WITH_ALPHA:
+        n_others = np.count_nonzero(palette[:, 3] != OPAQUE)
         raise ValueError(
-            f"palette has shape {palette.shape}; palette files have no alpha, so (K, 3)"
+            f"{path}: {n_others} of the {len(palette)} colors are not opaque, and {suffix} files "
+            "have no alpha; .hex and .json files have it"
         )
     encode = {GPL: _encode_gpl, ACT: _encode_act, HEX: _encode_hex, JSON: _encode_json}
-    write_file(path, encode[path.suffix.lower()](path, palette))
+    write_file(path, encode[suffix](path, palette))
+
+
+def _drop_opaque_alpha(palette: UInt8Array) -> UInt8Array:
+    return palette if palette.shape[1] == 4 and (palette[:, 3] != OPAQUE).any() else palette[:, :3]
 
 
 def check_palette_path(path: str | os.PathLike[str]) -> Path:
@@ -78,22 +90,25 @@ def check_palette_path(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def parse_hex(text: str) -> list[int] | None:
-    """Return the levels of a color "rrggbb" or "#rrggbb"; None for what is no such text."""
-    match = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
-    return None if match is None else list(bytes.fromhex(match[1]))
+def parse_hex(text: str, *, alpha: bool = False) -> list[int] | None:
+    """Return the three levels of a color "rrggbb" or "#rrggbb"; None for what is no such text.
+
+    With `alpha`, four, which "rrggbbaa" may give as well.
+    """
+    match = re.fullmatch(r"#?([0-9a-fA-F]{6})([0-9a-fA-F]{2})?", text.strip())
+    if match is None or (match[2] is not None and not alpha):
+        return None
+    return list(bytes.fromhex(match[1] + (match[2] or "ff" if alpha else "")))
 
 
 def hex_text(color: Iterable[int]) -> str:
-    """Return a color as rrggbb."""
+    """Return a color as rrggbb or rrggbbaa."""
     return bytes(color).hex()
 
 
 def _read_file(path: Path) -> UInt8Array | list[list[int]]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
+    with open_file(str(path), "a palette file") as file:
+        data = file.read()
     if path.suffix.lower() == ACT:
         return _read_act(path, data)
     read = {GPL: _read_gpl, HEX: _read_hex, JSON: _read_json}
@@ -139,10 +154,12 @@ def _read_act(path: Path, data: bytes) -> UInt8Array:
     if len(data) == ACT_COLORS_BYTES:
         return colors
     n_colors, transparent = ACT_TRAILER.unpack(data[ACT_COLORS_BYTES:])
-    if transparent < n_colors:
-        raise _not_opaque(path, f"entry {transparent}")
-    # Not cut to what there is: the caller tells of a wrong number.
-    return colors[:n_colors] if n_colors <= MAX_COLORS else np.empty((n_colors, 3), np.uint8)
+    if n_colors > MAX_COLORS:  # not cut to what there is: the caller tells of a wrong number
+        return np.empty((n_colors, 3), np.uint8)
+    if transparent >= n_colors:
+        return colors[:n_colors]
+    alphas = np.where(np.arange(n_colors) == transparent, 0, OPAQUE).astype(np.uint8)
+    return np.column_stack([colors[:n_colors], alphas])
 
 
 def _encode_act(path: Path, palette: UInt8Array) -> bytes:
@@ -165,6 +182,8 @@ def _read_json(path: Path, data: bytes) -> list[list[int]]:
         content = json.loads(data)
     except ValueError as error:
         raise ValueError(f"{path}: is no JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: is no palette: its lists are nested too deeply") from error
     colors = content.get("colors") if isinstance(content, dict) else content
     if not isinstance(colors, list):
         raise ValueError(
@@ -180,25 +199,21 @@ def _encode_json(path: Path, palette: UInt8Array) -> bytes:
 
 
 def _parse_color(path: Path, color: Any, name: str) -> list[int]:
-    """Return the levels of a color that a file gives as a text, or as a list."""
+    """Return the four levels of a color that a file gives as a text, or as a list."""
     if isinstance(color, str):
-        levels = parse_hex(color)
+        levels = parse_hex(color, alpha=True)
         if levels is not None:
             return levels
-        if re.fullmatch(r"#?[0-9a-fA-F]{8}", color.strip()):
-            raise _not_opaque(path, f"{name}, {color.strip()!r},")
-    elif isinstance(color, list) and len(color) == 3 and all(map(_is_level, color)):
-        return color
-    allowed = "rrggbb" if path.suffix.lower() == HEX else "[r, g, b], 0 to 255, or '#rrggbb'"
+    elif isinstance(color, list) and len(color) in (3, 4) and all(map(_is_level, color)):
+        return color if len(color) == 4 else [*color, OPAQUE]
+    allowed = "rrggbb or rrggbbaa"
+    if path.suffix.lower() != HEX:
+        allowed = "[r, g, b] or [r, g, b, a], 0 to 255, '#rrggbb' or '#rrggbbaa'"
     raise ValueError(f"{path}: {name} is {str(color)[:40]!r}; {allowed} is allowed")
 
 
 def _is_level(value: Any) -> bool:
     return type(value) is int and 0 <= value <= 255  # True is no level
-
-
-def _not_opaque(path: Path, name: str) -> ValueError:
-    return ValueError(f"{path}: {name} is transparent; only opaque colors are allowed for now")
 
 
 def _read_image(path: Path) -> UInt8Array:
@@ -207,12 +222,16 @@ def _read_image(path: Path) -> UInt8Array:
     palette = read_indexed_palette(path)
     if palette is not None:
         return palette
-    array = read_opaque_image(path, "for a palette").array
-    n_channels = 1 if array.ndim == 2 else array.shape[2]
-    pixels = array.reshape(-1, n_channels)
-    pixels = np.broadcast_to(pixels, (len(pixels), 3))
-    _, firsts = np.unique(encode_colors(pixels), return_index=True)
-    return pixels[np.sort(firsts)]
+    array = read_image(path).array
+    pixels = array.reshape(array.shape[0] * array.shape[1], -1)
+    rgba = np.full((len(pixels), 4), OPAQUE, np.uint8)
+    if has_alpha(array):
+        rgba[:, 3] = pixels[:, -1]
+        pixels = pixels[:, :-1]
+    rgba[:, :3] = pixels
+    rgba[rgba[:, 3] == 0] = 0  # what has no color that could be seen is one entry
+    _, firsts = np.unique(rgba.view(np.uint32), return_index=True)
+    return rgba[np.sort(firsts)]
 
 
 def check_palette(palette: ArrayLike | str | os.PathLike[str]) -> UInt8Array:

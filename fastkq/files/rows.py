@@ -13,11 +13,12 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from fastkq.colors.pixels import check_array, check_layout, has_alpha
+from fastkq.colors.pixels import check_layout
+from fastkq.files.errors import reason
 from fastkq.types import Array, UInt8Array
 
-# Above this many pixels, `compress` works by blocks and PNG are written in strips, however the
-# image came: so it has the same bytes from a file, an array or a memory map.
+# 67 MP. Above this many pixels, `compress` works by blocks and PNG are written in strips, however
+# the image came: so it has the same bytes from a file, an array or a memory map.
 LARGE_PIXELS = 1 << 26
 BLOCK_PIXELS = 1 << 23  # 24 MB of RGB
 
@@ -107,11 +108,6 @@ class Source:
             )
 
 
-def reason(error: BaseException) -> str:
-    """Return why something failed, in one line."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
 def hold(
     array: UInt8Array, name: str, n_bytes: int | None = None, icc_profile: bytes | None = None
 ) -> Source:
@@ -131,71 +127,6 @@ def is_large(shape: tuple[int, ...], large_pixels: int | None = None) -> bool:
     return shape[0] * shape[1] > (LARGE_PIXELS if large_pixels is None else large_pixels)
 
 
-@dataclass(frozen=True, eq=False)
-class RowBlocks:
-    """An image that is read by blocks of rows.
-
-    Attributes
-    ----------
-    shape : (H, W) or (H, W, 3), without alpha
-    name : what errors and reports call it
-    n_bytes : int, of the source
-    read : start a pass: returns an iterator of blocks (h, W) or (h, W, 2 to 4), from the top
-    icc_profile : the RGB profile that its values refer to, if it came with one
-    """
-
-    shape: tuple[int, ...]
-    name: str
-    n_bytes: int
-    read: Callable[[], Iterator[Array]]
-    icc_profile: bytes | None = None
-
-    @property
-    def n_pixels(self) -> int:
-        """H * W."""
-        return self.shape[0] * self.shape[1]
-
-    def __iter__(self) -> Iterator[UInt8Array]:
-        """Start a pass over checked blocks (h, W) or (h, W, 3).
-
-        Raises
-        ------
-        ValueError
-            The source cannot be read, is not opaque, or gives other rows than asked for.
-        """
-        for block in self.raw_blocks():
-            checked = check_array(block)
-            if has_alpha(checked):
-                raise ValueError(
-                    f"{self.name}: has transparent pixels; of over {LARGE_PIXELS >> 20} MiP, only "
-                    "opaque images are allowed"
-                )
-            yield checked
-
-    def raw_blocks(self) -> Iterator[Array]:
-        """Start a pass over blocks as they come, which may have alpha; raise as iteration does."""
-        source, n_rows = self.read(), 0
-        while True:
-            try:
-                block = next(source)
-                check_layout(block.shape, block.dtype, "image")
-            except StopIteration:
-                break
-            except MemoryError:
-                raise
-            except Exception as error:
-                # Storage and decoders raise anything, also OSError, which is not the target's.
-                raise ValueError(f"{self.name}: cannot be read: {error}") from error
-            n_rows += len(block)
-            if opaque_shape(block.shape)[1:] != self.shape[1:] or n_rows > self.shape[0]:
-                break
-            yield block
-        if n_rows != self.shape[0]:
-            raise ValueError(
-                f"{self.name}: does not give the rows that its shape {self.shape} says"
-            )
-
-
 def open_array(array: RowArray) -> Source:
     """Return an array as blocks of rows."""
     kind, shape = type(array).__name__, tuple(array.shape)
@@ -212,11 +143,6 @@ def open_array(array: RowArray) -> Source:
 
     name = f"{kind} {shape}"
     return Source(shape, name, math.prod(shape), read)
-
-
-def opaque_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape (H, W) or (H, W, 3) that an image has without alpha."""
-    return shape[:2] if len(shape) == 2 or shape[2] == 2 else (*shape[:2], 3)
 
 
 def _chunk_rows(array: RowArray) -> int:

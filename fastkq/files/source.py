@@ -9,9 +9,11 @@ from typing import cast
 
 import numpy as np
 
+from fastkq.colors.bleed import bleed
 from fastkq.colors.pixels import check_array, flatten
+from fastkq.files.decode import decode_file, open_file
 from fastkq.files.read import read_bytes, read_image
-from fastkq.files.rows import RowArray, RowBlocks, Source, hold, is_large, opaque_shape, open_array
+from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
 from fastkq.files.tiff import open_tiff
 from fastkq.types import Array, ImageSource, UInt8Array
 
@@ -42,8 +44,11 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
         path = os.fspath(image)
         source = open_tiff(path, large_pixels)
         if source is None:
-            decoded = read_image(path)
-            source = hold(decoded.array, path, os.path.getsize(path), decoded.icc_profile)
+            with open_file(path) as file:
+                n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
+                file.seek(0)
+                decoded = decode_file(file, path)
+            source = hold(decoded.array, path, n_bytes, decoded.icc_profile)
         return source
     if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
         return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
@@ -76,29 +81,14 @@ def flatten_source(source: Source, background: UInt8Array) -> Source:
     return replace(source, shape=source.shape[:2] + n_channels, read=read)
 
 
-def open_blocks(source: str | os.PathLike[str] | RowArray) -> RowBlocks | None:
-    """Return the blocks of an array or a large TIFF; None for any other path.
-
-    Raises
-    ------
-    ValueError, TypeError
-        What is not an 8-bit gray, RGB or RGBA image.
-    """
-    if isinstance(source, (str, os.PathLike)):
-        rows = open_tiff(os.fspath(source))
-        if rows is None:
-            return None
-    elif isinstance(source, RowArray):
-        rows = open_array(source)
-    else:
-        raise TypeError(
-            f"source is a {type(source).__name__}; a path or an array with shape, dtype and "
-            "slicing is allowed"
-        )
-    return RowBlocks(opaque_shape(rows.shape), rows.name, rows.n_bytes, rows.read, rows.icc_profile)
+def bleed_source(source: Source) -> Source:
+    """Return an image with colors under its alpha of 0; it is read whole for that."""
+    if source.n_channels not in (2, 4):
+        return source
+    array = read_whole(source) if source.array is None else source.array
+    return hold(bleed(array), source.name, source.n_bytes, source.icc_profile)
 
 
-def read_whole(blocks: Source | RowBlocks) -> UInt8Array:
+def read_whole(source: Source) -> UInt8Array:
     """Return an image that is small enough for it, with its alpha."""
-    parts = blocks if isinstance(blocks, Source) else blocks.raw_blocks()
-    return cast("UInt8Array", np.concatenate(list(parts)))
+    return cast("UInt8Array", np.concatenate(list(source)))

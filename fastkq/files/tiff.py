@@ -8,27 +8,31 @@ from typing import Any
 
 import numpy as np
 
-from fastkq.colors.pixels import check_layout
 from fastkq.files import rows as blocks
-from fastkq.files.read import SIGNATURE_BYTES, SIGNATURES, rgb_profile
+from fastkq.files.decode import SIGNATURE_BYTES, SIGNATURES, TIFF, rgb_profile
+from fastkq.files.errors import silence
 from fastkq.files.rows import Source, block_rows, is_large, open_array
 from fastkq.types import Array
 
-TIFF_SIGNATURES = tuple(start for start, name in SIGNATURES if name == "TIFF")
-
-
+TIFF_SIGNATURES = tuple(start for start, name in SIGNATURES if name == TIFF)
 # No large TIFF is smaller than this: deflate gives at most 1032 bytes for one.
 MIN_TIFF_BYTES = blocks.LARGE_PIXELS // 1032
-
-
-TIFF_BUFFER_BYTES = 1 << 22
-
-
-TIFF_COLOR_MODELS = ("MINISBLACK", "RGB", "YCBCR")
+MINISBLACK, RGB, YCBCR = 1, 2, 6
+CONTIGUOUS, UPRIGHT, UNSIGNED, HIGH_BITS_FIRST, JPEG = 1, 1, 1, 1, 7
+JPEGS = (6, JPEG, 33007, 34892)  # with the old one, and those of other programs
+STRAIGHT_ALPHA = 2  # a kind of extra samples: alpha that the colors are not multiplied by
+# Samples a pixel of a color model: without alpha, and with it.
+N_SAMPLES = {MINISBLACK: (1, 2), RGB: (3, 4), YCBCR: (3, 3)}
 
 
 def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
-    """Return the blocks of a large TIFF, or None for what imageio reads."""
+    """Return the blocks of a large TIFF, or None for what is decoded whole.
+
+    Raises
+    ------
+    ValueError
+        It is damaged: its tiles or strips are not those that it needs.
+    """
     if not os.path.isfile(path) or os.path.getsize(path) < MIN_TIFF_BYTES:
         return None
     with open(path, "rb") as file:
@@ -36,40 +40,95 @@ def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
             return None
     try:
         import tifffile
-    except ImportError:  # imageio reads those that fit into memory
+    except ImportError:  # what fits into memory is decoded whole
         return None
 
+    silence("tifffile")
     try:
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages[0]
             shape = (page.imagelength, page.imagewidth)
             profile = page.tags.valueof("InterColorProfile")
-    except Exception:  # damaged: imageio's error is the one for all formats
+            is_readable = _comes_by_rows(page)
+    except Exception:  # damaged: the error of decoding it whole is the one for all formats
         return None
-    return _blocks_of_page(path, page, profile) if is_large(shape, large_pixels) else None
+    if not is_large(shape, large_pixels) or not is_readable:
+        return None
+    return _blocks_of_page(path, page, profile)
+
+
+def _comes_by_rows(page: Any) -> bool:
+    """Return whether the pixels of a page, tile by tile, are those of the image in 8 bits."""
+    model, alphas = int(page.photometric), tuple(int(kind) for kind in page.extrasamples)
+    n_samples = int(page.samplesperpixel)
+    return (
+        n_samples in N_SAMPLES.get(model, ())
+        and alphas in ((), (STRAIGHT_ALPHA,))
+        # What is YCbCr is converted by the decoder of JPEG, and by nothing else.
+        and (model != YCBCR or int(page.compression) == JPEG)
+        and page.bitspersample == 8
+        and page.sampleformat == UNSIGNED
+        and int(page.fillorder) == HIGH_BITS_FIRST
+        and int(page.planarconfig) == CONTIGUOUS
+        and int(page.tags.valueof("Orientation", UPRIGHT)) == UPRIGHT
+        and page.shape[:2] == (page.imagelength, page.imagewidth)
+        and len(page.shape) == (2 if n_samples == 1 else 3)
+    )
 
 
 def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
     shape = tuple(page.shape)
-    photometric = getattr(page.photometric, "name", page.photometric)
-    check_layout(shape, page.dtype, path)
-    orientation = page.tags.valueof("Orientation", 1)
-    if photometric not in TIFF_COLOR_MODELS or page.planarconfig != 1 or orientation != 1:
-        raise ValueError(
-            f"{path}: is {photometric}, planar configuration {int(page.planarconfig)}, orientation "
-            f"{int(orientation)}; a TIFF of over {blocks.LARGE_PIXELS >> 20} MiP may be "
-            f"{', '.join(TIFF_COLOR_MODELS)}, planar configuration 1, orientation 1"
-        )
+    n_bytes = os.path.getsize(path)
+    _check_segments(path, page, n_bytes)
     chunk_rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, shape[0])
     rows = block_rows(shape[1], chunk_rows)
     return Source(
         shape=shape,
         name=path,
-        n_bytes=os.path.getsize(path),
+        n_bytes=n_bytes,
         # Uncompressed strips are often one, of all rows: mapped, they are read by any.
         read=_map_tiff(path).read if page.is_memmappable else lambda: _read_tiff(path, shape, rows),
-        icc_profile=rgb_profile(profile) if len(shape) == 3 else None,
+        icc_profile=rgb_profile(profile) if shape[2:] in ((3,), (4,)) else None,
     )
+
+
+def _check_segments(path: str, page: Any, n_bytes: int) -> None:
+    """Raise ValueError if the tiles or strips of a page are not as many, or where, they must be.
+
+    One with neither an offset nor a length was left out, and is black; one that lacks only either,
+    or ends beyond the file, is damaged.
+    """
+    height, width = page.imagelength, page.imagewidth
+    if page.is_tiled:
+        n_needed = -(-height // page.tilelength) * -(-width // page.tilewidth)
+    else:
+        n_needed = -(-height // min(page.rowsperstrip, height))
+    offsets, lengths = _numbers(page.dataoffsets), _numbers(page.databytecounts)
+    kind = "tiles" if page.is_tiled else "strips"
+    if len(offsets) != n_needed or len(lengths) != n_needed:
+        raise ValueError(
+            f"{path}: is damaged: it has {len(offsets)} offsets and {len(lengths)} lengths of "
+            f"{kind}, and needs {n_needed}"
+        )
+    is_whole = (offsets >= 0) & (lengths >= 0) & (offsets + lengths <= n_bytes)
+    is_whole &= (offsets == 0) == (lengths == 0)
+    if not is_whole.all():
+        first = int(np.argmin(is_whole))
+        raise ValueError(
+            f"{path}: is damaged: {np.count_nonzero(~is_whole)} of its {n_needed} {kind} are not "
+            f"in the file, the first at byte {offsets[first]:.0f} with {lengths[first]:.0f} bytes"
+        )
+
+
+def _numbers(values: Any) -> Array:
+    """Return the values of a tag; none where a damaged type makes them something else.
+
+    Floats, since a damaged type may also make them negative, or larger than any integer.
+    """
+    try:
+        return np.array(values, np.float64).reshape(-1)
+    except (TypeError, ValueError, OverflowError):
+        return np.empty(0)
 
 
 def _map_tiff(path: str) -> Source:
@@ -82,11 +141,19 @@ def _read_tiff(path: str, shape: tuple[int, ...], rows: int) -> Iterator[Array]:
     """Decode tiles or strips, which come in rows from the top, into blocks of so many rows."""
     import tifffile
 
-    with tifffile.TiffFile(path) as tiff:
+    with open(path, "rb") as file, tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        options = {}
+        if int(page.compression) in JPEGS:
+            options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
         top, block = 0, np.zeros((min(rows, shape[0]), *shape[1:]), np.uint8)
-        # One thread: with more, tifffile holds all tiles of a buffer decoded, over 1 GB.
-        segments = tiff.pages[0].segments(maxworkers=1, buffersize=TIFF_BUFFER_BYTES)
-        for segment, (_, _, row, column, _), _ in segments:
+        # Not by `page.segments`: it takes tiles around one that was left out for neighbours in the
+        # file. And one by one: in threads, tifffile holds over 1 GB of decoded tiles.
+        places = zip(page.dataoffsets, page.databytecounts, strict=True)
+        for index, (offset, length) in enumerate(places):
+            file.seek(offset)
+            data = file.read(length) if length else None
+            segment, (_, _, row, column, _), _ = page.decode(data, index, **options)
             if row >= top + rows:
                 yield block
                 top += rows

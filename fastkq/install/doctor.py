@@ -14,6 +14,11 @@ from fastkq import kernels
 LIBRARIES = ("numpy", "numba", "llvmlite", "pillow", "imageio", "deflate")
 VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "neon": 128, "sse2": 128}
 NO_CACHE = "none: every process compiles; let NUMBA_CACHE_DIR name a writable directory"
+# Kernels of plain Numba hang there as well.
+TBB_HANGS = (
+    "with TBB on one core, a process that calls kernels from threads hangs at its end; "
+    "NUMBA_THREADING_LAYER=workqueue avoids that"
+)
 # Four colors, a row each, that K-means must find again.
 CHECK_COLORS = np.array([[10, 20, 30], [60, 70, 200], [90, 220, 40], [250, 130, 0]], np.uint8)
 CHECK_NOISE = 2
@@ -27,7 +32,8 @@ def diagnose() -> dict[str, str | int | bool]:
     dict
         Versions, the threading layer in use, cores and threads, the directory of the compiled
         kernels and whether it can be written, the processor that they are compiled for and the
-        width of its vectors in bits, and "self-check": "ok", or what is wrong.
+        width of its vectors in bits, "warnings": "none", or what may go wrong, and "self-check":
+        "ok", or what is wrong.
 
     Examples
     --------
@@ -36,7 +42,7 @@ def diagnose() -> dict[str, str | int | bool]:
     'ok'
     """
     check = check_result()
-    directory = kernels.cache.cache_directory()
+    directory = kernels.places.write_place()
     processor, features = kernels.compile.target_cpu()
     vectors = [name for name in VECTOR_BITS if name in features]
     return {
@@ -47,11 +53,12 @@ def diagnose() -> dict[str, str | int | bool]:
         "cores": _n_cores(),
         "threads": kernels.threads.n_threads(),
         "threading layer": kernels.threads.threading_layer(),
-        "cache directory": directory or NO_CACHE,
+        "cache directory": NO_CACHE if directory is None else str(directory),
         "cache writable": directory is not None,
         "processor": processor,
         "SIMD": " ".join(vectors) or "unknown",
         "SIMD bits": max((VECTOR_BITS[name] for name in vectors), default=0),
+        "warnings": _find_warnings(),
         "self-check": check,
     }
 
@@ -65,6 +72,12 @@ def check_result() -> str:
     if error > CHECK_NOISE:
         return f"failed: a color is off by {error}, {CHECK_NOISE} is allowed"
     return "ok"
+
+
+def _find_warnings() -> str:
+    if kernels.threads.threading_layer() == "tbb" and _n_cores() == 1:
+        return TBB_HANGS
+    return "none"
 
 
 def _n_cores() -> int:

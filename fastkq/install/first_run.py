@@ -1,38 +1,87 @@
 """The first run on a machine, which compiles: on two cores instead of one.
 
 Numba compiles one kernel at a time, under a lock. So while this process compiles the kernels that
-touch pixels, another one compiles those of K-means, which take as long, into the cache on disk.
+touch pixels, another one compiles those of K-means, which take as long (6 s each), into the cache
+on disk; and where images are dithered, a third one compiles those kernels (16 s).
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from fastkq import kernels
 
-if TYPE_CHECKING:
-    pass
+# A command sees all packages that this one is installed with, and this one itself, but nothing that
+# lies in the current directory under the name of a standard module: `-P`, and behind all others.
+START = "import sys; sys.path.append({root!r}); from {module} import {function}; {function}()"
+KMEANS = ("fastkq.pipeline", "compile_kmeans")
+DITHERING = ("fastkq.install.warmup", "compile_dithering")
+
+_is_shared = False  # whether a compilation has begun, and was told of
 
 
-def share_compilation(notify: Callable[[], None]) -> None:
-    """If this process comes to compile a kernel, call `notify` and have another one help it.
+def share_compilation(notify: Callable[[], None], *, dither: bool = False) -> None:
+    """If this process comes to compile a kernel, call `notify` and have other ones help it.
 
     For commands, which own their process and know that `sys.executable` is Python.
+
+    Parameters
+    ----------
+    notify : called once a process, however often this function is
+    dither : bool
+        Whether the kernels of dithering will be needed.
     """
 
     def start() -> None:
-        import subprocess
-
+        global _is_shared  # noqa: PLW0603 - of the process
+        if _is_shared:
+            return
+        _is_shared = True
         notify()
-        if kernels.cache.cache_directory() is not None:
-            code = "from fastkq.pipeline import compile_kmeans; compile_kmeans()"
-            nowhere = subprocess.DEVNULL
-            kernels.events.helpers.append(
-                subprocess.Popen(  # noqa: S603 - this Python
-                    [sys.executable, "-c", code], stdin=nowhere, stdout=nowhere, stderr=nowhere
-                )
-            )
+        if kernels.places.write_place() is not None:
+            for function in (KMEANS, DITHERING) if dither else (KMEANS,):
+                _start_helper(*function)
 
     kernels.events.when_compiling(start)
+
+
+def prepare_kernels(tell: Callable[[], None], *, dither: bool) -> None:
+    """Compile, before worker processes start, what each of them would compile for itself.
+
+    Where that was done before, this takes a millisecond and loads no Numba.
+
+    Parameters
+    ----------
+    tell : called once, before the first kernel is compiled, or where each process must compile
+    dither : bool
+        Whether the kernels of dithering will be needed.
+    """
+    what = "dithering" if dither else "quantizing"
+    if kernels.places.write_place() is None:
+        tell()
+        return
+    if kernels.places.is_prepared(what):
+        return
+    from fastkq.install.warmup import compile_dithering
+    from fastkq.pipeline import load_kernels
+
+    share_compilation(tell, dither=dither)
+    load_kernels()
+    if dither:
+        compile_dithering()
+    kernels.places.set_prepared(what)
+
+
+def _start_helper(module: str, function: str) -> None:
+    import subprocess
+
+    root = str(Path(__file__).parents[2])
+    code = START.format(root=root, module=module, function=function)
+    nowhere = subprocess.DEVNULL
+    kernels.events.helpers.append(
+        subprocess.Popen(  # noqa: S603 - this Python
+            [sys.executable, "-P", "-c", code], stdin=nowhere, stdout=nowhere, stderr=nowhere
+        )
+    )

@@ -20,8 +20,15 @@ def warm_up() -> float:
     label_cubes(np.zeros((1, 3), np.uint8))
     few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
     few.save(io.BytesIO(), optimize=True)
-    for method in ("diffusion", "ordered", "adaptive"):
-        remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
+    compile_dithering()
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
         kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
     return time.perf_counter() - start
+
+
+def compile_dithering() -> None:
+    """Load, or compile, the kernels of all ways to dither."""
+    for method in ("diffusion", "ordered", "adaptive"):
+        remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
+        remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [255, 255, 255]], dither=method)
+        remap(np.zeros((1, 1, 4), np.uint8), [[0, 0, 0, 0], [9, 9, 9, 255]], dither=method)

@@ -20,13 +20,12 @@ import hashlib
 import logging
 import os
 import pickle
-import platform
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numba
+
+from fastkq.kernels import places
 
 try:
     from numba.core.compiler import CompileResult
@@ -36,8 +35,6 @@ except ImportError:  # a later Numba, which has moved them
 
 _log = logging.getLogger("fastkq")
 
-FOLDER = Path(__file__).parent
-PYTHON = f"py{sys.version_info.major}{sys.version_info.minor}{getattr(sys, 'abiflags', '')}"
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -54,13 +51,14 @@ class KernelCache:
     @property
     def cache_path(self) -> str | None:
         """The directory that keeps kernels, of which `dispatcher.stats` tells."""
-        return cache_directory()
+        place = places.write_place()
+        return None if place is None else str(place)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Return what was compiled for a signature, or None."""
         target_context.refresh()  # so that it knows all that a kernel may call
         name = self._file_name(signature, target_context.codegen())
-        for place in _read_places():
+        for place in places.read_places():
             try:
                 content = _read(place / name)
                 if content is not None:
@@ -72,7 +70,7 @@ class KernelCache:
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Keep what was compiled for a signature, if that can be kept."""
-        place = write_place()
+        place = places.write_place()
         if place is None:
             return
         try:
@@ -89,7 +87,7 @@ class KernelCache:
     def _file_name(self, signature: Any, codegen: Any) -> str:
         # Code with bounds checks is other code from the same sources.
         key = repr((signature, codegen.magic_tuple(), numba.config.BOUNDSCHECK, numba.config.OPT))
-        return f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.{PYTHON}.nbc"
+        return f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.{places.PYTHON}.nbc"
 
 
 def attach(dispatcher: Any) -> None:
@@ -97,89 +95,27 @@ def attach(dispatcher: Any) -> None:
     if not hasattr(dispatcher, "enable_caching"):  # NUMBA_DISABLE_JIT: a function as any
         return
     is_known = hasattr(dispatcher, "_cache") and hasattr(CompileResult, "_rebuild")
-    if is_known and source_stamp() is not None:
-        if _read_places():
+    if is_known and places.source_digest() is not None:
+        if places.read_places():
             dispatcher._cache = KernelCache(dispatcher.py_func)
-    elif _has_home() or os.access(FOLDER, os.W_OK):
+    elif _numba_has_a_place():
         try:
             dispatcher.enable_caching()
         except RuntimeError as error:  # Numba: "no locator available for file"
             _log.debug("kernel %s is not cached on disk: %s", dispatcher.__name__, error)
 
 
-def cache_directory() -> str | None:
-    """Return the writable directory that keeps kernels; None where there is none."""
-    place = write_place()
-    return None if place is None else str(place)
+def _numba_has_a_place() -> bool:
+    named = bool(os.environ.get("NUMBA_CACHE_DIR"))
+    return places.has_home() or named or os.access(places.FOLDER, os.W_OK)
 
 
 @functools.cache
-def source_stamp() -> bytes | None:
-    """Return a digest of all that compiled code depends on, besides types and the processor.
-
-    None where the sources are not files, as in a zip archive.
-    """
-    sources = sorted(FOLDER.glob("*.py"))
-    versions = (numba.__version__, platform.python_version())
-    digest = hashlib.sha256(repr(versions).encode())
-    for path in sources:
-        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.digest() if sources else None
-
-
-@functools.cache
-def write_place() -> Path | None:
-    """Return the first place for kernels that can be written, made if need be, or None.
-
-    The order is Numba's: what NUMBA_CACHE_DIR names, the package itself, the user's directory.
-    """
-    stamp = source_stamp()
-    if stamp is None:
-        return None
-    places = [FOLDER / "__pycache__"]
-    # By the sources and not their path, so that copies share what they compile.
-    own = Path("fastkq") / stamp.hex()[:16]
-    if numba.config.CACHE_DIR:
-        places.insert(0, Path(numba.config.CACHE_DIR).absolute() / own)
-    if _has_home():
-        places.append(_user_directory() / own)
-    for place in places:
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=place).close()
-        except OSError:
-            continue
-        return place
-    _log.debug("kernels are not cached on disk: none of %s can be written", places)
-    return None
-
-
-@functools.cache
-def _read_places() -> list[Path]:
-    """Return where kernels may lie: what is unpacked read-only may bring its own."""
-    place, inside = write_place(), FOLDER / "__pycache__"
-    places = [] if place is None else [place]
-    if inside != place and not numba.config.CACHE_DIR and inside.is_dir():
-        places.append(inside)
-    return places
-
-
-def _has_home() -> bool:
-    """Return whether the user has a directory for caches.
-
-    A user without a home - a container's random one - has the home "~", and a directory of that
-    name would be made in the current one, and what is found there would be run.
-    """
-    return os.path.expanduser("~") != "~" or bool(os.environ.get("XDG_CACHE_HOME"))
-
-
-def _user_directory() -> Path:
-    home = Path("~").expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache").absolute()
+def _stamp() -> bytes:
+    """Return a digest of what a file's content depends on, besides types and the processor."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    digest.update(places.source_digest() or b"")
+    return digest.digest()
 
 
 def _read(path: Path) -> memoryview | None:
@@ -190,7 +126,7 @@ def _read(path: Path) -> memoryview | None:
         return None
     stamp, digest = bytes(data[:DIGEST_BYTES]), bytes(data[DIGEST_BYTES : 2 * DIGEST_BYTES])
     content = data[2 * DIGEST_BYTES :]
-    if len(digest) == DIGEST_BYTES and stamp != source_stamp():
+    if len(digest) == DIGEST_BYTES and stamp != _stamp():
         return None
     if digest != hashlib.sha256(content).digest():
         raise ValueError(f"the {len(data)} bytes of {path.name} are not those that were written")
@@ -202,7 +138,7 @@ def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(source_stamp() or b"")
+            file.write(_stamp())
             file.write(hashlib.sha256(content).digest())
             file.write(content)
         os.replace(temporary, path)

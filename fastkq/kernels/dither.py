@@ -1,4 +1,4 @@
-"""Kernels of error diffusion, by strips of rows, and the map of contrast for adaptive dithering."""
+"""Kernels of error diffusion, by strips of rows."""
 
 import numpy as np
 from numba import prange
@@ -33,7 +33,6 @@ ONE = np.uint64(1)
 # above has. Two strips share a loop, since a pixel waits for the last.
 STRIP_ROWS = 128
 WARM_UP_ROWS = 12
-MAP_PART_ROWS = 32
 # The weights of Floyd and Steinberg, from a pixel's view: the one before it in its row passes 7
 # sixteenths of its error, the one above 5, and the neighbours of that 3 (walked later) and 1.
 DAMPED = np.float32(0.75)  # of an error that is larger than its entry's limit
@@ -275,48 +274,3 @@ def diffuse(
             groups,
             labels,
         )
-
-
-@kernel()
-def fill_light(
-    pixels,  # (W * C,) uint8, IN: a row of an image
-    light,  # (W + 2,) uint8, OUT: with its ends repeated
-):
-    """Compute the light of a row: (R + 2 G + B) / 4."""
-    width = light.shape[0] - 2
-    if pixels.shape[0] == width:
-        for x in range(width):
-            light[x + 1] = pixels[x]
-    else:
-        for x in range(width):
-            green = np.uint32(pixels[3 * x + 1])
-            total = np.uint32(pixels[3 * x]) + np.uint32(pixels[3 * x + 2]) + green + green
-            light[x + 1] = total >> np.uint32(2)
-    light[0], light[width + 1] = light[1], light[width]
-
-
-@kernel(parallel=True)
-def map_strengths(
-    pixels,  # (h, W * C) uint8, IN
-    table,  # (256,) uint8, IN: strengths by contrast
-    strengths,  # (h, W) uint8, OUT
-):
-    """Find how strongly each pixel is dithered, by the range of light in its 3x3 surroundings."""
-    n_rows, width = strengths.shape
-    for part in prange(-(-n_rows // MAP_PART_ROWS)):
-        first = part * MAP_PART_ROWS
-        lights = np.empty((3, width + 2), np.uint8)  # of the rows above, at and below one
-        low, high = np.empty(width + 2, np.uint8), np.empty(width + 2, np.uint8)
-        fill_light(pixels[max(first - 1, 0)], lights[(first + 2) % 3])
-        fill_light(pixels[first], lights[first % 3])
-        for row in range(first, min(first + MAP_PART_ROWS, n_rows)):
-            fill_light(pixels[min(row + 1, n_rows - 1)], lights[(row + 1) % 3])
-            for x in range(width + 2):
-                low[x] = min(lights[0, x], lights[1, x], lights[2, x])
-                high[x] = max(lights[0, x], lights[1, x], lights[2, x])
-            for x in range(width):
-                least, most = (
-                    min(low[x], low[x + 1], low[x + 2]),
-                    max(high[x], high[x + 1], high[x + 2]),
-                )
-                strengths[row, x] = table[np.uint8(most - least)]

@@ -14,6 +14,7 @@ HALF, ZERO = np.float32(0.5), np.float32(0)
 LABEL_BITS = np.int32(255)
 KEY_SHIFT = np.int32(8)  # from a key to its distance
 NO_KEY = np.int32(0x7FFFFFFF)
+DISTANCE_BITS = np.int32(~255)  # of a key that holds the first bits of a float
 LANES = 16
 N_LANES = np.uint64(LANES)
 LIGHT_CELLS, CHROMA_CELLS = 32, 20
@@ -189,4 +190,31 @@ def search_further(
             d2 -= groups[group, 2, lane]
             distance = d0 * d0 + d1 * d1 + d2 * d2
             key = min(key, np.int32((distance << KEY_SHIFT) | groups[group, 3, lane]))
+    return key
+
+
+@kernel(inline=True)
+def nearest_of_all(
+    u0,  # float32: a color, in steps
+    u1,
+    u2,
+    u3,
+    first,  # of the groups of entries that are compared ...
+    stop,  # ... and their end
+    entries,  # (n_groups, 4, LANES) float32, IN: in steps
+    numbers,  # (n_groups, LANES) int32, IN: of these entries
+):
+    """Return the key of the nearest entry: the first bits of its squared distance, and its number.
+
+    The bits of floats from 0 are in their order; equal distances up to a part in 65,536 go to the
+    lowest number.
+    """
+    key = NO_KEY
+    for group in range(first, stop):
+        for lane in range(LANES):
+            d0, d1 = u0 - entries[group, 0, lane], u1 - entries[group, 1, lane]
+            d2, d3 = u2 - entries[group, 2, lane], u3 - entries[group, 3, lane]
+            distance = np.float32(d0 * d0 + d1 * d1 + (d2 * d2 + d3 * d3))
+            bits = np.int32(distance.view(np.int32) & DISTANCE_BITS)
+            key = min(key, np.int32(bits | numbers[group, lane]))
     return key

@@ -4,8 +4,20 @@ import numpy as np
 from numba import prange
 
 from fastkq.kernels.compile import kernel
+from fastkq.kernels.mixture import mix_entries
 from fastkq.kernels.nearest import HALF, KEY_SHIFT, LABEL_BITS, N_LANES
-from fastkq.kernels.steps import ZERO, clamp, convert_row, squared_error
+from fastkq.kernels.steps import (
+    OPAQUE,
+    ZERO,
+    alpha_squared_error,
+    clamp,
+    convert_any_row,
+    convert_row,
+    read_alphas,
+    squared_error,
+)
+
+TRANSPARENT = np.uint8(0)
 
 # The shares of second entries are counted in these. A palette may end far from a color, whose
 # projection is then many times the way to a close neighbour.
@@ -53,3 +65,100 @@ def mix(
             if np.float32(mask[x & place]) + HALF < np.float32(256) * scale * share:
                 labels[row, x] = neighbours[label, key & LABEL_BITS]
         errors[row] = squared_error(pixels[row], labels[row], colors)
+
+
+@kernel(parallel=True)
+def blend(
+    pixels,  # (n_rows, W * C) uint8, IN: of C = 1, 3 or 4 channels
+    first,  # the number of the first row in its image
+    ranks,  # (side, side) uint16, IN: a mask that repeats, of a power of two
+    scale,  # float32: how much of a mixture is taken
+    light,  # (256,) float32, IN: the light of each level
+    colors,  # (K, 4) uint8, IN: the palette
+    has_opaque,  # whether opaque pixels are restricted to opaque entries
+    transparent,  # the entry of fully transparent pixels
+    points,  # (4, K) float32, IN: the palette in light, in steps
+    members,  # (2, K) uint8, IN: the entries for opaque pixels and for others, dark ones first
+    n_members,  # (2,) int64, IN
+    labels,  # (n_rows, W) uint8, INOUT: the nearest entries
+    errors,  # (n_rows,) int64, OUT: the squared error of each row, in 1 / 510^2
+):
+    """Choose, by a pixel's place, an entry of the mixture whose light is nearest to the pixel's."""
+    n_rows, width = labels.shape
+    place = ranks.shape[0] - 1
+    n_ranks = np.float32(ranks.size)
+    for row in prange(n_rows):
+        alphas, values = np.empty(width, np.uint8), np.empty((4, width), np.float32)
+        color, mean = np.empty(4, np.float32), np.empty(4, np.float32)
+        shares = np.empty(points.shape[1], np.float32)
+        read_alphas(pixels[row], alphas)
+        convert_any_row(pixels[row], alphas, light, True, values)
+        mask, own = ranks[(first + row) & place], labels[row]
+        for x in range(width):
+            if alphas[x] == TRANSPARENT:
+                own[x] = transparent
+                continue
+            for channel in range(4):
+                color[channel] = values[channel, x]
+            kind = 0 if has_opaque and alphas[x] == OPAQUE else 1
+            allowed = members[kind, : n_members[kind]]
+            label = own[x]
+            mix_entries(color, label, points, allowed, mean, shares)
+            threshold = (np.float32(mask[x & place]) + HALF) / n_ranks
+            total, rest = ZERO, np.float32(1) - scale
+            for i in range(allowed.shape[0]):
+                entry = allowed[i]
+                share = scale * shares[entry] + (rest if entry == label else ZERO)
+                if share > ZERO:
+                    own[x] = entry  # the last of the mixture, if sums fall short of 1
+                    total += share
+                    if threshold < total:
+                        break
+        errors[row] = alpha_squared_error(pixels[row], alphas, own, colors)
+
+
+@kernel(parallel=True)
+def mix_any(
+    pixels,  # (n_rows, W * C) uint8, IN: of C = 1, 3 or 4 channels
+    first,  # the number of the first row in its image
+    thresholds,  # (side, side) uint8, IN: a mask that repeats, of a power of two
+    scale,  # float32: how much of a second entry's share is taken
+    light,  # (256,) float32, IN: the light of each level
+    colors,  # (K, 4) uint8, IN: the palette
+    has_opaque,  # whether opaque pixels are restricted to opaque entries
+    transparent,  # the entry of fully transparent pixels
+    points,  # (4, K) float32, IN: the palette, in steps
+    neighbours,  # (2, K, LANES) uint8, IN: those that each entry may be mixed with, by kind
+    ways,  # (2, K, 4, LANES) float32, IN: to them, divided by their squared lengths
+    labels,  # (n_rows, W) uint8, INOUT: the nearest entries
+    errors,  # (n_rows,) int64, OUT: the squared error of each row, in 1 / 510^2
+):
+    """Choose between two entries as `mix` does, for an image with alpha."""
+    n_rows, width = labels.shape
+    place = thresholds.shape[0] - 1
+    for row in prange(n_rows):
+        alphas, values = np.empty(width, np.uint8), np.empty((4, width), np.float32)
+        read_alphas(pixels[row], alphas)
+        convert_any_row(pixels[row], alphas, light, False, values)
+        mask, own = thresholds[(first + row) & place], labels[row]
+        for x in range(width):
+            if alphas[x] == TRANSPARENT:
+                own[x] = transparent
+                continue
+            kind = 0 if has_opaque and alphas[x] == OPAQUE else 1
+            label = np.uint64(own[x])
+            x0 = values[0, x] - points[0, label]
+            x1 = values[1, x] - points[1, label]
+            x2 = values[2, x] - points[2, label]
+            x3 = values[3, x] - points[3, label]
+            key = np.int32(0)
+            for lane in range(N_LANES):
+                part = x0 * ways[kind, label, 0, lane] + x1 * ways[kind, label, 1, lane]
+                # The last term of opaque pixels is 0: their sum is that of `mix`.
+                part = part + x2 * ways[kind, label, 2, lane] + x3 * ways[kind, label, 3, lane]
+                part = SHARE_STEPS * clamp(part, ZERO, MOST_SHARE)
+                key = max(key, np.int32((np.int32(part) << KEY_SHIFT) | np.int32(lane)))
+            share = np.float32(key >> KEY_SHIFT) / SHARE_STEPS
+            if np.float32(mask[x & place]) + HALF < np.float32(256) * scale * share:
+                own[x] = neighbours[kind, label, key & LABEL_BITS]
+        errors[row] = alpha_squared_error(pixels[row], alphas, own, colors)

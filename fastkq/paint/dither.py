@@ -5,11 +5,11 @@ pixel with a mask of blue noise; adaptive dithering diffuses less in flat and sm
 image, where noise shows and costs bytes, than in texture, which hides it.
 
 All compare colors in Oklab, whatever space the palette was found in: dithering is for the eye.
+With few colors, whose mixtures the eye takes for the mean of their light, all compare light.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,14 +17,13 @@ import numpy as np
 
 from fastkq import kernels
 from fastkq.colors.spaces import linear_levels
-from fastkq.types import Array, UInt8Array
+from fastkq.paint.mask import blue_noise, blue_noise_ranks
+from fastkq.paint.tables import LIGHT_BOX, OKLAB_BOX, make_tables
+from fastkq.types import UInt8Array
 from fastkq.validate import check_number
 
 METHODS = ("none", "diffusion", "ordered", "adaptive")
 FULL = 255  # strength of a pixel, in a map
-# An error may be as large as the distance to an entry's fourth neighbour: colors between entries
-# have smaller ones. Those of colors beyond all entries are damped, so that they do not smear.
-LIMIT_NEIGHBOURS = 4
 # Adaptive dithering: the strength by the contrast of a pixel with its eight neighbours, in levels.
 # Strengths up to 1 gave 0.4 more SSIMULACRA2 on Kodak and CQ100 at 256 colors, for 3 % more bytes.
 CONTRASTS = (0, 3, 8, 24, 64)
@@ -33,9 +32,9 @@ STRENGTHS = (0.2, 0.35, 0.5, 0.6, 0.7)
 # flat.
 LEAST_ERROR = 12.0
 MAP_ROWS = 1  # above and below a pixel, that its strength depends on
-MASK_SIDE = 64
-MASK_SIGMA = 1.5
-MASK_DOTS = 10  # one in so many places has a dot in the pattern that the mask starts from
+N_WITH_ALPHA = 4
+# In place of the table of opaque entries, where there are none or all entries are compared.
+NO_TABLE = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros((1, 4, 16), np.int16)
 
 
 @dataclass(frozen=True)
@@ -83,43 +82,38 @@ class Dithering:
 
 
 class Ditherer:
-    """What dithering with a palette (K, 3) uint8 needs to know of it."""
+    """What dithering with a palette (K, 3 or 4) uint8 needs to know of it.
+
+    With alpha, fully transparent pixels take the most transparent entry, and neither take errors
+    nor pass them on; opaque pixels take opaque entries only, if there are any.
+    """
 
     def __init__(self, palette: UInt8Array, dithering: Dithering) -> None:
         self._method, self._strength = dithering.method, dithering.strength
-        self._colors = palette.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+        self._has_alpha = palette.shape[1] == N_WITH_ALPHA
         self._light = linear_levels().astype(np.float32)
-        self._palette = np.empty((3, len(palette)), np.float32)
-        kernels.steps.convert_row(_one_row(palette), self._light, self._palette)
-        distances = np.sum((self._palette[:, :, None] - self._palette[:, None]) ** 2, axis=0)
+        self._tables = tables = make_tables(palette)
+        self._packed, self._members = tables.packed, tables.members
         if self._method == "ordered":
-            order = np.argsort(distances, axis=1, kind="stable").astype(np.uint8)
-            n_lanes = int(kernels.nearest.LANES)
-            neighbours = order[:, 1 : 1 + n_lanes]
-            ways = self._palette.T[neighbours] - self._palette.T[:, None]
-            lengths = np.sum(ways**2, axis=2, keepdims=True)
-            # Where there is no neighbour, or an equal entry: no way, and no share.
-            self._neighbours = np.zeros((len(palette), n_lanes), np.uint8)
-            self._ways = np.zeros((len(palette), 3, n_lanes), np.float32)
-            self._neighbours[:, : neighbours.shape[1]] = neighbours
-            ways = ways / np.where(lengths == 0, np.float32(1), lengths)
-            self._ways[:, :, : neighbours.shape[1]] = ways.transpose(0, 2, 1)
+            if not tables.is_coarse:
+                self._neighbours, self._ways = tables.ways()
             return
-        self._table = nearest_table(self._palette)
-        neighbour = min(LIMIT_NEIGHBOURS, len(palette) - 1)
-        self._limits = np.ascontiguousarray(np.sort(distances, axis=1)[:, neighbour])
-        is_adaptive = self._method == "adaptive"
-        self._least = np.float32(LEAST_ERROR if is_adaptive else -1)
+        self._groups = tables.groups
+        has_table = tables.has_opaque and not tables.is_coarse
+        self._table = tables.nearest_table() if has_table else NO_TABLE
+        # With few colors, less than all of an error in flat areas would change their color.
+        self._is_adaptive = self._method == "adaptive" and not tables.is_coarse
+        self._least = np.float32(LEAST_ERROR if self._is_adaptive else -1)
         strengths = np.interp(np.arange(256), CONTRASTS, STRENGTHS)
         self._strengths = np.rint(FULL * strengths).astype(np.uint8)
 
-    def dither(self, array: UInt8Array, labels: UInt8Array) -> int:
+    def dither(self, array: UInt8Array, labels: UInt8Array) -> float:
         """Dither an image; see `Dithering.apply`."""
         return self._dither_rows(array, 0, labels, 0)
 
     def dither_blocks(
         self, blocks: Iterable[UInt8Array], label: Callable[[UInt8Array], UInt8Array]
-    ) -> Iterator[tuple[UInt8Array, int]]:
+    ) -> Iterator[tuple[UInt8Array, float]]:
         """Dither an image that comes by blocks of rows, as `dither` does the whole.
 
         Parameters
@@ -154,7 +148,7 @@ class Ditherer:
         n_rows: int,
         first: int,
         label: Callable[[UInt8Array], UInt8Array],
-    ) -> tuple[UInt8Array, int]:
+    ) -> tuple[UInt8Array, float]:
         """Dither some rows of an image, given also those that their pattern depends on.
 
         Parameters
@@ -176,41 +170,69 @@ class Ditherer:
         labels = label(rows[lead : lead + n_rows])
         return labels, self._dither_rows(np.ascontiguousarray(rows), lead, labels, first)
 
-    def _dither_rows(self, rows: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
+    def _dither_rows(self, rows: UInt8Array, lead: int, labels: UInt8Array, first: int) -> float:
         """Dither rows of an image; see the kernels for the parameters."""
-        n_rows, width = labels.shape
-        pixels = rows.reshape(len(rows), -1)
-        if self._method == "ordered":
-            errors = np.empty(n_rows, np.int64)
-            kernels.ordered.mix(
-                pixels[lead : lead + n_rows],
-                first,
-                blue_noise(),
-                np.float32(self._strength),
-                self._light,
-                self._colors,
-                self._palette,
-                self._neighbours,
-                self._ways,
-                labels,
-                errors,
-            )
-            return int(errors.sum())
-        if self._method == "adaptive":
-            strengths = np.empty((len(rows), width), np.uint8)
-            kernels.dither.map_strengths(pixels, self._strengths, strengths)
+        pixels = rows.reshape(len(rows), -1).view()
+        pixels.flags.writeable = False  # as the kernels are compiled for
+        is_plain = rows.shape[2:] != (N_WITH_ALPHA,)
+        if is_plain and self._tables.has_opaque and not self._tables.is_coarse:
+            dither = self._mix if self._method == "ordered" else self._diffuse
+            return dither(pixels, lead, labels, first)
+        dither = self._mix_any if self._method == "ordered" else self._diffuse_any
+        error = dither(pixels, lead, labels, first)
+        unit = int(kernels.steps.ERROR_UNIT) ** 2
+        return error / unit if self._has_alpha else error // unit
+
+    def _mix(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
+        """Dither an opaque image in order."""
+        errors = np.empty(len(labels), np.int64)
+        kernels.ordered.mix(
+            pixels[lead : lead + len(labels)],
+            first,
+            blue_noise(),
+            np.float32(self._strength),
+            self._light,
+            self._packed,
+            self._tables.points[:3],
+            self._neighbours[0],
+            self._ways[0, :, :3],
+            labels,
+            errors,
+        )
+        return int(errors.sum())
+
+    def _mix_any(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
+        """Dither an image with alpha, or with few colors, in order."""
+        errors, tables = np.empty(len(labels), np.int64), self._tables
+        known = (
+            np.float32(self._strength),
+            self._light,
+            tables.colors,
+            tables.has_opaque,
+            tables.transparent,
+            tables.points,
+        )
+        own = pixels[lead : lead + len(labels)]
+        if tables.is_coarse:
+            mask = blue_noise_ranks()
+            kernels.ordered.blend(own, first, mask, *known, *self._members, labels, errors)
         else:
-            strengths = np.full((1, 1), FULL, np.uint8)
-        errors = np.empty(-(-n_rows // (2 * kernels.dither.STRIP_ROWS)), np.int64)
+            ways = self._neighbours, self._ways
+            kernels.ordered.mix_any(own, first, blue_noise(), *known, *ways, labels, errors)
+        return sum(errors.tolist())  # without an end
+
+    def _diffuse(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
+        """Diffuse the errors of an opaque image."""
+        errors = np.empty(_n_pairs(labels), np.int64)
         kernels.dither.diffuse(
             pixels,
             lead,
-            strengths,
+            self._map(pixels, labels.shape[1]),
             np.float32(self._strength / FULL),
             self._light,
-            self._colors,
-            self._palette,
-            self._limits,
+            self._packed,
+            self._tables.points[:3],
+            self._tables.limits[0],
             self._least,
             *self._table,
             labels,
@@ -218,110 +240,50 @@ class Ditherer:
         )
         return int(errors.sum())
 
+    def _diffuse_any(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
+        """Diffuse the errors of an image with alpha, or with few colors."""
+        errors, tables = np.empty(_n_pairs(labels), np.int64), self._tables
+        lowest, highest = LIGHT_BOX if tables.is_coarse else OKLAB_BOX
+        kernels.general.diffuse_any(
+            pixels,
+            lead,
+            self._map(pixels, labels.shape[1]),
+            np.float32(self._strength / FULL),
+            self._light,
+            tables.colors,
+            tables.is_coarse,
+            tables.has_opaque,
+            tables.transparent,
+            np.array(lowest, np.float32),
+            np.array(highest, np.float32),
+            tables.points,
+            tables.limits,
+            self._least,
+            *self._table,
+            *self._groups,
+            *self._members,
+            labels,
+            errors,
+        )
+        return sum(errors.tolist())  # without an end
 
-def _one_row(palette: UInt8Array) -> UInt8Array:
-    """Return a palette (K, 3) as a row of an image: read-only, as kernels expect them."""
-    row = np.ascontiguousarray(palette).reshape(-1).view()
-    row.flags.writeable = False
-    return row
+    def _map(self, pixels: UInt8Array, width: int) -> UInt8Array:
+        """Return how strongly each pixel is dithered, (h, W), or (1, 1) for all."""
+        if not self._is_adaptive:
+            return np.full((1, 1), FULL, np.uint8)
+        strengths = np.empty((len(pixels), width), np.uint8)
+        if pixels.shape[1] == N_WITH_ALPHA * width:
+            kernels.contrast.map_alpha_strengths(pixels, self._strengths, strengths)
+        else:
+            kernels.contrast.map_strengths(pixels, self._strengths, strengths)
+        return strengths
+
+
+def _n_pairs(labels: UInt8Array) -> int:
+    """Return how many pairs of strips an image has."""
+    return -(-len(labels) // (2 * int(kernels.dither.STRIP_ROWS)))
 
 
 def rows_above() -> int:
     """Return how many rows above a strip its pattern depends on."""
     return int(kernels.dither.WARM_UP_ROWS) + MAP_ROWS
-
-
-def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
-    """Return the tables by which kernels find the palette entry nearest to any color.
-
-    Parameters
-    ----------
-    palette : (3, K) float32
-        In Oklab, in steps.
-
-    Returns
-    -------
-    cells, further, groups
-        See `kernels.dither.diffuse`.
-    """
-    nearest = kernels.nearest
-    entries = np.rint(palette)
-    n_colors, n_cells = palette.shape[1], int(nearest.N_CELLS)
-    lists, lengths = np.empty((n_cells, n_colors), np.uint8), np.empty(n_cells, np.int64)
-    nearest.list_candidates(entries, lists, lengths)
-    is_crowded = lengths > nearest.LANES
-    crowded, others = np.flatnonzero(is_crowded), np.flatnonzero(~is_crowded)
-    small_lists = np.empty((len(crowded), nearest.N_SMALL, n_colors), np.uint8)
-    small_lengths = np.empty((len(crowded), nearest.N_SMALL), np.int64)
-    nearest.list_small_candidates(entries, crowded, lists, lengths, small_lists, small_lengths)
-
-    n_groups = np.where(is_crowded, nearest.N_SMALL, 1)
-    firsts = np.cumsum(n_groups) - n_groups
-    small_firsts = firsts[crowded][:, None] + np.arange(nearest.N_SMALL)
-    n_further = np.zeros(n_groups.sum(), np.int64)
-    n_further[small_firsts] = -(-small_lengths // nearest.LANES) - 1
-    further = len(n_further) + np.concatenate([[0], np.cumsum(n_further)])
-    groups = np.empty((further[-1], 4, nearest.LANES), np.int16)
-    nearest.fill_groups(entries, lists[others], lengths[others], firsts[others], further, groups)
-    nearest.fill_groups(
-        entries,
-        small_lists.reshape(-1, n_colors),
-        small_lengths.ravel(),
-        small_firsts.ravel(),
-        further,
-        groups,
-    )
-    cells = firsts << int(nearest.SPLIT_SHIFT) | np.where(is_crowded, nearest.SPLIT, 0)
-    return cells.astype(np.int32), further, groups
-
-
-@functools.cache
-def blue_noise() -> UInt8Array:
-    """Return a mask (64, 64) of thresholds 0 to 255 without low frequencies, which repeats well.
-
-    Method: void and cluster (Ulichney 1993, doi:10.1117/12.152707). Dots are ranked by how they
-    would be taken from the tightest cluster, or added in the largest void. Crowding is measured in
-    integers, so that the mask is the same everywhere; it takes 0.1 s.
-    """
-    n_places = MASK_SIDE**2
-    away = np.minimum(np.arange(MASK_SIDE), MASK_SIDE - np.arange(MASK_SIDE))
-    bell = np.exp(-np.add.outer(away**2, away**2) / (2 * MASK_SIGMA**2))
-    around = np.tile(np.rint(2.0**30 * bell).astype(np.int64), (2, 2))
-    n_dots = n_places // MASK_DOTS
-    dots = np.zeros(n_places, bool)
-    dots[np.random.default_rng(0).permutation(n_places)[:n_dots]] = True
-    crowding = np.zeros(n_places, np.int64)
-
-    def change(place: int, sign: int) -> None:
-        y, x = divmod(place, MASK_SIDE)
-        part = around[MASK_SIDE - y : 2 * MASK_SIDE - y, MASK_SIDE - x : 2 * MASK_SIDE - x]
-        np.add(crowding, sign * part.ravel(), out=crowding)
-        dots[place] = sign > 0
-
-    def cluster() -> int:
-        return int(np.argmax(np.where(dots, crowding, -1)))
-
-    def void() -> int:
-        return int(np.argmin(np.where(dots, np.iinfo(np.int64).max, crowding)))
-
-    for place in np.flatnonzero(dots).tolist():
-        change(place, 1)
-    for _ in range(n_places):  # spread the dots; it ends when the same place is taken and given
-        taken = cluster()
-        change(taken, -1)
-        given = void()
-        change(given, 1)
-        if taken == given:
-            break
-    ranks = np.empty(n_places, np.int64)
-    start, start_crowding = dots.copy(), crowding.copy()
-    for rank in range(n_dots - 1, -1, -1):
-        place = cluster()
-        change(place, -1)
-        ranks[place] = rank
-    dots[:], crowding[:] = start, start_crowding
-    for rank in range(n_dots, n_places):
-        place = void()
-        change(place, 1)
-        ranks[place] = rank
-    return (ranks * 256 // n_places).astype(np.uint8).reshape(MASK_SIDE, MASK_SIDE)

@@ -44,7 +44,7 @@ class Labeler:
             fit, self._entries = _keep_opaque_entries(fit)
         self.base_error = 0.0 if dithering else fit.opaque_inertia
         self._with_alpha = fit.palette.shape[1] == 4
-        self._table, self._spread = _make_table(fit)
+        self._table, self._spread = make_table(fit)
         self._nearest = NearestEntries(fit.palette, fit.space) if self._with_alpha else None
         self._ditherer = Ditherer(fit.palette, dithering) if dithering else None
 
@@ -134,7 +134,7 @@ def _keep_opaque_entries(fit: Fit) -> tuple[Fit, UInt8Array | None]:
     return replace(fit, palette=palette, labels=ranks[fit.labels]), entries
 
 
-def _make_table(fit: Fit) -> tuple[UInt8Array, NDArray[np.uint32]]:
+def make_table(fit: Fit) -> tuple[UInt8Array, NDArray[np.uint32]]:
     """Return a table of the labels of colors, and (3, 256) by which a color finds its place."""
     if fit.codes is None:  # the table of 2 MB stays near the core
         return fit.labels, SPREAD >> np.uint32(CUBE_BITS)

@@ -1,0 +1,292 @@
+"""Image files to arrays: the only module that knows imageio."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from fastkq.colors.pixels import check_array
+from fastkq.files.errors import PixelsNotAllowedError, os_error, reason, silence, tell
+from fastkq.types import Array, UInt8Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+PNG, TIFF = "PNG", "TIFF"
+# How each format starts. Others that Pillow knows are left out: some run programs (EPS), many are
+# never photos, and a list makes the error for a text file say what is allowed.
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"RIFF....WEBP", "WebP"),
+    (b"II*\0", TIFF),
+    (b"MM\0*", TIFF),
+    (b"II+\0", TIFF),
+    (b"MM\0+", TIFF),
+    (b"BM", "BMP"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+)
+ALLOWED_FORMATS = "JPEG, PNG, WebP, TIFF, BMP and GIF"
+SIGNATURE_BYTES = 12
+MAX_16_BIT = 65535
+TRANSPARENCY = "transparency"
+TURNING = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # may tell an orientation
+HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+# What Pillow says of files whose header, or data, its decoders do not get along with.
+PLAIN_REASONS = {
+    "not identified by this driver": "the header is damaged, or of a kind that is not supported",
+    "cannot identify image file": "the header is damaged, or of a kind that is not supported",
+    "unknown pixel mode": "its pixels are of a kind that is not supported",
+    "decoder error": "the data is damaged",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class InputImage:
+    """An image as the stages take it.
+
+    Attributes
+    ----------
+    array : (H, W) or (H, W, 3) uint8, C order; with transparent pixels, (H, W, 2) or (H, W, 4)
+    icc_profile : the RGB profile that its values refer to, if it came with one
+    """
+
+    array: UInt8Array
+    icc_profile: bytes | None = None
+
+
+def open_file(path: str, wanted: str = "an image file") -> BinaryIO:
+    """Open a file to read, if it is a regular one: opening a pipe might wait for ever.
+
+    Decoders get it open: imageio would ask the network for what is named "http:" or "imageio:".
+    """
+    if not os.path.exists(path):
+        raise os_error(errno.ENOENT, f"{path}: no such file")
+    if is_handed_over(path):
+        with open(path, "rb") as pipe:
+            return io.BytesIO(pipe.read())
+    if not os.path.isfile(path):
+        kind = "a directory" if os.path.isdir(path) else "not a regular file"
+        raise os_error(errno.EISDIR, f"{path}: is {kind}; {wanted} is allowed")
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise tell(error, f"{path}: cannot be opened: {reason(error)}") from error
+
+
+def is_handed_over(path: str) -> bool:
+    """Return whether a path is a pipe that a shell opened for this process, as <(command) is."""
+    return path.startswith(HANDED_OVER) and stat.S_ISFIFO(os.stat(path).st_mode)
+
+
+def find_format(start: bytes) -> str | None:
+    """Return the format of a file by its first bytes, if it is an allowed one."""
+    return next((name for signature, name in SIGNATURES if _matches(start, signature)), None)
+
+
+def check_format(file: BinaryIO, name: str) -> str:
+    """Return the format of a file that is open at its beginning, if it is an allowed one."""
+    start = file.read(SIGNATURE_BYTES)
+    file.seek(0)
+    if not start:
+        raise ValueError(f"{name}: is empty; {ALLOWED_FORMATS} are allowed")
+    found = find_format(start)
+    if found is None:
+        raise ValueError(f"{name}: is no image of a known format; {ALLOWED_FORMATS} are allowed")
+    return found
+
+
+def _matches(start: bytes, signature: bytes) -> bool:
+    return len(start) >= len(signature) and all(
+        mine == wanted or wanted == ord(".") for mine, wanted in zip(start, signature, strict=False)
+    )
+
+
+def open_image(file: BinaryIO, kind: str) -> PillowImage:
+    """Open an image of a known format, or raise what its decoder says."""
+    from PIL import Image, UnidentifiedImageError
+
+    silence("PIL")
+    if kind == TIFF:
+        _silence_libtiff()
+    try:
+        return Image.open(file, formats=(kind.upper(),))
+    except UnidentifiedImageError:
+        # Pillow drops the cause, which its decoder tells where it is asked directly.
+        file.seek(0)
+        Image.OPEN[kind.upper()][0](file, "")
+        raise
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep what Pillow's libtiff says of damaged files from the standard error.
+
+    It writes there itself, past Python, up to hundreds of lines a file. Where the library cannot be
+    reached, as in Pillow for Windows, they stay.
+    """
+    import ctypes
+
+    from PIL import _imaging
+
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(_imaging.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            setter = getattr(library, name)
+            setter.restype, setter.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+            setter(None)
+
+
+def decode_file(file: BinaryIO, name: str) -> InputImage:
+    """Return the image of a file that is open at its beginning, turned upright.
+
+    Raises
+    ------
+    ValueError
+        It is no image of an allowed format, is damaged, or has pixels that are not allowed.
+    """
+    kind = check_format(file, name)
+    try:
+        if kind == PNG:
+            return _decode_png(file)
+        with open_image(file, kind) as image:
+            return _decode_tiff(file, image) if kind == TIFF else _decode_plain(file, image)
+    except MemoryError:
+        raise
+    except PixelsNotAllowedError as error:
+        raise ValueError(f"{name}: {error}") from error
+    except Exception as error:
+        raise damage(name, error) from error
+
+
+def damage(name: str, error: Exception) -> ValueError:
+    """Return the error of a damaged file.
+
+    Its decoder raises anything: OSError, SyntaxError, struct.error, ...
+    """
+    text = reason(error)
+    for start, plain in PLAIN_REASONS.items():
+        if text.startswith(start):
+            text = plain
+    return ValueError(f"{name}: cannot be decoded: {text}")
+
+
+def _decode_plain(file: BinaryIO, image: PillowImage) -> InputImage:
+    info = get_info(image)
+    return finish(_read_pixels(file, mode_to_read(image.mode, info)), image.mode, info)
+
+
+def _decode_png(file: BinaryIO) -> InputImage:
+    from fastkq.files import checksums, depths
+
+    data = file.read()
+    facts, file = checksums.check_png(data), io.BytesIO(data)
+    with open_image(file, PNG) as image:
+        mode, info = image.mode, get_info(image)
+    key = facts.key
+    if key is not None:  # Pillow compares the levels of the file with those of 8 bits
+        info.pop(TRANSPARENCY, None)
+    if facts.depth > 8 and facts.color_type != checksums.GRAY:
+        array = np.asarray(depths.read_deep_png(file, facts))
+    else:
+        array = _read_pixels(file, mode_to_read(mode, info))
+        if key is not None:
+            max_level = (1 << facts.depth) - 1
+            levels = np.array(
+                key if facts.depth > 8 else [255 * level // max_level for level in key]
+            )
+            is_key = (array.reshape(*array.shape[:2], -1) == levels).all(axis=2)
+            array = round_16_bit(array) if facts.depth > 8 else array
+            array = depths.add_key(array, is_key)
+    checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
+    return finish(array, mode, info)
+
+
+def _decode_tiff(file: BinaryIO, image: PillowImage) -> InputImage:
+    from fastkq.files import depths
+
+    bits, mode, info = depths.check_samples(image), image.mode, get_info(image)
+    if bits <= 8:
+        return _decode_plain(file, image)
+    if not mode.startswith("I;16"):
+        deep = depths.read_deep_tiff(file, image)
+        wanted = mode_to_read(mode, info)
+        return finish(np.asarray(deep if wanted is None else deep.convert(wanted)), mode, info)
+    array = depths.round_levels(_read_pixels(file, None), (1 << bits) - 1)
+    return finish(255 - array if depths.is_inverted(image) else array, mode, info)
+
+
+def _read_pixels(file: BinaryIO, mode: str | None) -> Array:
+    """Return the pixels of a file, turned upright and converted to a mode of Pillow's."""
+    import imageio.v3 as iio  # here, so that importing fastkq does not load it
+
+    file.seek(0)
+    options: dict[str, Any] = {"index": 0, "mode": mode, "writeable_output": False}
+    with iio.imopen(file, "r", plugin="pillow") as opened:
+        try:
+            return np.asarray(opened.read(rotate=True, **options))
+        except KeyError:  # imageio before 2.38, of an orientation that is none of the eight
+            return np.asarray(opened.read(rotate=False, **options))
+
+
+def get_info(image: PillowImage) -> dict[str, Any]:
+    """Return what Pillow tells of an image: its color key, profile and others."""
+    return {str(key): value for key, value in image.info.items()}
+
+
+def mode_to_read(mode: str, info: Mapping[str, Any]) -> str | None:
+    """Return the Pillow mode to convert a mode to; None for one that is read as it is."""
+    if mode.startswith("I"):
+        return None
+    if mode in ("LA", "La") or (mode in ("1", "L") and TRANSPARENCY in info):
+        return "LA"
+    if mode in ("RGBA", "RGBa", "PA") or TRANSPARENCY in info:
+        return "RGBA"
+    return {"1": "L", "L": None, "RGB": None}.get(mode, "RGB")
+
+
+def finish(array: Array, mode: str, info: Mapping[str, Any]) -> InputImage:
+    """Reduce what was decoded to 8-bit gray or RGB, with alpha where it is not opaque."""
+    from fastkq.files import depths
+
+    if mode == "F":
+        raise PixelsNotAllowedError("has floating-point pixels; 8 or 16 bits a channel are allowed")
+    if array.dtype != np.uint8 and mode.startswith("I"):
+        rounded = round_16_bit(array)
+        key = info.get(TRANSPARENCY)
+        array = rounded if key is None else depths.add_key(rounded, array == key)
+    profile = info.get("icc_profile")
+    return InputImage(
+        check_array(array), rgb_profile(profile) if mode in ("RGB", "RGBA", "P") else None
+    )
+
+
+def round_16_bit(array: Array) -> UInt8Array:
+    """Return 16-bit levels, which Pillow may hold as 32-bit integers, rounded to 8 bits."""
+    from fastkq.files.depths import round_levels
+
+    if (
+        array.dtype.itemsize > 2
+        and array.size
+        and not 0 <= array.min() <= array.max() <= MAX_16_BIT
+    ):
+        raise PixelsNotAllowedError(
+            f"has integer pixels from {array.min()} to {array.max()}; 0 to {MAX_16_BIT}, 16 bits, "
+            "are allowed"
+        )
+    return round_levels(array)
+
+
+def rgb_profile(profile: bytes | None) -> bytes | None:
+    """Return an ICC profile if it is one of RGB."""
+    return profile if profile is not None and profile[16:20] == b"RGB " else None

@@ -1,0 +1,200 @@
+"""What the kernels of dithering need to know of a palette."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastkq import kernels
+from fastkq.colors.pixels import OPAQUE
+from fastkq.colors.spaces import linear_levels
+from fastkq.types import Array, UInt8Array
+
+# An error may be as large as the distance to an entry's fourth neighbour: colors between entries
+# have smaller ones. Those of colors beyond all entries are damped, so that they do not smear.
+LIMIT_NEIGHBOURS = 4
+# Colors whose nearest others are farther than a sixth of the way from black to white, on the mean,
+# are few: their mixtures are seen as the mean of their light. Palettes fitted to photos of Kodak's
+# have 60 to 90 of 1020 steps with 16 colors, and 90 to 170 with 6 or 8, where SSIMULACRA2 prefers
+# Oklab by 5. The 16 colors of a terminal have 190, where it prefers light by 25; seven inks, 291.
+COARSE_STEPS = 1020 / 6
+# The box that colors and the errors that they are given are kept in: in Oklab, that of all colors,
+# which the table of the nearest entries is made for. Alpha and light may go as far beyond as the
+# errors of any mixture do.
+OKLAB_BOX = ((0, 81, 2, -510), (1020, 602, 523, 1020))
+LIGHT_BOX = ((-1020, -1020, -1020, -510), (2040, 2040, 2040, 1020))
+
+
+@dataclass(frozen=True, eq=False)
+class PaletteTables:
+    """The entries of a palette in the coordinates that dithering compares; see `kernels.general`.
+
+    Attributes
+    ----------
+    colors : (K, 4) uint8
+    is_coarse : bool
+        Whether the entries are so far apart that errors are those of light.
+    own : (n,) uint8
+        The opaque entries, which opaque pixels are restricted to; all where there are none.
+    has_opaque : bool
+    points : (4, K) float32
+    limits : (2, K) float32
+        Of the squared error that each entry passes on, for opaque pixels and for others.
+    """
+
+    colors: UInt8Array
+    is_coarse: bool
+    own: UInt8Array
+    has_opaque: bool
+    points: Array
+    limits: Array
+
+    @property
+    def packed(self) -> Array:
+        """The colors (K,) int32, 8 bits a channel, without alpha."""
+        packed: Array = self.colors[:, :3].astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])
+        return packed.astype(np.int32)
+
+    @property
+    def transparent(self) -> int:
+        """The entry of fully transparent pixels."""
+        return int(np.argmin(self.colors[:, 3]))
+
+    @property
+    def members(self) -> tuple[UInt8Array, Array]:
+        """The entries (2, K) for opaque pixels and for others, dark ones first; how many (2,)."""
+        order = np.argsort(self.points[0], kind="stable").astype(np.uint8)
+        members = np.stack([order, order])
+        is_own = np.isin(order, self.own)
+        members[0, : len(self.own)] = order[is_own]
+        return members, np.array([len(self.own), len(order)])
+
+    @property
+    def groups(self) -> tuple[Array, Array, int]:
+        """The entries (n, 4, LANES) and their numbers (n, LANES), and how many are opaque ones'."""
+        lanes = int(kernels.nearest.LANES)
+        numbers, n_own = [], 0
+        for some in (self.own, np.arange(len(self.colors))):
+            n_missing = -len(some) % lanes
+            filled = np.concatenate([some, np.repeat(some[:1], n_missing)])
+            numbers.append(filled.astype(np.int32).reshape(-1, lanes))
+            n_own = n_own or len(numbers[0])
+        every = np.concatenate(numbers)
+        return np.ascontiguousarray(self.points[:, every].transpose(1, 0, 2)), every, n_own
+
+    def nearest_table(self) -> tuple[Array, Array, Array]:
+        """Return the tables of the nearest opaque entries, see the function of this name."""
+        cells, further, groups = nearest_table(np.ascontiguousarray(self.points[:3, self.own]))
+        groups[:, 3] = self.own[groups[:, 3]]
+        return cells, further, groups
+
+    def ways(self) -> tuple[UInt8Array, Array]:
+        """Return the neighbours (2, K, LANES) of each entry, and the ways (2, K, 4, LANES) to them.
+
+        For opaque pixels and for others. Where there is no neighbour, or an equal entry, there is
+        no way, and so no share.
+        """
+        n_lanes, n_colors = int(kernels.nearest.LANES), len(self.colors)
+        neighbours = np.zeros((2, n_colors, n_lanes), np.uint8)
+        ways = np.zeros((2, n_colors, 4, n_lanes), np.float32)
+        for kind, some in enumerate((self.own.astype(np.intp), np.arange(n_colors))):
+            distances = squared_distances(self.points[:, some])
+            order = np.argsort(distances, axis=1, kind="stable")
+            near = some[order[:, 1 : 1 + n_lanes]]
+            steps = self.points.T[near] - self.points.T[some][:, None]
+            lengths = np.sum(steps**2, axis=2, keepdims=True)
+            steps = steps / np.where(lengths == 0, np.float32(1), lengths)
+            neighbours[kind, some, : near.shape[1]] = near
+            ways[kind, some, :, : near.shape[1]] = steps.transpose(0, 2, 1)
+        return neighbours, ways
+
+
+def make_tables(palette: UInt8Array) -> PaletteTables:
+    """Return what the kernels need to know of a palette (K, 3 or 4)."""
+    alphas = np.full((len(palette), 4 - palette.shape[1]), OPAQUE, np.uint8)
+    colors = np.ascontiguousarray(np.concatenate([palette, alphas], axis=1))
+    own = np.flatnonzero(colors[:, 3] == OPAQUE)
+    has_opaque = len(own) > 0
+    points = to_steps(colors, is_coarse=False)
+    is_coarse = is_sparse(points[:, own])
+    if is_coarse:
+        points = to_steps(colors, is_coarse=True)
+    if not has_opaque:
+        own = np.arange(len(colors))
+    limits = np.zeros((2, len(colors)), np.float32)
+    for kind, some in enumerate((own, np.arange(len(colors)))):
+        distances = squared_distances(points[: 3 + kind, some])
+        neighbour = min(LIMIT_NEIGHBOURS, len(some) - 1)
+        limits[kind, some] = np.sort(distances, axis=1)[:, neighbour]
+    return PaletteTables(colors, is_coarse, own.astype(np.uint8), has_opaque, points, limits)
+
+
+def to_steps(colors: UInt8Array, *, is_coarse: bool) -> Array:
+    """Return the coordinates (4, K) of colors (K, 4), in steps, as the kernels compute them."""
+    row = np.ascontiguousarray(colors).reshape(-1).view()
+    row.flags.writeable = False
+    points = np.empty((4, len(colors)), np.float32)
+    light = linear_levels().astype(np.float32)
+    kernels.steps.convert_any_row(row, colors[:, 3].copy(), light, is_coarse, points)
+    return points
+
+
+def squared_distances(points: Array) -> Array:
+    """Return the squared distances (K, K) of points (C, K)."""
+    distances: Array = np.sum((points[:, :, None] - points[:, None]) ** 2, axis=0)
+    return distances
+
+
+def is_sparse(points: Array) -> bool:
+    """Return whether points (4, K) in Oklab are so far apart that light is what mixes."""
+    distinct = np.unique(points, axis=1)
+    if distinct.shape[1] < 2:
+        return False
+    distances = squared_distances(distinct.astype(np.float64))
+    np.fill_diagonal(distances, np.inf)
+    return bool(np.mean(np.sqrt(distances.min(axis=1))) > COARSE_STEPS)
+
+
+def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
+    """Return the tables by which kernels find the palette entry nearest to any color.
+
+    Parameters
+    ----------
+    palette : (3, K) float32
+        In Oklab, in steps.
+
+    Returns
+    -------
+    cells, further, groups
+        See `kernels.dither.diffuse`.
+    """
+    nearest = kernels.nearest
+    entries = np.rint(palette)
+    n_colors, n_cells = palette.shape[1], int(nearest.N_CELLS)
+    lists, lengths = np.empty((n_cells, n_colors), np.uint8), np.empty(n_cells, np.int64)
+    nearest.list_candidates(entries, lists, lengths)
+    is_crowded = lengths > nearest.LANES
+    crowded, others = np.flatnonzero(is_crowded), np.flatnonzero(~is_crowded)
+    small_lists = np.empty((len(crowded), nearest.N_SMALL, n_colors), np.uint8)
+    small_lengths = np.empty((len(crowded), nearest.N_SMALL), np.int64)
+    nearest.list_small_candidates(entries, crowded, lists, lengths, small_lists, small_lengths)
+
+    n_groups = np.where(is_crowded, nearest.N_SMALL, 1)
+    firsts = np.cumsum(n_groups) - n_groups
+    small_firsts = firsts[crowded][:, None] + np.arange(nearest.N_SMALL)
+    n_further = np.zeros(n_groups.sum(), np.int64)
+    n_further[small_firsts] = -(-small_lengths // nearest.LANES) - 1
+    further = len(n_further) + np.concatenate([[0], np.cumsum(n_further)])
+    groups = np.empty((further[-1], 4, nearest.LANES), np.int16)
+    nearest.fill_groups(entries, lists[others], lengths[others], firsts[others], further, groups)
+    nearest.fill_groups(
+        entries,
+        small_lists.reshape(-1, n_colors),
+        small_lengths.ravel(),
+        small_firsts.ravel(),
+        further,
+        groups,
+    )
+    cells = firsts << int(nearest.SPLIT_SHIFT) | np.where(is_crowded, nearest.SPLIT, 0)
+    return cells.astype(np.int32), further, groups

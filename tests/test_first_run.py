@@ -1,0 +1,124 @@
+"""The first run on a machine: kernels are compiled once, and nothing of the directory is run."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fastkq import kernels
+from fastkq.install import doctor, first_run
+
+LISTEN = """
+import json, sys, time
+from numba.core import event
+compiled = []
+
+class Listener(event.Listener):
+    def on_start(self, event):
+        compiled.append(event.data["dispatcher"].py_func.__name__)
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Listener())
+"""
+PREPARE = """
+from fastkq.install.first_run import prepare_kernels
+told = []
+for _ in range(2):
+    prepare_kernels(lambda: told.append(len(compiled)), dither=DITHER)
+import fastkq, numpy as np
+before = len(compiled)
+image = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)
+for dither in ("none", "diffusion", "ordered", "adaptive")[: 4 if DITHER else 1]:
+    fastkq.quantize(image, 16, dither=dither)
+print(json.dumps([told, compiled[:before], compiled[before:]]))
+"""
+AGAIN = """
+import sys
+from fastkq.install.first_run import prepare_kernels
+prepare_kernels(lambda: print("told"), dither=DITHER)
+print("numba" in sys.modules)
+"""
+STANDARD_MODULES = ("random", "pickle", "socket", "types", "inspect", "json", "numba")
+
+
+def run_python(code, cwd, cache):
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=cwd,
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+@pytest.fixture(
+    scope="module",
+    params=[False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["quantizing", "dithering"],
+)
+def prepared(request, tmp_path_factory):
+    """What two calls of `prepare_kernels` did with an empty cache, in a poisoned directory."""
+    start = f"DITHER = {request.param}\n"
+    folder = tmp_path_factory.mktemp("poisoned")
+    for name in STANDARD_MODULES:
+        (folder / f"{name}.py").write_text(f"open('ran-{name}', 'w')\n")
+    cache = folder / "cache"
+    run = run_python(start + LISTEN + PREPARE, folder, cache)
+    return folder, start, json.loads(run.stdout)
+
+
+def test_kernels_are_prepared_by_processes_that_share(prepared):
+    """One tells, before the first kernel; the others compile what is slow; nothing is left."""
+    _, _, (told, compiled, later) = prepared
+    assert told in ([0], [1])
+    assert "count_colors" in compiled
+    assert "assign_and_accumulate" not in compiled
+    assert later == []
+
+
+def test_nothing_of_the_current_directory_is_run(prepared):
+    """A helper was started by `python -c`, which looks for modules there first."""
+    folder, _, _ = prepared
+    assert sorted(folder.glob("ran-*")) == []
+
+
+def test_what_is_prepared_costs_nothing(prepared):
+    folder, start, _ = prepared
+    run = run_python(start + AGAIN, folder, folder / "cache")
+    assert run.stdout == "False\n"
+
+
+def test_preparing_takes_milliseconds(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernels.places, "write_place", lambda: tmp_path)
+    kernels.places.set_prepared("quantizing")
+    assert kernels.places.is_prepared("quantizing")
+    assert not kernels.places.is_prepared("dithering")
+    start = time.perf_counter()
+    first_run.prepare_kernels(pytest.fail, dither=False)
+    assert time.perf_counter() - start < 0.05
+    # An edit of the kernels makes it new.
+    monkeypatch.setattr(kernels.places, "source_digest", lambda: b"other")
+    assert not kernels.places.is_prepared("quantizing")
+
+
+def test_without_a_cache_directory_it_is_told(monkeypatch):
+    """Each worker compiles for itself there: to compile here would only cost time."""
+    monkeypatch.setattr(kernels.places, "write_place", lambda: None)
+    told = []
+    first_run.prepare_kernels(lambda: told.append(True), dither=True)
+    assert told == [True]
+
+
+@pytest.mark.parametrize("layer", ["tbb", "omp"])
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_doctor_tells_of_a_layer_that_hangs(monkeypatch, layer, n_cores):
+    monkeypatch.setattr(kernels.threads, "threading_layer", lambda: layer)
+    monkeypatch.setattr(doctor, "_n_cores", lambda: n_cores)
+    hangs = (layer, n_cores) == ("tbb", 1)
+    warnings = doctor.diagnose()["warnings"]
+    assert warnings == (doctor.TBB_HANGS if hangs else "none")
