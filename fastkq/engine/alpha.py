@@ -51,7 +51,7 @@ SQUARES = [4, 7, 8, 7, 5, 9, 8, 9, 6]
 
 
 class AlphaColors:
-    """The colors of a histogram with alpha, for `lloyd`: opaque ones by cells, others densely.
+    """The visible colors of a histogram, for `lloyd`: opaque ones by cells, others densely.
 
     A center whose last coordinate is 0 is opaque, and stays so. There must be one if there are
     opaque colors.
@@ -62,22 +62,18 @@ class AlphaColors:
     space : str
     n_locked : int
         So many centers, the first of those given to the methods, are locked.
-    with_transparent : bool
-        Whether fully transparent pixels count. They need not where they have an exact entry.
 
     Attributes
     ----------
     cells : ColorCells or None, of the opaque colors
     """
 
-    def __init__(
-        self, histogram: ColorHistogram, space: str, n_locked: int, *, with_transparent: bool
-    ) -> None:
+    def __init__(self, histogram: ColorHistogram, space: str, n_locked: int) -> None:
         self._n_locked = n_locked
         self.cells = ColorCells(histogram, space) if len(histogram.codes) else None
         translucent = histogram.translucent
         self._dense, self._merged = (
-            _make_points(colors.points(space), with_transparent * histogram.n_transparent, space)
+            DensePoints(*colors.points(space))
             for colors in (translucent, translucent.coarsened(MAX_DENSE))
         )
 
@@ -168,9 +164,10 @@ class AlphaColors:
         points: Array = self._merged.points
         weights, n_opaque = self._merged.weights, 0
         if self.cells is not None:
-            opaque, counts = self.cells.points.T, self.cells.weights
+            opaque: Array = self.cells.points.T
+            counts = self.cells.weights
             if init != "random" and len(counts) > MAX_SEED_COLORS:
-                counts = self.cells.grid_totals[:, 0]
+                counts = np.ascontiguousarray(self.cells.grid_totals[:, 0])
                 opaque = self.cells.grid_totals[:, 1:4] / counts[:, None]
             n_opaque = len(counts)
             points = np.concatenate([_on_opaque_plane(opaque), points])
@@ -185,14 +182,6 @@ class AlphaColors:
         if needs_opaque and not np.any(centers[:, 3] == 0):
             centers[-1] = weights[:n_opaque] @ points[:n_opaque] / weights[:n_opaque].sum()
         return centers
-
-
-def _make_points(colors: tuple[Array, Array], n_transparent: int, space: str) -> DensePoints:
-    points, weights = colors
-    if n_transparent:
-        points = np.concatenate([to_alpha_points(TRANSPARENT, space), points])
-        weights = np.concatenate([[float(n_transparent)], weights])
-    return DensePoints(points, weights)
 
 
 def _on_opaque_plane(colors: Array) -> Array:
@@ -222,7 +211,7 @@ def fit_alpha(histogram: ColorHistogram, options: FitOptions) -> Fit:
     alpha, so that a PNG has few alphas to store. Fully transparent pixels have an entry of their
     own, (0, 0, 0, 0), unless one with an alpha of 0 is locked. It gives way where there is one
     entry alone: a palette of one color shows the image's visible color, and cannot be transparent
-    as well.
+    as well. Transparent pixels have no part in the other entries.
     """
     own = _own_palette(histogram, options)
     if own is not None:
@@ -233,12 +222,10 @@ def fit_alpha(histogram: ColorHistogram, options: FitOptions) -> Fit:
     n_free = options.n_colors - len(fixed)
     if n_free == 0:
         return label_palette(histogram, _join(locked, exact), space)
-    with_transparent = bool(histogram.n_transparent > 0 and not np.any(fixed[:, 3] == 0))
-    is_simple = len(histogram.translucent) == 0 and not with_transparent
-    if is_simple and isinstance(options.init, str):
+    if len(histogram.translucent) == 0 and isinstance(options.init, str):
         return _fit_beside(histogram, options, fixed)
     needs_opaque = len(histogram.codes) > 0 and not np.any(fixed[:, 3] == OPAQUE)
-    colors = AlphaColors(histogram, space, len(fixed), with_transparent=with_transparent)
+    colors = AlphaColors(histogram, space, len(fixed))
     start = _start(colors, options, fixed, n_free, needs_opaque=needs_opaque)
     stop: dict[str, Any] = {
         "max_iter": options.max_iter,
