@@ -76,14 +76,14 @@ def weigh_colors(
         From `check_weights`.
     """
     totals = np.zeros(1 << CODE_BITS, np.int64)
-    translucent = TranslucentCounter(weights.size)
+    others = TranslucentCounter(weights.size)
     first = 0
     for block in blocks:
         for rows in split_rows(block):
             part, own = block[rows], weights[first + rows.start : first + rows.stop].reshape(-1)
             if has_alpha(part):
                 pixels = with_alpha(part).reshape(-1, 4)
-                translucent.add(pixels, own)
+                others.add(pixels, own)
                 is_opaque = pixels[:, 3] == OPAQUE
                 pixels, own = pixels[is_opaque], own[is_opaque]
             else:
@@ -92,6 +92,7 @@ def weigh_colors(
             np.add.at(totals, encode_colors(colors), own.astype(np.int64))
         first += len(block)
     sums = totals[histogram.codes]
+    translucent, _ = others.finish()
     return ColorHistogram(
-        histogram.codes[sums > 0], sums[sums > 0], translucent.finish()[0], histogram.n_transparent
+        histogram.codes[sums > 0], sums[sums > 0], translucent, histogram.n_transparent
     )
