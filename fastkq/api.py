@@ -27,8 +27,6 @@ from fastkq.result import CompressReport, QuantizeResult, format_for
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile, QualityRange, UInt8Array
 from fastkq.validate import check_flag
 
-__all__ = ["color_histogram", "compress", "fit_palette", "quantize", "remap"]
-
 
 def quantize(
     image: ImageSource,
