@@ -128,6 +128,183 @@ def diffuse(points, entries, strength):
     return labels
 
 
+def mix_entries(color, label, entries, allowed):
+    """A mixture of allowed entries, begun with a label, near to a color: its shares (K,) and mean.
+
+    Pairwise Frank and Wolfe in float32, the sums in the kernel's order.
+    """
+    shares = np.zeros(len(entries), np.float32)
+    shares[label] = 1
+    mean = entries[label].copy()
+    for _ in range(16):
+        r = color - mean
+        if ((r[0] ** 2 + r[1] ** 2) + r[2] ** 2) + r[3] ** 2 <= np.float32(0.01):
+            break
+        products = r * entries
+        along = (products[:, 0] + products[:, 1]) + (products[:, 2] + products[:, 3])
+        own = [entry for entry in allowed if shares[entry] > 0]
+        worst = own[int(np.argmin(along[own]))]
+        ways = entries[allowed] - entries[worst]
+        products, squares = r * ways, ways**2
+        along = ((products[:, 0] + products[:, 1]) + products[:, 2]) + products[:, 3]
+        lengths = ((squares[:, 0] + squares[:, 1]) + squares[:, 2]) + squares[:, 3]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = np.minimum(along / lengths, shares[worst])
+            gains = parts * (2 * along - parts * lengths)
+            scores = np.where(along > 0, gains * gains / lengths, np.float32(0))
+        best = int(np.argmax(scores))
+        if scores[best] <= 0:
+            break
+        shares[worst] -= parts[best]
+        shares[allowed[best]] += parts[best]
+        mean += parts[best] * (entries[allowed[best]] - entries[worst])
+    return shares, mean
+
+
+def nearest_entry(value, entries, allowed):
+    """The nearest of the allowed entries, and its squared distance to 16 bits."""
+    squares = (value - entries[allowed]) ** 2
+    sums = (squares[:, 0] + squares[:, 1]) + (squares[:, 2] + squares[:, 3])
+    keys = (sums.view(np.int32) & ~np.int32(255)) | np.asarray(allowed, np.int32)
+    key = keys.min()
+    return int(key & 255), (key & ~np.int32(255)).view(np.float32)
+
+
+def settled_errors(points, nearest, entries, allowed):
+    """The errors (W, 4) that a row of these points (W, 4) is taken to follow, few colors."""
+    errors = np.zeros(points.shape, np.float32)
+    for x, point in enumerate(points):
+        shares, mean = mix_entries(point, nearest[x], entries, allowed[x])
+        used = [entry for entry in allowed[x] if shares[entry] > 0]
+        rest = max(np.float32(1) - shares.max(), np.float32(0))
+        noise = np.float32((x * 2654435769 % (1 << 32)) >> 8) * np.float32(2.0**-24)
+        passed = max(np.float32(0.92) - np.float32(0.8) * np.sqrt(rest), np.float32(0.5))
+        passed += np.float32(0.3) * (noise + noise - np.float32(1))
+        middle = np.zeros(4, np.float32)
+        for entry in used:
+            middle += entries[entry]
+        errors[x] = passed * (middle / np.float32(len(used)) - mean)
+    return errors
+
+
+def pick_entry(value, entries, allowed, *, in_whole_steps):
+    """The nearest allowed entry, and its squared distance: in whole steps, or to 16 bits."""
+    if not in_whole_steps:
+        return nearest_entry(value, entries, allowed)
+    part = np.sort(allowed)
+    rounded = np.rint(entries[part, :3]).astype(np.int64)
+    squares = (((value[:3] + np.float32(0.5)).astype(np.int64) - rounded) ** 2).sum(axis=1)
+    return part[squares.argmin()], squares.min()
+
+
+def error_limits(entries, allowed):
+    """The squared distance of each allowed entry to its fourth neighbour among them, (K,)."""
+    limits, own = np.zeros(len(entries), np.float32), entries[np.sort(allowed)]
+    order = np.sort(((own[:, None] - own) ** 2).sum(axis=2), axis=1)
+    limits[np.sort(allowed)] = order[:, min(4, len(own) - 1)]
+    return limits
+
+
+def reach_row(points, alphas, entries, sets):
+    """A row's points moved to where mixtures reach, and the errors that it is taken to follow."""
+    starts = [nearest_entry(p, entries, some)[0] for p, some in zip(points, sets, strict=True)]
+    errors = np.zeros((len(points) + 2, 4), np.float32)
+    errors[1:-1] = settled_errors(points, starts, entries, sets)
+    errors[1:-1][alphas == 0] = 0
+    for x in np.flatnonzero(alphas):
+        points[x] = mix_entries(points[x], starts[x], entries, sets[x])[1]
+    return errors
+
+
+def diffuse_any(points, alphas, entries, entry_alphas, strength, *, is_coarse):
+    """Floyd and Steinberg with alpha or few colors; labels (H, W).
+
+    Points (H, W, 4) and entries (K, 4) are in float32, in Oklab or light; as in `diffuse`, an error
+    larger than that of the fourth neighbour is damped. One strip.
+    """
+    height, width = alphas.shape
+    single = np.float32
+    box = ([-1020] * 3 + [-510], [2040] * 3 + [1020]) if is_coarse else None
+    low, high = (single(side) for side in box or ([0, 81, 2, -510], [1020, 602, 523, 1020]))
+    every = np.argsort(entries[:, 0], kind="stable")  # dark ones first
+    own = every[entry_alphas[every] == 255]
+    is_opaque = (alphas == 255) & (len(own) > 0)
+    limits = [error_limits(entries, every)]
+    limits.append(error_limits(entries[:, :3], own) if len(own) else limits[0])
+    above, before = single(single(strength) * single(1 / 16)), single(strength) * single(7 / 16)
+    labels = np.full((height, width), np.argmin(entry_alphas), np.uint8)
+    errors = np.zeros((width + 2, 4), single)
+    for y in range(height):
+        step = 1 if y % 2 == 0 else -1
+        values = points[y].copy()
+        sets = [own if opaque else every for opaque in is_opaque[y]]
+        if is_coarse:
+            guessed = reach_row(values, alphas[y], entries, sets)
+            errors = guessed if y == 0 else errors
+        for x in range(width):
+            later, earlier = errors[x + 1 - step], errors[x + 1 + step]
+            values[x] += above * (3 * later + (5 * errors[x + 1] + earlier))
+        errors = np.zeros((width + 2, 4), single)
+        for x in range(width)[::step]:
+            if alphas[y, x] == 0:
+                continue
+            # The error of the pixel before, which is 0 outside of the image.
+            last = errors[x + 1 - step]
+            value = np.clip(values[x] + before * last, low, high)
+            opaque = is_opaque[y, x]
+            value[3] *= not opaque
+            whole = opaque and not is_coarse
+            label, distance = pick_entry(value, entries, sets[x], in_whole_steps=whole)
+            labels[y, x] = label
+            share = single(0.75 if distance > limits[int(opaque)][label] else 1)
+            errors[x + 1] = (value - entries[label]) * share
+        if is_coarse:
+            end, start = (width + 1, 0) if step > 0 else (0, width + 1)
+            errors[end] = single(8 / 3) * errors[end - step]
+            errors[start] = 3 * errors[start + step]
+    return labels
+
+
+def blend(points, alphas, entries, entry_alphas, labels, ranks, strength):
+    """Ordered dithering with few colors: the entry of each pixel's mixture, by its rank."""
+    labels = labels.copy()
+    every = np.argsort(entries[:, 0], kind="stable")
+    own = every[entry_alphas[every] == 255]
+    scale, rest = np.float32(strength), np.float32(1) - np.float32(strength)
+    for y, x in np.ndindex(labels.shape):
+        if alphas[y, x] == 0:
+            labels[y, x] = np.argmin(entry_alphas)
+            continue
+        allowed = own if alphas[y, x] == 255 and len(own) else every
+        first = labels[y, x]
+        shares, _ = mix_entries(points[y, x], first, entries, allowed)
+        threshold = (np.float32(ranks[y % 64, x % 64]) + np.float32(0.5)) / np.float32(4096)
+        total = np.float32(0)
+        for entry in allowed:
+            share = scale * shares[entry] + (rest if entry == first else np.float32(0))
+            if share > 0:
+                labels[y, x] = entry
+                total += share
+                if threshold < total:
+                    break
+    return labels
+
+
+def map_alpha_strengths(image, table):
+    """Strengths (H, W) as in `map_strengths`, of an image with alpha over middle gray."""
+    color, alpha = image[..., :3].astype(int), image[..., 3].astype(int)
+    light = ((color * [1, 2, 1]).sum(axis=2) * alpha + 510 * (255 - alpha)) // 1020
+    result = np.zeros(alpha.shape, np.uint8)
+    for y, x in np.ndindex(alpha.shape):
+        part = np.s_[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        seen = light[part][alpha[part] > 0]
+        if alpha[y, x] == 255:
+            result[y, x] = table[seen.max() - seen.min()]
+        elif alpha[y, x] > 0:
+            result[y, x] = 255
+    return result
+
+
 def map_strengths(image, table):
     """The table's strength for the range of light in each pixel's 3x3 surroundings, (H, W)."""
     light = (image.astype(int) * [1, 2, 1]).sum(axis=2) // 4

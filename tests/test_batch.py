@@ -13,6 +13,7 @@ from PIL import Image
 import fastkq
 from fastkq.batch.job import JobOptions
 from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
+from fastkq.batch.shared import sum_histograms
 from fastkq.files.palettes import write_palette
 from fastkq.options import check_options
 
@@ -73,7 +74,7 @@ def test_a_folder_keeps_its_tree_and_other_files_are_left_alone(photos, tmp_path
 
 
 def test_the_directory_may_not_be_a_file(photos):
-    with pytest.raises(NotADirectoryError, match=r"a.png: is a file"):
+    with pytest.raises(NotADirectoryError, match=r"a.png: is not a directory"):
         plan_jobs([photos], photos / "a.png")
 
 
@@ -355,6 +356,30 @@ def test_a_shared_palette_is_that_of_all_images_together(photos, tmp_path, jobs)
     for name in ("a.png", "b.png", "below/c.png"):
         with Image.open(tmp_path / "out" / name) as image:
             assert image.getpalette()[:24] == expected.ravel().tolist()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_shared_palette_counts_what_is_not_opaque(photos, tmp_path, jobs):
+    alpha = np.random.default_rng(3).integers(0, 3, (60, 90), dtype=np.uint8) * 100
+    for name in ("badge.png", "other.png"):
+        badge = smooth(len(name)).convert("RGBA")
+        badge.putalpha(Image.fromarray(alpha))
+        badge.save(photos / name)
+    images = sorted(path for path in photos.iterdir() if path.suffix in (".png", ".bmp"))
+    total = sum(map(fastkq.color_histogram, images[1:]), fastkq.color_histogram(images[0]))
+    for order in (images, images[::-1]):
+        counted, errors = sum_histograms([*map(str, order), "none.png"], n_workers=jobs)
+        assert errors == {"none.png": "none.png: no such file"}
+        assert counted.n_pixels == total.n_pixels == 4 * 90 * 60
+        assert counted.n_transparent == total.n_transparent > 0
+        for mine, sums in (
+            (counted.codes, total.codes),
+            (counted.counts, total.counts),
+            (counted.translucent.keys, total.translucent.keys),
+            (counted.translucent.moments, total.translucent.moments),
+        ):
+            assert np.array_equal(mine, sums)
+            assert len(mine) > 0
 
 
 def test_a_shared_palette_of_nothing_readable_is_an_error(photos, tmp_path):

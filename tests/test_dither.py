@@ -1,6 +1,9 @@
 """Dithering: error diffusion, adaptive and ordered, in memory and by blocks."""
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import naive
 import numba
@@ -18,11 +21,10 @@ from fastkq.files import rows as blocks
 from fastkq.files.read import read_image
 from fastkq.options import check_options
 from fastkq.paint.dither import Ditherer, Dithering
-from fastkq.paint.mask import blue_noise
+from fastkq.paint.mask import blue_noise, blue_noise_ranks
 from fastkq.paint.tables import nearest_table
 
 METHODS = ("diffusion", "ordered", "adaptive")
-BLACK_WHITE = [[0, 0, 0], [255, 255, 255]]
 
 
 @pytest.fixture
@@ -38,6 +40,9 @@ def random_image(height, width, seed=0):
 
 
 def random_palette(n_colors, seed=0):
+    """Few colors close to each other: distant ones are mixed in light, see test_few_colors.py."""
+    if n_colors <= 16:
+        return 90 + random_palette(256, seed)[:n_colors] // 4
     return np.random.default_rng(seed).integers(0, 256, (n_colors, 3)).astype(np.uint8)
 
 
@@ -101,15 +106,16 @@ def test_diffusion_is_that_of_its_twin(shape, n_colors, strength):
 
 
 def test_diffusion_by_hand():
-    """Gray 98, whose lightness is 506 steps, between black (0) and white (1020)."""
-    image = np.full((2, 3), 98, np.uint8)
-    assert round(float(to_light(98))) == 506
-    # Row 0: 506 -> 0; 506 + 221 -> 1020 (error -293); 506 - 128 -> 0 (378).
-    # Row 1, from the right: 506 + (5 * 378 - 293) / 16 = 606 -> 1020 (-414);
-    # 506 - 181 + (3 * 378 - 5 * 293 + 506) / 16 = 336 -> 0 (336);
-    # 506 + 147 + (-3 * 293 + 5 * 506) / 16 = 756 -> 1020.
+    """Gray 99, whose lightness is 510 steps, between grays of 355 and 677."""
+    image = np.full((2, 3), 99, np.uint8)
+    palette = [[58, 58, 58], [147, 147, 147], [156, 156, 156], [255, 255, 255]]
+    assert [round(float(to_light(level))) for level in (99, 58, 147)] == [510, 355, 677]
+    # Row 0: 510 -> 355 (error 155); 510 + 68 -> 677 (-99); 510 - 43 -> 355 (112).
+    # Row 1, from the right: 510 + (5 * 112 - 99) / 16 = 539 -> 677 (-138);
+    # 510 - 60 + (3 * 112 - 5 * 99 + 155) / 16 = 450 -> 355 (95);
+    # 510 + 42 + (-3 * 99 + 5 * 155) / 16 = 582 -> 677.
     expected = [[0, 1, 0], [1, 0, 1]]
-    assert fastkq.remap(image, BLACK_WHITE, dither="diffusion").tolist() == expected
+    assert fastkq.remap(image, palette, dither="diffusion").tolist() == expected
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -163,12 +169,14 @@ def test_colors_of_the_palette_stay_untouched(method):
 
 
 @pytest.mark.parametrize("method", ["diffusion", "ordered"])
-@pytest.mark.parametrize("level", [20, 100, 127, 200])
+@pytest.mark.parametrize("level", [70, 100, 127, 145])
 def test_a_flat_patch_keeps_its_mean_lightness(method, level):
-    """Between black and white, and in a part that a mask or a strip does not start at."""
-    labels = fastkq.remap(np.full((256, 192), level, np.uint8), BLACK_WHITE, dither=method)
-    assert abs(1020 * labels.mean() - to_light(level)) < 6
-    assert abs(1020 * labels[70:134, 31:95].mean() - to_light(level)) < 20
+    """Between two grays of many, and in a part that a mask or a strip does not start at."""
+    palette = np.arange(0, 256, 15, np.uint8)[:, None].repeat(3, axis=1)
+    labels = fastkq.remap(np.full((256, 192), level, np.uint8), palette, dither=method)
+    lightness = to_light(palette[labels][..., 0])
+    assert abs(lightness.mean() - to_light(level)) < 1
+    assert abs(lightness[70:134, 31:95].mean() - to_light(level)) < 2
 
 
 def test_a_flat_area_stays_flat_when_adaptive():
@@ -209,6 +217,15 @@ def test_ordered_depends_on_color_and_place_alone():
     same = np.all(image == changed, axis=2)
     assert np.array_equal(one[same], other[same])
     assert not np.array_equal(one, other)
+
+
+def test_the_mask_is_what_its_script_makes(tmp_path):
+    script = Path(__file__).parents[1] / "scripts" / "make_blue_noise.py"
+    target = tmp_path / "mask.npy"
+    subprocess.run([sys.executable, script, target], check=True)
+    assert np.array_equal(np.load(target), blue_noise_ranks())
+    assert sorted(blue_noise_ranks().ravel()) == list(range(64 * 64))
+    assert np.array_equal(blue_noise(), blue_noise_ranks() // 16)
 
 
 def test_the_mask_is_blue():

@@ -30,3 +30,5 @@ def compile_dithering() -> None:
     """Load, or compile, the kernels of all ways to dither."""
     for method in ("diffusion", "ordered", "adaptive"):
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
+        remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [255, 255, 255]], dither=method)
+        remap(np.zeros((1, 1, 4), np.uint8), [[0, 0, 0, 0], [9, 9, 9, 255]], dither=method)

@@ -64,17 +64,24 @@ def fill_light_over_gray(
 ):
     """Compute the light of a row over middle gray; that of opaque pixels is as in `fill_light`."""
     width = low.shape[0] - 2
-    low[0] = low[width + 1] = MOST
-    high[0] = high[width + 1] = LEAST
+    least = OPAQUE
     for x in range(width):
-        alpha = np.uint32(pixels[4 * x + 3])
-        if pixels[4 * x + 3] == TRANSPARENT:
-            low[x + 1], high[x + 1] = MOST, LEAST
-            continue
         green = np.uint32(pixels[4 * x + 1])
         total = np.uint32(pixels[4 * x]) + np.uint32(pixels[4 * x + 2]) + green + green
-        total = total * alpha + np.uint32(510) * (np.uint32(255) - alpha)
-        low[x + 1] = high[x + 1] = total // np.uint32(1020)
+        low[x + 1] = high[x + 1] = total >> np.uint32(2)
+        least = min(least, pixels[4 * x + 3])
+    if least < OPAQUE:
+        for x in range(width):
+            alpha = np.uint32(pixels[4 * x + 3])
+            if alpha == np.uint32(TRANSPARENT):
+                low[x + 1], high[x + 1] = MOST, LEAST
+            elif alpha < np.uint32(OPAQUE):
+                green = np.uint32(pixels[4 * x + 1])
+                total = np.uint32(pixels[4 * x]) + np.uint32(pixels[4 * x + 2]) + green + green
+                total = total * alpha + np.uint32(510) * (np.uint32(OPAQUE) - alpha)
+                low[x + 1] = high[x + 1] = total // np.uint32(1020)
+    low[0] = low[width + 1] = MOST
+    high[0] = high[width + 1] = LEAST
 
 
 @kernel(parallel=True)
