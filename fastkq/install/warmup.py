@@ -8,12 +8,11 @@ import time
 import numpy as np
 
 from fastkq.api import quantize, remap
-from fastkq.colors.spaces import COLOR_SPACES
+from fastkq.colors.pixels import OPAQUE
 from fastkq.colors.translucent import count_translucent
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
 from fastkq.pipeline import load_kernels
-from fastkq.types import UInt8Array
 
 DITHERINGS = ("diffusion", "ordered", "adaptive")
 
@@ -27,22 +26,10 @@ def warm_up() -> float:
     few.save(io.BytesIO(), optimize=True)
     compile_dithering()
     _compile_rare_dithering()
-    for space in COLOR_SPACES:
-        quantize(_soft_picture(), 3, color_space=space)
-    translucent, _ = count_translucent(_soft_picture().reshape(-1, 4))
-    translucent.coarsened(1)
+    compile_alpha()
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
         kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
     return time.perf_counter() - start
-
-
-def _soft_picture() -> UInt8Array:
-    """Return more translucent colors than entries, beside opaque and fully transparent pixels."""
-    image = np.zeros((4, 16, 4), np.uint8)
-    image[..., 0] = np.arange(16)
-    image[..., 3] = np.arange(0, 255, 4).reshape(4, 16)
-    image[0, :8, 3] = 255
-    return image
 
 
 def compile_dithering() -> None:
@@ -56,3 +43,13 @@ def _compile_rare_dithering() -> None:
     for method in DITHERINGS:
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [255, 255, 255]], dither=method)
         remap(np.zeros((1, 1, 4), np.uint8), [[0, 0, 0, 0], [9, 9, 9, 255]], dither=method)
+
+
+def compile_alpha() -> None:
+    """Load, or compile, the kernels that images with alpha need."""
+    pixels = np.arange(4 * 64, dtype=np.uint8).reshape(1, 64, 4)
+    pixels[0, :8, 3] = OPAQUE
+    for space in ("srgb", "oklab"):
+        quantize(pixels, 4, color_space=space, effort="best")
+    colors, _ = count_translucent(pixels.reshape(-1, 4))
+    (colors + colors).coarsened(1)
