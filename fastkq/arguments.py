@@ -11,6 +11,7 @@ import fastkq
 from fastkq.batch.plan import BESIDE
 from fastkq.engine.search import check_quality
 from fastkq.files.formats import FORMATS
+from fastkq.options import BLACK, TRANSPARENT
 from fastkq.types import MAX_COLORS
 
 MAX_JOBS = 4096
@@ -99,6 +100,20 @@ def _add_compress(commands: _Commands) -> None:
         default=1.0,
         metavar="S",
         help="how much of the error dithering spreads, from 0 to 1 (default: 1)",
+    )
+    compress.add_argument(
+        "--background",
+        type=_color,
+        metavar="RRGGBB",
+        help="lay images over this color, so that no transparency is left",
+    )
+    compress.add_argument(
+        "--transparent",
+        choices=TRANSPARENT,
+        default=BLACK,
+        help="the color that the file stores under fully transparent pixels: black, keep for those "
+        "that the image has there, or bleed for those of the nearest visible pixels, which games "
+        "that filter their textures need (default: black)",
     )
     _add_targets(compress)
     compress.add_argument(
@@ -278,6 +293,13 @@ def _color_count(text: str) -> int:
     return _integer(text, 1, MAX_COLORS)
 
 
+def _color(text: str) -> str:
+    digits = text.strip().removeprefix("#")
+    if not re.fullmatch("[0-9a-fA-F]{6}", digits):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a color such as ffffff")
+    return f"#{digits}"
+
+
 def _colors(text: str) -> list[list[int]]:
     """Return colors; where one of them has an alpha, all have."""
     parts = [part.strip().removeprefix("#") for part in text.split(",")]
@@ -330,5 +352,5 @@ def _quality(text: str) -> tuple[float, float]:
         return check_quality((float(least or 0), float(most)))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not two numbers from 0 to 100, such as 65-80"
+            f"{text!r} is not two ascending numbers from 0 to 100, such as 65-80"
         ) from None

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,12 @@ from fastkq.batch.find import find_images
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import JobOptions, JobResult, skip_reason
 from fastkq.batch.plan import BESIDE, Job
-from fastkq.batch.progress import JSON, LINES, QUIET, follow, megabytes
-from fastkq.batch.progress import describe as describe_result
+from fastkq.batch.progress import JSON, LINES, QUIET, describe, follow, megabytes
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files.formats import OXIPNG, PNG, format_of
 from fastkq.files.read import read_weights
-from fastkq.files.write import write_file
+from fastkq.files.write import check_output, write_file
 from fastkq.options import check_options
 from fastkq.pipeline import compress_source, open_image
 from fastkq.types import ImageSource
@@ -70,6 +70,8 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "max_mse": options.max_mse,
         "min_psnr": options.min_psnr,
         "max_bytes": options.max_bytes,
+        "background": options.background,
+        "transparent": options.transparent,
         "optimize": OXIPNG if options.oxipng else options.optimize,
     }
 
@@ -93,9 +95,9 @@ def compress(options: argparse.Namespace) -> int:
     """Compress one image, or many where several are named or an option is for many."""
     if options.palette is not None:
         for name in NOT_WITH_PALETTE:
-            if getattr(options, name) not in (None, False):
+            if _is_given(options, name):
                 options.parser.error(f"{_flag(name)} and --palette exclude each other")
-    for_many = [_flag(name) for name in FOR_MANY if getattr(options, name) not in (None, False)]
+    for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
     if not for_many and len(options.sources) == 1:
         return _compress_one(options)
     if not options.sources and options.files_from is None:
@@ -105,6 +107,12 @@ def compress(options: argparse.Namespace) -> int:
         if getattr(options, name) is not None:
             options.parser.error(f"{_flag(name)} is for one image, and {reason}")
     return _compress_many(options)
+
+
+def _is_given(options: argparse.Namespace, name: str) -> bool:
+    """Return whether an option is named on the command line: 0 is a value, and equals False."""
+    value = getattr(options, name)
+    return value is not None and value is not False
 
 
 def _flag(name: str) -> str:
@@ -123,12 +131,29 @@ def _compress_one(options: argparse.Namespace) -> int:
         return _compress_stream(source, output, name, options)
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
+    start = time.perf_counter()
     _share_compilation(dither=options.dither != "none")
-    report = fastkq.compress(source, output, palette=options.palette, **_color_options(options))
+    target = check_output(output, source, exclusive=not options.force)
+    checked = check_options(palette=options.palette, format=name, **_color_options(options))
+    opened = open_image(source, checked)
+    written = compress_source(opened, checked, target, exclusive=not options.force)
+    result = JobResult(
+        source,
+        os.fspath(output),
+        JOB_DONE,
+        source_bytes=opened.n_bytes,
+        target_bytes=written.n_bytes,
+        pixels=opened.n_pixels,
+        n_colors=len(written.palette),
+        psnr=psnr_from_mse(written.inertia / opened.n_pixels),
+        seconds=time.perf_counter() - start,
+    )
     if options.json:
-        print(json.dumps(_to_result(report).to_dict()))
+        print(json.dumps(result.to_dict()))
     elif not options.quiet:
-        print(describe(report))
+        is_larger = written.n_bytes > opened.n_bytes
+        hint = "; larger than its source, fewer colors (-k) make it smaller" if is_larger else ""
+        print(describe(result) + hint)
     return DONE
 
 
@@ -163,11 +188,15 @@ def _compress_stream(
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(image, checked)
     written = compress_source(opened, checked)
-    write_file(sys.stdout.buffer if output == STREAM else output, written.data)
+    if output == STREAM:
+        sys.stdout.buffer.write(written.data)
+    else:
+        write_file(output, written.data, exclusive=not options.force)
     psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
-        line = f"{source} -> {output}: {megabytes(written.n_bytes)}, PSNR {psnr:.1f} dB"
-        print(f"{line}, {len(written.palette)} colors", file=sys.stderr)
+        names = f"{printable(source)} -> {printable(str(output))}"
+        found = f"{megabytes(written.n_bytes)}, PSNR {psnr:.1f} dB, {len(written.palette)} colors"
+        print(f"{names}: {found}", file=sys.stderr)
     return DONE
 
 
@@ -322,28 +351,6 @@ def doctor(options: argparse.Namespace) -> int:
 def _default_output(source: str, name: str) -> Path:
     path = Path(source)
     return path.with_name(f"{path.stem}{BESIDE}.{name}")
-
-
-def describe(report: fastkq.CompressReport) -> str:
-    """Return the line that tells what became of a file."""
-    line = describe_result(_to_result(report))
-    if report.saving < 0:
-        line += "; larger than its source, fewer colors (-k) make it smaller"
-    return line
-
-
-def _to_result(report: fastkq.CompressReport) -> JobResult:
-    return JobResult(
-        report.source,
-        report.target,
-        JOB_DONE,
-        source_bytes=report.source_bytes,
-        target_bytes=report.target_bytes,
-        pixels=report.width * report.height,
-        n_colors=report.n_colors,
-        psnr=report.psnr,
-        seconds=report.seconds,
-    )
 
 
 def _share_compilation(*, dither: bool = False) -> None:

@@ -16,8 +16,51 @@ from hypothesis import settings
 settings.register_profile("fastkq", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("fastkq")
 
+# A set that touches every part of the package in half a minute, for installations that the whole
+# suite is not run on: the wheel, and the lowest versions of what the package needs.
+SMOKE = {
+    "test_blocks",
+    "test_fast",
+    "test_formats",
+    "test_image_io",
+    "test_kmeans",
+    "test_palette_files",
+    "test_png",
+    "test_quantize",
+}
+MARKERS = (
+    "slow: minutes of compilation or of plain Python; `.ci/run` runs them, once",
+    "smoke: the set for other installations, which conftest.py names by files",
+)
+# Test runs of at least so many tests need nearly every kernel.
+WHOLE_SUITE = 1000
+
 IMAGES = Path(__file__).parent / "images"
 SHARED_PHOTOS = Path(__file__).parents[2] / "shared" / "photos"
+
+
+def pytest_configure(config):
+    for marker in MARKERS:  # here, for tests that are copied without pyproject.toml
+        config.addinivalue_line("markers", marker)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in SMOKE:
+            item.add_marker(pytest.mark.smoke)
+
+
+def pytest_collection_finish(session):
+    """Compile the kernels before a whole run, on two cores: tests that start processes find them.
+
+    Otherwise each test compiles what it is the first to need, one kernel after the other.
+    """
+    modes = ("NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK")  # these runs compile other code, or none
+    is_whole = len(session.items) >= WHOLE_SUITE and not session.testsfailed
+    if is_whole and not any(map(os.environ.get, modes)):
+        from fastkq.install.first_run import prepare_kernels
+
+        prepare_kernels(lambda: None, dither=True)
 
 
 @pytest.fixture(autouse=True)

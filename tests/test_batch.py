@@ -13,6 +13,7 @@ from PIL import Image
 import fastkq
 from fastkq.batch.job import JobOptions
 from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
+from fastkq.batch.shared import sum_histograms
 from fastkq.files.palettes import write_palette
 from fastkq.options import check_options
 
@@ -73,7 +74,7 @@ def test_a_folder_keeps_its_tree_and_other_files_are_left_alone(photos, tmp_path
 
 
 def test_the_directory_may_not_be_a_file(photos):
-    with pytest.raises(NotADirectoryError, match=r"a.png: is a file"):
+    with pytest.raises(NotADirectoryError, match=r"a.png: is not a directory"):
         plan_jobs([photos], photos / "a.png")
 
 
@@ -290,6 +291,47 @@ def test_a_report_decides_only_for_its_settings_and_the_same_source(tmp_path):
     assert compress(source, tmp_path / "new", 16, report=other)[0].status == "done"
 
 
+def test_a_target_that_came_meanwhile_is_not_replaced(photos, tmp_path, monkeypatch):
+    """Another run may write it; the same bytes are those of a worker that could not tell."""
+    out = tmp_path / "out"
+    compress([photos / "a.png", photos / "b.bmp"], tmp_path / "expected", 8)
+    results = fastkq.compress_many([photos / "a.png", photos / "b.bmp"], out, 8, jobs=1)
+    from fastkq.batch import job as module
+
+    open_image = module.open_image
+
+    def write_first(source, options):
+        out.mkdir(exist_ok=True)
+        name = Path(source).with_suffix(".png").name
+        same = (tmp_path / "expected" / name).read_bytes()
+        (out / name).write_bytes(same if name == "a.png" else b"mine")
+        return open_image(source, options)
+
+    monkeypatch.setattr(module, "open_image", write_first)
+    assert statuses(results) == {"a.png": "done", "b.bmp": "skipped: exists"}
+    assert (out / "b.png").read_bytes() == b"mine"
+
+
+def test_a_source_that_vanishes_is_one_result(photos, tmp_path, monkeypatch):
+    """Between the look at it and its reading, also where its target is not reached."""
+    from fastkq.batch import job as module
+
+    for options in ({}, {"max_bytes": 1}):
+        smooth(5).save(photos / "gone.png")
+        compress_source = module.compress_source
+
+        def remove(source, checked, compress_source=compress_source):
+            (photos / "gone.png").unlink()
+            return compress_source(source, checked)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "compress_source", remove)
+            (result,) = compress(photos / "gone.png", tmp_path / "out", 8, **options)
+        expected = "target not reached" if options else "failed"
+        assert result.status == expected
+        assert "\n" not in result.error
+
+
 @pytest.mark.parametrize(
     "text", ["source", "hello\n", '{"a": 1}\n', '{"source": 1', "[1]\n", '{"settings": ""}\n']
 )
@@ -355,6 +397,30 @@ def test_a_shared_palette_is_that_of_all_images_together(photos, tmp_path, jobs)
     for name in ("a.png", "b.png", "below/c.png"):
         with Image.open(tmp_path / "out" / name) as image:
             assert image.getpalette()[:24] == expected.ravel().tolist()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_shared_palette_counts_what_is_not_opaque(photos, tmp_path, jobs):
+    alpha = np.random.default_rng(3).integers(0, 3, (60, 90), dtype=np.uint8) * 100
+    for name in ("badge.png", "other.png"):
+        badge = smooth(len(name)).convert("RGBA")
+        badge.putalpha(Image.fromarray(alpha))
+        badge.save(photos / name)
+    images = sorted(path for path in photos.iterdir() if path.suffix in (".png", ".bmp"))
+    total = sum(map(fastkq.color_histogram, images[1:]), fastkq.color_histogram(images[0]))
+    for order in (images, images[::-1]):
+        counted, errors = sum_histograms([*map(str, order), "none.png"], n_workers=jobs)
+        assert errors == {"none.png": "none.png: no such file"}
+        assert counted.n_pixels == total.n_pixels == 4 * 90 * 60
+        assert counted.n_transparent == total.n_transparent > 0
+        for mine, sums in (
+            (counted.codes, total.codes),
+            (counted.counts, total.counts),
+            (counted.translucent.keys, total.translucent.keys),
+            (counted.translucent.moments, total.translucent.moments),
+        ):
+            assert np.array_equal(mine, sums)
+            assert len(mine) > 0
 
 
 def test_a_shared_palette_of_nothing_readable_is_an_error(photos, tmp_path):

@@ -3,14 +3,18 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import fastkq
+from fastkq.cli import main
 
 
 def run(*arguments, **options):
@@ -180,6 +184,8 @@ def test_a_palette_for_one_image(photo, tmp_path):
         (["compress", "a.png", "--lock", ""], "'' is not a list of colors"),
         (["compress", "a.png", "-d", "out", "--weights", "m.png"], "--weights is for one image"),
         (["compress", "a.png", "--palette", "p.gpl", "--lock", "ff0000"], "--lock and --palette"),
+        (["compress", "a.png", "--palette", "p", "--max-mse", "0"], "--max-mse and --palette"),
+        (["compress", "a.png", "-o", "b.png", "--min-savings", "0"], "--min-savings is for many"),
         (["compress", "a.png", "--palette", "p.gpl", "--protect"], "--protect and --palette"),
         (["compress", "a.png", "--palette", "p", "--weights", "m"], "--weights and --palette"),
         (
@@ -233,6 +239,7 @@ def test_help_and_version_load_no_heavy_library(argument):
     assert result.stdout.endswith("set()\n")
 
 
+@pytest.mark.slow
 def test_warmup_tells_a_terminal_that_it_compiles_and_then_does_not(tmp_path, photo):
     """With an empty cache a terminal user is told why nothing happens; with a full one, or without
     a terminal, there is nothing to tell.
@@ -307,3 +314,259 @@ def test_a_wrong_strength(photo):
     result = run("compress", photo, "--dither", "adaptive", "--dither-strength", "2")
     assert result.returncode == 2
     assert "'2' is not a number from 0 to 1" in result.stderr
+
+
+# --- The process: its working directory, streams and signals
+
+
+ROOT = str(Path(fastkq.__file__).parents[1])
+
+
+def script(tmp_path):
+    """What an installed `fastkq` is: a script that lies elsewhere."""
+    path = tmp_path / "bin" / "fastkq"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "import sys\nfrom fastkq.cli import main\n"
+        "if __name__ == '__main__':\n    sys.exit(main())\n"
+    )
+    return [sys.executable, str(path)]
+
+
+def shell(command, *arguments, **options):
+    """Run a line of the shell, whose "$@" is the command `fastkq compress` and the arguments."""
+    given = [sys.executable, "-m", "fastkq", "compress", *map(str, arguments)]
+    return subprocess.run(
+        ["/bin/bash", "-c", command, "bash", *given],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("way", ["script", "module"])
+def test_nothing_of_the_working_directory_runs(photo, tmp_path, way):
+    evil = tmp_path / "evil"
+    evil.mkdir()
+    for name in ("pickle", "random", "socket", "numpy", "PIL", "queue", "hashlib"):
+        (evil / f"{name}.py").write_text(f"open('OWNED-{name}', 'w')\n")
+    for name in ("a.png", "b.png"):
+        (evil / name).write_bytes(photo.read_bytes())
+    started = script(tmp_path) if way == "script" else [sys.executable, "-m", "fastkq"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    result = subprocess.run(
+        [*started, "compress", ".", "-d", "../out", "-j", "2", "-k", "8"],
+        cwd=evil,
+        env=environment | {"PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "b.png"]
+    assert not list(evil.glob("OWNED*"))
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ('"$@" - <&-', 1, "the standard input is closed; a file, or an open stream, is allowed"),
+        (
+            '"$@" -d out --files-from - <&-',
+            1,
+            "standard input is closed; --files-from takes a file",
+        ),
+        ('"$@" a.png -o - >&-', 1, "the standard output is closed; -o FILE, or an open stream"),
+        ('"$@" a.png -q <&- >&- ', 0, ""),
+        ('"$@" a.png >&-', 0, ""),
+        ('"$@" a.png > /dev/full', 1, "No space left on device"),
+        ('"$@" a.png -o - > /dev/full', 1, "No space left on device"),
+        ('"$@" none.png 2>&-', 1, ""),
+        ('"$@" a.png -o - 2>&- >/dev/null', 0, ""),
+    ],
+)
+def test_closed_and_full_streams_are_one_line(photo, tmp_path, line, code, words):
+    (tmp_path / "a.png").write_bytes(photo.read_bytes())
+    result = shell(line, cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT})
+    assert (result.returncode, result.stdout) == (code, "")
+    assert len(result.stderr.splitlines()) == bool(words)
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['"$@" *.png -d out | true', '"$@" *.png -d out --json | true', '"$@" a.png -o - | true'],
+)
+def test_a_reader_that_has_gone_is_no_error(photo, tmp_path, line):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(photo.read_bytes())
+    result = shell(
+        f"{line}; exit ${{PIPESTATUS[0]}}", cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT}
+    )
+    assert (result.returncode, result.stderr.replace("a.png -> -", "")[:9]) in [
+        (141, ""),
+        (141, ": 12.3 kB"),
+    ]
+
+
+def test_a_pipe_that_the_shell_opens_is_a_source(photo, tmp_path):
+    expected, target = tmp_path / "expected.png", tmp_path / "y.png"
+    fastkq.compress(photo, expected, 8)
+    assert shell(f'"$@" <(cat "{photo}") -q', "-k", 8, "-o", target).returncode == 0
+    assert target.read_bytes() == expected.read_bytes()
+    named = tmp_path / "pipe.png"
+    os.mkfifo(named)
+    assert_fails(run("compress", named), 1, "pipe.png: is not a regular file")
+
+
+def test_an_interrupt_while_it_imports_is_no_traceback(tmp_path):
+    """At any moment: here, in the middle of NumPy."""
+    for started in (script(tmp_path), [sys.executable, "-m", "fastkq"]):
+        code = (
+            "import os, signal, sys\n"
+            "class Interrupt:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            "        if name == 'numpy.linalg':\n"
+            "            os.kill(os.getpid(), signal.SIGINT)\n"
+            "sys.meta_path.insert(0, Interrupt())\n"
+        )
+        (tmp_path / "sitecustomize.py").write_text(code)
+        path = os.pathsep.join([str(tmp_path), ROOT])
+        result = subprocess.run(
+            [*started, "compress", "none.png"],
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def is_alive(group):
+    """Whether a group of processes has one left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_leaves_nothing_behind(tmp_path, jobs, number):
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
+    for name in range(4):
+        Image.fromarray(noise).save(tmp_path / f"{name}.bmp")
+    report = tmp_path / "run.jsonl"
+    arguments = ["compress", tmp_path, "-d", tmp_path / "out", "--report", report]
+    arguments += ["-j", jobs, "--optimize", "-k", 200]
+    with subprocess.Popen(
+        [sys.executable, "-m", "fastkq", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while not report.exists():
+            time.sleep(0.01)
+        time.sleep(1)
+        begin = time.monotonic()
+        process.send_signal(number)
+        _, told = process.communicate()
+    assert (process.returncode, told) == (128 + number, "")
+    assert time.monotonic() - begin < 10
+    while is_alive(process.pid):  # Python's own keeper of semaphores ends behind the command
+        assert time.monotonic() - begin < 20
+        time.sleep(0.05)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_two_at_once_write_one_target(photo, tmp_path):
+    """Both find none there; the second is told, and what the first wrote stays."""
+    target = tmp_path / "out.png"
+    code = (
+        "import sys, fastkq.commands as commands\n"
+        "from pathlib import Path\n"
+        "open_image = commands.open_image\n"
+        "def slow(source, options):\n"
+        f"    Path({str(target)!r}).write_bytes(b'another')\n"
+        "    return open_image(source, options)\n"
+        "commands.open_image = slow\n"
+        "from fastkq.cli import main\n"
+        f"sys.exit(main(['compress', {str(photo)!r}, '-o', {str(target)!r}, '-k', '4']))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert_fails(result, 1, "out.png: exists")
+    assert target.read_bytes() == b"another"
+
+
+def test_modes_of_outputs(photo, tmp_path):
+    """A private photo gets no copy that others can read; a target keeps its mode."""
+    target = photo.with_name(f"{photo.stem}-fastkq.png")
+    many = tmp_path / "out" / photo.name
+    photo.chmod(0o600)
+    for path, arguments in ((target, []), (many, ["-d", many.parent])):
+        assert run("compress", photo, "-k", 4, *arguments).returncode == 0
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.chmod(0o640)
+        photo.chmod(0o644)
+        assert run("compress", photo, "-k", 4, "--force", *arguments).returncode == 0
+        assert path.stat().st_mode & 0o777 == 0o640
+        photo.chmod(0o600)
+
+
+@pytest.mark.parametrize("order", [["--oxipng", "--optimize"], ["--optimize", "--oxipng"]])
+def test_oxipng_stays_in_any_order(order):
+    from fastkq import commands
+    from fastkq.arguments import make_parser
+
+    options = make_parser().parse_args(["compress", "a.png", *order])
+    assert commands._job_options(options)["optimize"] == "oxipng"
+    options = make_parser().parse_args(["compress", "a.png", "--optimize"])
+    assert commands._job_options(options)["optimize"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "colors"),
+    [
+        ("ff0000,#00ff00", [[255, 0, 0], [0, 255, 0]]),
+        ("ff000080,00ff00", [[255, 0, 0, 128], [0, 255, 0, 255]]),
+    ],
+)
+def test_locked_colors_may_have_alpha(text, colors):
+    from fastkq.arguments import make_parser
+
+    assert make_parser().parse_args(["compress", "a.png", "--lock", text]).lock == colors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["--background", "#20c0FF"], {"background": "#20c0ff"}),
+        (["--background", "20c0ff"], {"background": "#20c0ff"}),
+        (["--transparent", "keep"], {"transparent": "keep"}),
+        (["--transparent", "bleed"], {"transparent": "bleed"}),
+        ([], {"transparent": "black"}),
+    ],
+)
+def test_what_becomes_of_transparency(tmp_path, arguments, options):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 4), dtype=np.uint8)
+    pixels[..., 3] = np.where(pixels[..., 3] < 100, 0, pixels[..., 3])
+    source, expected = tmp_path / "badge.png", tmp_path / "expected.png"
+    Image.fromarray(pixels).save(source)
+    fastkq.compress(source, expected, 12, **options)
+    one, many = tmp_path / "one.png", tmp_path / "many"
+    assert main(["compress", str(source), "-k", "12", "-o", str(one), "-q", *arguments]) == 0
+    assert main(["compress", str(source), "-k", "12", "-d", str(many), "-q", *arguments]) == 0
+    assert one.read_bytes() == (many / "badge.png").read_bytes() == expected.read_bytes()
+
+
+def test_a_background_that_is_no_color():
+    result = run("compress", "a.png", "--background", "white")
+    assert result.returncode == 2
+    assert "'white' is not a color such as ffffff" in result.stderr

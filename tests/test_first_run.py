@@ -28,18 +28,18 @@ PREPARE = """
 from fastkq.install.first_run import prepare_kernels
 told = []
 for _ in range(2):
-    prepare_kernels(lambda: told.append(len(compiled)), dither=True)
+    prepare_kernels(lambda: told.append(len(compiled)), dither=DITHER)
 import fastkq, numpy as np
 before = len(compiled)
 image = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)
-for dither in ("diffusion", "ordered", "adaptive"):
+for dither in ("none", "diffusion", "ordered", "adaptive")[: 4 if DITHER else 1]:
     fastkq.quantize(image, 16, dither=dither)
 print(json.dumps([told, compiled[:before], compiled[before:]]))
 """
 AGAIN = """
 import sys
 from fastkq.install.first_run import prepare_kernels
-prepare_kernels(lambda: print("told"), dither=True)
+prepare_kernels(lambda: print("told"), dither=DITHER)
 print("numba" in sys.modules)
 """
 STANDARD_MODULES = ("random", "pickle", "socket", "types", "inspect", "json", "numba")
@@ -56,15 +56,20 @@ def run_python(code, cwd, cache):
     )
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
+@pytest.fixture(
+    scope="module",
+    params=[False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["quantizing", "dithering"],
+)
+def prepared(request, tmp_path_factory):
     """What two calls of `prepare_kernels` did with an empty cache, in a poisoned directory."""
+    start = f"DITHER = {request.param}\n"
     folder = tmp_path_factory.mktemp("poisoned")
     for name in STANDARD_MODULES:
         (folder / f"{name}.py").write_text(f"open('ran-{name}', 'w')\n")
     cache = folder / "cache"
-    run = run_python(LISTEN + PREPARE, folder, cache)
-    return folder, cache, json.loads(run.stdout)
+    run = run_python(start + LISTEN + PREPARE, folder, cache)
+    return folder, start, json.loads(run.stdout)
 
 
 def test_kernels_are_prepared_by_processes_that_share(prepared):
@@ -83,8 +88,8 @@ def test_nothing_of_the_current_directory_is_run(prepared):
 
 
 def test_what_is_prepared_costs_nothing(prepared):
-    folder, cache, _ = prepared
-    run = run_python(AGAIN, folder, cache)
+    folder, start, _ = prepared
+    run = run_python(start + AGAIN, folder, folder / "cache")
     assert run.stdout == "False\n"
 
 

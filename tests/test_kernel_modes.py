@@ -14,6 +14,7 @@ import pytest
 TESTS = Path(__file__).parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT"])
 def test_kernels_in_mode(mode, tmp_path):
     # Code that is compiled with bounds checks must not enter the cache of ordinary runs.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from fastkq.api import color_histogram
 from fastkq.batch.job import check_source
-from fastkq.batch.text import one_line
-from fastkq.colors.histogram import CODE_BITS, ColorHistogram
+from fastkq.batch.text import one_line, printable
+from fastkq.colors.histogram import CODE_BITS, ColorHistogram, count_nothing
 
 
 def sum_histograms(
@@ -17,7 +18,8 @@ def sum_histograms(
 ) -> tuple[ColorHistogram, dict[str, str]]:
     """Count the colors of many images together; own output is left out.
 
-    Into one table of 2^24 counters (128 MB), however many the images are.
+    Opaque colors go into one table of 2^24 counters (128 MB), however many the images are; what is
+    not opaque is added as histograms.
 
     Returns
     -------
@@ -31,21 +33,25 @@ def sum_histograms(
     ValueError
         None of the sources could be read.
     """
-    from fastkq.batch.pool import map_images
+    from fastkq.batch.pool import WorkerDiedError, map_images
     from fastkq.files.mark import is_own_output
 
     totals = np.zeros(1 << CODE_BITS, np.int64)
-    errors = {}
+    others = nothing = count_nothing()
+    errors: dict[str, str] = {}
     images = [source for source in sources if not is_own_output(source)]
     for source, counted in map_images(count_colors, images, str, n_workers):
         if isinstance(counted, ColorHistogram):
             totals[counted.codes] += counted.counts
+            others += replace(counted, codes=nothing.codes, counts=nothing.counts)
+        elif isinstance(counted, WorkerDiedError):
+            errors[source] = printable(f"{source}: {counted}")
         else:
-            errors[source] = str(counted)
-    codes = np.flatnonzero(totals)
-    if len(codes) == 0:
+            errors[source] = counted
+    if len(errors) == len(images):
         raise ValueError(f"no palette: none of {len(images)} images could be read")
-    return ColorHistogram(codes.astype(np.uint32), totals[codes]), errors
+    codes = np.flatnonzero(totals).astype(np.uint32)
+    return replace(others, codes=codes, counts=totals[codes]), errors
 
 
 def count_colors(source: str) -> ColorHistogram | str:

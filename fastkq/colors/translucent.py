@@ -185,7 +185,8 @@ class TranslucentCounter:
         numbers.flags.writeable = False  # one type for the kernel, whatever the source
         own = np.empty(0, np.int64)
         if weights is not None:
-            own = np.ascontiguousarray(weights, np.int64)
+            own = np.ascontiguousarray(weights, np.int64).view()
+        own.flags.writeable = False
         kernels.translucent.count_pixels(numbers, own, *self._tables, self._states)
 
     def finish(self) -> tuple[TranslucentColors, int]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram, encode_colors
 from fastkq.colors.pixels import OPAQUE, has_alpha, split_rows, with_alpha
-from fastkq.colors.translucent import TranslucentColors
+from fastkq.colors.translucent import TranslucentCounter
 from fastkq.types import Array, UInt8Array
 
 # Real weights are rounded to this part of the largest; less for images of over 2^28 pixels, so
@@ -76,14 +76,14 @@ def weigh_colors(
         From `check_weights`.
     """
     totals = np.zeros(1 << CODE_BITS, np.int64)
-    translucent = TranslucentColors()
+    others = TranslucentCounter(weights.size)
     first = 0
     for block in blocks:
         for rows in split_rows(block):
             part, own = block[rows], weights[first + rows.start : first + rows.stop].reshape(-1)
             if has_alpha(part):
                 pixels = with_alpha(part).reshape(-1, 4)
-                translucent += TranslucentColors.count(pixels, own)[0]
+                others.add(pixels, own)
                 is_opaque = pixels[:, 3] == OPAQUE
                 pixels, own = pixels[is_opaque], own[is_opaque]
             else:
@@ -92,6 +92,7 @@ def weigh_colors(
             np.add.at(totals, encode_colors(colors), own.astype(np.int64))
         first += len(block)
     sums = totals[histogram.codes]
+    translucent, _ = others.finish()
     return ColorHistogram(
         histogram.codes[sums > 0], sums[sums > 0], translucent, histogram.n_transparent
     )

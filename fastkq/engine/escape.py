@@ -141,12 +141,30 @@ class Steps:
         return self._measure(ended)
 
 
-def _improve(steps: Steps, best: Clusters) -> Clusters:
-    """Go on by rounds, from bold ones to single centers, until none helps."""
+def improve(
+    colors: Points,
+    centers: Array,
+    measure: Callable[[Array], Clusters],
+    *,
+    n_rounds: int,
+    tol: float,
+    relaxation: float,
+    max_iter: int,
+    n_locked: int = 0,
+) -> tuple[Array, int]:
+    """Improve centers by a few rounds only; for the parameters, see `escape`."""
+    steps = Steps(colors, measure, tol, relaxation, n_locked)
+    best = _improve(steps, measure(centers), n_rounds)
+    means = steps.lloyd(best.means.astype(np.float32), max_iter=max_iter, share=1)
+    return means, steps.n_iter
+
+
+def _improve(steps: Steps, best: Clusters, n_rounds: int = MAX_ROUNDS) -> Clusters:
+    """Go on by rounds, from bold ones to single centers, until none helps or all are done."""
     n_colors = len(best.means)
     n_moved = max(1, n_colors // FIRST_SHARE)
     failed: set[int] = set()
-    for _ in range(MAX_ROUNDS):
+    for _ in range(n_rounds):
         moved = pick_mergers(best, n_moved, failed)
         if len(moved) == 0:
             break

@@ -31,6 +31,7 @@ IS_ANCILLARY = 0x20  # a bit of a chunk's first letter: decoders may do without 
 PASSES = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2))
 LAST_PASS = (0, 1, 1, 2)
 PIECE_BYTES = 1 << 20
+MAX_RATIO = 1032  # deflate makes no more of a byte
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,8 @@ class PngFacts:
     is_interlaced : bool
     key : tuple of int, or None
         The color of gray or RGB that is transparent, in levels of `depth` bits.
+    fill : tuple of int
+        The color that its decoder leaves where rows are missing: black, or the palette's first.
     idat : list of memoryview
         The pieces of the deflated rows.
     """
@@ -55,6 +58,7 @@ class PngFacts:
     color_type: int
     is_interlaced: bool
     key: tuple[int, ...] | None
+    fill: tuple[int, ...]
     idat: list[memoryview]
 
     @property
@@ -79,7 +83,7 @@ def check_png(data: bytes) -> PngFacts:
         The file ends inside a chunk that is needed, or such a chunk is missing or damaged.
     """
     view, position = memoryview(data), len(PNG_SIGNATURE)
-    header, key, idat = None, b"", []
+    header, key, fill, idat = None, b"", b"", []
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         body = view[position + 8 : position + 8 + length]
@@ -95,6 +99,8 @@ def check_png(data: bytes) -> PngFacts:
             header = HEADER.unpack(body)
         elif kind == b"tRNS":
             key = bytes(body)
+        elif kind == b"PLTE":
+            fill = bytes(body[:3])
         elif kind == b"IDAT":
             idat.append(body)
         elif kind == b"IEND":
@@ -106,10 +112,23 @@ def check_png(data: bytes) -> PngFacts:
     if depth not in DEPTHS.get(color_type, ()):
         raise ValueError(f"the header says color type {color_type} of {depth} bits, which is none")
     levels = _read_key(key, depth) if color_type in (GRAY, RGB) else ()
-    has_key = len(levels) == N_CHANNELS[color_type]
-    return PngFacts(
-        width, height, depth, color_type, interlace == 1, levels if has_key else None, idat
+    facts = PngFacts(
+        width,
+        height,
+        depth,
+        color_type,
+        is_interlaced=interlace == 1,
+        key=levels if len(levels) == N_CHANNELS[color_type] else None,
+        fill=tuple(fill) if color_type == INDEXED else (0,),
+        idat=idat,
     )
+    n_bytes = sum(map(len, idat))
+    if facts.n_row_bytes > MAX_RATIO * n_bytes:
+        raise ValueError(
+            f"the file has {n_bytes} bytes of deflated pixels; {width} x {height} of them need at "
+            f"least {facts.n_row_bytes // MAX_RATIO}"
+        )
+    return facts
 
 
 def _check_checksum(kind: bytes, body: memoryview, data: bytes, end: int) -> None:
@@ -128,15 +147,17 @@ def _read_key(body: bytes, depth: int) -> tuple[int, ...]:
     return tuple(value & ((1 << depth) - 1) for value in values)
 
 
-def check_rows(facts: PngFacts, array: Array) -> None:
+def check_rows(facts: PngFacts, array: Array, *, may_be_turned: bool) -> None:
     """Raise ValueError if a decoded PNG has fewer rows than its header says.
 
-    Rows that are missing were left zero. So the rows are inflated once more, which takes a tenth of
-    the time of decoding, only where an edge is all of one color: the last row is one of the edges,
-    however the image was turned. Interlaced rows come in another order.
+    The rows are inflated once more, which takes a tenth of the time of decoding, only where the
+    last one looks as if it were missing. It is at any edge of an image that may have been turned
+    upright. Interlaced rows come in another order.
     """
-    edges = (array[0], array[-1], array[:, 0], array[:, -1])
-    if not facts.is_interlaced and not any((edge == edge[0]).all() for edge in edges):
+    colors = array.reshape(*array.shape[:2], -1)
+    colors = colors[..., : 1 if colors.shape[2] < 3 else 3]
+    edges = [colors[-1], colors[0], colors[:, 0], colors[:, -1]][: 4 if may_be_turned else 1]
+    if not facts.is_interlaced and all((edge != facts.fill).any() for edge in edges):
         return
     inflater, n_bytes = zlib_ng.decompressobj(), 0
     for piece in facts.idat:

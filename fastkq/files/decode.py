@@ -40,11 +40,13 @@ ALLOWED_FORMATS = "JPEG, PNG, WebP, TIFF, BMP and GIF"
 SIGNATURE_BYTES = 12
 MAX_16_BIT = 65535
 TRANSPARENCY = "transparency"
+TURNING = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # may tell an orientation
 HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 # What Pillow says of files whose header, or data, its decoders do not get along with.
 PLAIN_REASONS = {
     "not identified by this driver": "the header is damaged, or of a kind that is not supported",
     "cannot identify image file": "the header is damaged, or of a kind that is not supported",
+    "unknown pixel mode": "its pixels are of a kind that is not supported",
     "decoder error": "the data is damaged",
 }
 
@@ -206,7 +208,7 @@ def _decode_png(file: BinaryIO) -> InputImage:
             is_key = (array.reshape(*array.shape[:2], -1) == levels).all(axis=2)
             array = round_16_bit(array) if facts.depth > 8 else array
             array = depths.add_key(array, is_key)
-    checksums.check_rows(facts, array)
+    checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
     return finish(array, mode, info)
 
 
@@ -229,8 +231,12 @@ def _read_pixels(file: BinaryIO, mode: str | None) -> Array:
     import imageio.v3 as iio  # here, so that importing fastkq does not load it
 
     file.seek(0)
-    options: dict[str, Any] = {"mode": mode, "rotate": True, "writeable_output": False}
-    return np.asarray(iio.imread(file, index=0, plugin="pillow", **options))
+    options: dict[str, Any] = {"index": 0, "mode": mode, "writeable_output": False}
+    with iio.imopen(file, "r", plugin="pillow") as opened:
+        try:
+            return np.asarray(opened.read(rotate=True, **options))
+        except KeyError:  # imageio before 2.38, of an orientation that is none of the eight
+            return np.asarray(opened.read(rotate=False, **options))
 
 
 def get_info(image: PillowImage) -> dict[str, Any]:

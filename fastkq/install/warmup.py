@@ -8,6 +8,8 @@ import time
 import numpy as np
 
 from fastkq.api import quantize, remap
+from fastkq.colors.pixels import OPAQUE
+from fastkq.colors.translucent import count_translucent
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
 from fastkq.pipeline import load_kernels
@@ -21,6 +23,7 @@ def warm_up() -> float:
     few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
     few.save(io.BytesIO(), optimize=True)
     compile_dithering()
+    compile_alpha()
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
         kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
     return time.perf_counter() - start
@@ -32,3 +35,13 @@ def compile_dithering() -> None:
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [255, 255, 255]], dither=method)
         remap(np.zeros((1, 1, 4), np.uint8), [[0, 0, 0, 0], [9, 9, 9, 255]], dither=method)
+
+
+def compile_alpha() -> None:
+    """Load, or compile, the kernels that images with alpha need."""
+    pixels = np.arange(4 * 64, dtype=np.uint8).reshape(1, 64, 4)
+    pixels[0, :8, 3] = OPAQUE
+    for space in ("srgb", "oklab"):
+        quantize(pixels, 4, color_space=space, effort="best")
+    colors, _ = count_translucent(pixels.reshape(-1, 4))
+    (colors + colors).coarsened(1)

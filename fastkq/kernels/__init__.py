@@ -15,6 +15,7 @@ from fastkq.kernels import events, threads  # at once, and without Numba: they w
 
 if TYPE_CHECKING:
     from fastkq.kernels import (
+        bisect,
         cache,
         candidates,
         cells,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "bisect",
     "cache",
     "candidates",
     "cells",

@@ -79,6 +79,40 @@ def compare_with_group(
         nearest[i] = name
 
 
+@kernel(inline=True)
+def compare_with_group_of_four(
+    columns,  # (4, BLOCK) float32 or float64, IN
+    centers,  # (>= k + GROUP, 4) like columns, IN
+    k,  # the first of GROUP
+    best,  # (BLOCK,) like columns, INOUT
+    nearest,  # (BLOCK,) int32, INOUT
+):
+    """Compare points of four channels with four centers, as `compare_with_group` does."""
+    a0, a1, a2, a3 = centers[k, 0], centers[k, 1], centers[k, 2], centers[k, 3]
+    b0, b1, b2, b3 = centers[k + 1, 0], centers[k + 1, 1], centers[k + 1, 2], centers[k + 1, 3]
+    c0, c1, c2, c3 = centers[k + 2, 0], centers[k + 2, 1], centers[k + 2, 2], centers[k + 2, 3]
+    d0, d1, d2, d3 = centers[k + 3, 0], centers[k + 3, 1], centers[k + 3, 2], centers[k + 3, 3]
+    a_name, b_name = np.int32(k), np.int32(k + 1)
+    c_name, d_name = np.int32(k + 2), np.int32(k + 3)
+    for i in range(BLOCK):
+        x0, x1, x2, x3 = columns[0, i], columns[1, i], columns[2, i], columns[3, i]
+        least, name = best[i], nearest[i]
+        other = square(x0 - a0) + square(x1 - a1) + square(x2 - a2) + square(x3 - a3)
+        name = a_name if other < least else name
+        least = other if other < least else least
+        other = square(x0 - b0) + square(x1 - b1) + square(x2 - b2) + square(x3 - b3)
+        name = b_name if other < least else name
+        least = other if other < least else least
+        other = square(x0 - c0) + square(x1 - c1) + square(x2 - c2) + square(x3 - c3)
+        name = c_name if other < least else name
+        least = other if other < least else least
+        other = square(x0 - d0) + square(x1 - d1) + square(x2 - d2) + square(x3 - d3)
+        name = d_name if other < least else name
+        least = other if other < least else least
+        best[i] = least
+        nearest[i] = name
+
+
 @kernel(parallel=True)
 def assign(
     points,  # (N, C) float32 or float64, IN
@@ -101,6 +135,8 @@ def assign(
         for k in range(0, centers.shape[0], GROUP):
             if n_channels == 3:
                 compare_with_group(columns, centers, k, best, nearest)
+            elif n_channels == 4:
+                compare_with_group_of_four(columns, centers, k, best, nearest)
             else:
                 for one in range(k, k + GROUP):
                     compare_with_center(columns, centers, one, distance, best, nearest)

@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
 from fastkq.colors.spaces import (
-    LMS_TO_OKLAB,
     OKLAB_UNITS,
-    RGB_TO_LMS,
     linear_levels,
     shown_levels,
     shown_scales,
     to_alpha_points,
 )
+from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
 from fastkq.types import MAX_COLORS, Array, UInt8Array
 
-# Slabs of pixels, each with tables of up to 16 MB of its own; the labels are the same with any number.
+# Slabs of pixels, each with tables of its own: the labels are the same with any number of them.
 MAX_SLABS = 4
 MIN_SLAB = 1 << 16  # pixels
 N_SIDES = 32  # cells of each coordinate
