@@ -140,7 +140,7 @@ def mix_entries(color, label, entries, allowed, near=0.01):
         r = color - mean
         residual = ((r[0] ** 2 + r[1] ** 2) + r[2] ** 2) + r[3] ** 2
         if turn == 0:
-            near = max(np.float32(near), np.float32(1e-4) * residual)
+            near = max(np.float32(near), np.float32(1e-5) * residual)
         if residual <= near:
             break
         products = r * entries

@@ -11,7 +11,7 @@ ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 # their colors on the mean; after 8, 0.5 %.
 ROUNDS = 16
 NEAR = np.float32(0.01)  # the squared distance, in steps, that is none ...
-PART = np.float32(1e-4)  # and a hundredth of the way from the first entry, squared
+PART = np.float32(1e-5)  # and 0.3 % of the way from the first entry, squared
 REACHED = np.float32(16)  # ... and that is none where only what is out of reach is looked for
 INFINITE = np.float32(np.inf)
 TRANSPARENT = np.uint8(0)
