@@ -128,7 +128,7 @@ def diffuse(points, entries, strength):
     return labels
 
 
-def mix_entries(color, label, entries, allowed):
+def mix_entries(color, label, entries, allowed, near=0.01):
     """A mixture of allowed entries, begun with a label, near to a color: its shares (K,) and mean.
 
     Pairwise Frank and Wolfe in float32, the sums in the kernel's order.
@@ -136,9 +136,12 @@ def mix_entries(color, label, entries, allowed):
     shares = np.zeros(len(entries), np.float32)
     shares[label] = 1
     mean = entries[label].copy()
-    for _ in range(16):
+    for turn in range(16):
         r = color - mean
-        if ((r[0] ** 2 + r[1] ** 2) + r[2] ** 2) + r[3] ** 2 <= np.float32(0.01):
+        residual = ((r[0] ** 2 + r[1] ** 2) + r[2] ** 2) + r[3] ** 2
+        if turn == 0:
+            near = max(np.float32(near), np.float32(1e-5) * residual)
+        if residual <= near:
             break
         products = r * entries
         along = (products[:, 0] + products[:, 1]) + (products[:, 2] + products[:, 3])
@@ -153,7 +156,7 @@ def mix_entries(color, label, entries, allowed):
             gains = parts * (2 * along - parts * lengths)
             scores = np.where(along > 0, gains * gains / lengths, np.float32(0))
         best = int(np.argmax(scores))
-        if scores[best] <= 0:
+        if scores[best] <= 0 or gains[best] <= near:
             break
         shares[worst] -= parts[best]
         shares[allowed[best]] += parts[best]
@@ -205,14 +208,18 @@ def error_limits(entries, allowed):
     return limits
 
 
-def reach_row(points, alphas, entries, sets):
+def reach_row(points, alphas, entries, sets, *, is_first):
     """A row's points moved to where mixtures reach, and the errors that it is taken to follow."""
     starts = [nearest_entry(p, entries, some)[0] for p, some in zip(points, sets, strict=True)]
     errors = np.zeros((len(points) + 2, 4), np.float32)
     errors[1:-1] = settled_errors(points, starts, entries, sets)
     errors[1:-1][alphas == 0] = 0
     for x in np.flatnonzero(alphas):
-        points[x] = mix_entries(points[x], starts[x], entries, sets[x])[1]
+        near = 0.01 if is_first else 16
+        mean = mix_entries(points[x], starts[x], entries, sets[x], near)[1]
+        r = (points[x] - mean) ** 2
+        if ((r[0] + r[1]) + r[2]) + r[3] > 16:
+            points[x] = mean
     return errors
 
 
@@ -239,7 +246,7 @@ def diffuse_any(points, alphas, entries, entry_alphas, strength, *, is_coarse):
         values = points[y].copy()
         sets = [own if opaque else every for opaque in is_opaque[y]]
         if is_coarse:
-            guessed = reach_row(values, alphas[y], entries, sets)
+            guessed = reach_row(values, alphas[y], entries, sets, is_first=y == 0)
             errors = guessed if y == 0 else errors
         for x in range(width):
             later, earlier = errors[x + 1 - step], errors[x + 1 + step]

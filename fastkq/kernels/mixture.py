@@ -10,7 +10,9 @@ ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 # After so many rounds, mixtures of seven inks are 0.05 % of the way from black to white away from
 # their colors on the mean; after 8, 0.5 %.
 ROUNDS = 16
-NEAR = np.float32(0.01)  # the squared distance, in steps, that is none
+NEAR = np.float32(0.01)  # the squared distance, in steps, that is none ...
+PART = np.float32(1e-5)  # and 0.3 % of the way from the first entry, squared
+REACHED = np.float32(16)  # ... and that is none where only what is out of reach is looked for
 INFINITE = np.float32(np.inf)
 TRANSPARENT = np.uint8(0)
 # The errors that a pattern of two entries passes on once it has settled, as a share of the way from
@@ -27,6 +29,7 @@ def mix_entries(
     label,  # the entry to begin with
     points,  # (4, K) float32, IN: the palette, in steps
     members,  # (n,) uint8, IN: the entries that may be taken
+    near,  # float32: so near, squared, or by such steps, the mean is not brought any nearer
     mean,  # (4,) float32, OUT: of the mixture
     shares,  # (K,) float32, OUT: of each entry; they add up to 1
 ):
@@ -42,10 +45,13 @@ def mix_entries(
     shares[label] = ONE
     for channel in range(4):
         mean[channel] = points[channel, label]
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         r0, r1 = color[0] - mean[0], color[1] - mean[1]
         r2, r3 = color[2] - mean[2], color[3] - mean[3]
-        if r0 * r0 + r1 * r1 + r2 * r2 + r3 * r3 <= NEAR:
+        residual = r0 * r0 + r1 * r1 + r2 * r2 + r3 * r3
+        if turn == 0:
+            near = max(near, PART * residual)
+        if residual <= near:
             break
         worst, least = 0, INFINITE
         for i in range(members.shape[0]):
@@ -55,7 +61,7 @@ def mix_entries(
                 along += r2 * points[2, entry] + r3 * points[3, entry]
                 if along < least:
                     worst, least = entry, along
-        best, best_part, best_score = -1, ZERO, ZERO
+        best, best_part, best_score, best_gain = -1, ZERO, ZERO, ZERO
         for i in range(members.shape[0]):
             entry = members[i]
             d0, d1 = points[0, entry] - points[0, worst], points[1, entry] - points[1, worst]
@@ -68,8 +74,8 @@ def mix_entries(
             gain = part * (TWO * along - part * length)
             score = gain * gain / length
             if score > best_score:
-                best, best_part, best_score = entry, part, score
-        if best < 0:
+                best, best_part, best_score, best_gain = entry, part, score, gain
+        if best < 0 or best_gain <= near:
             break
         shares[worst] -= best_part
         shares[best] += best_part
@@ -132,9 +138,16 @@ def reach_row(
         own = members[kind, : n_members[kind]]
         for channel in range(4):
             color[channel] = values[channel, x]
-        mix_entries(color, nearest[x], points, own, mean, shares)
-        for channel in range(4):
-            values[channel, x] = mean[channel]
+        mix_entries(color, nearest[x], points, own, NEAR if is_first else REACHED, mean, shares)
+        r0, r1, r2, r3 = (
+            color[0] - mean[0],
+            color[1] - mean[1],
+            color[2] - mean[2],
+            color[3] - mean[3],
+        )
+        if r0 * r0 + r1 * r1 + r2 * r2 + r3 * r3 > REACHED:
+            for channel in range(4):
+                values[channel, x] = mean[channel]
         if not is_first:
             continue
         n_mixed, most = 0, ZERO

@@ -4,7 +4,7 @@ import numpy as np
 from numba import prange
 
 from fastkq.kernels.compile import kernel
-from fastkq.kernels.mixture import mix_entries
+from fastkq.kernels.mixture import NEAR, mix_entries
 from fastkq.kernels.nearest import HALF, KEY_SHIFT, LABEL_BITS, N_LANES
 from fastkq.kernels.steps import (
     OPAQUE,
@@ -103,7 +103,7 @@ def blend(
             kind = 0 if has_opaque and alphas[x] == OPAQUE else 1
             allowed = members[kind, : n_members[kind]]
             label = own[x]
-            mix_entries(color, label, points, allowed, mean, shares)
+            mix_entries(color, label, points, allowed, NEAR, mean, shares)
             threshold = (np.float32(mask[x & place]) + HALF) / n_ranks
             total, rest = ZERO, np.float32(1) - scale
             for i in range(allowed.shape[0]):
