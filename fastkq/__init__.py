@@ -4,7 +4,6 @@ Read an image, run exact K-means over all its pixels, replace each pixel by its 
 write an indexed PNG several times smaller. See `quantize` and `compress` to start.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
 from fastkq import kernels as kernels  # at once, and without Numba: it watches for forks
@@ -57,7 +56,9 @@ if not TYPE_CHECKING:
         """Load a public name."""
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
 

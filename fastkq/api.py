@@ -25,8 +25,7 @@ from fastkq.pipeline import (
 )
 from fastkq.result import CompressReport, QuantizeResult, format_for
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile, QualityRange, UInt8Array
-
-__all__ = ["color_histogram", "compress", "fit_palette", "quantize", "remap"]
+from fastkq.validate import check_flag
 
 
 def quantize(
@@ -291,6 +290,7 @@ def compress(
     *,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
+    overwrite: bool = True,
     **options: Unpack[QuantizeKeywords],
 ) -> bytes: ...
 
@@ -303,6 +303,7 @@ def compress(
     *,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
+    overwrite: bool = True,
     **options: Unpack[QuantizeKeywords],
 ) -> CompressReport: ...
 
@@ -314,6 +315,7 @@ def compress(
     *,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
+    overwrite: bool = True,
     **options: Unpack[QuantizeKeywords],
 ) -> CompressReport | bytes:
     """Quantize an image into an indexed PNG, a WebP or a GIF; one of any size, by blocks of rows.
@@ -325,14 +327,18 @@ def compress(
         blocks of rows, twice or more often, and must not change meanwhile; the result is the same
         as of the whole image in memory.
     target : path ending in .png, .webp or .gif, binary file object, or None
-        A file is replaced in one step if it exists; it may not be the source. By default the file
-        is returned as bytes.
+        A file is replaced in one step if it exists, and keeps its permissions; it may not be the
+        source. A new one has no permission that the source lacks. By default the file is returned
+        as bytes.
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
         These colors, in their order, instead of those that represent the image best; the options
         that choose them are then without effect, or refused. For the files, see `remap`.
     format : {"png", "webp", "gif"}, optional
         Of bytes and file objects, by default "png"; a path's suffix tells its own. See
         `QuantizeResult.encode`.
+    overwrite : bool
+        Whether an existing target is replaced. If not, it is a FileExistsError, also where another
+        process has written it meanwhile.
     optimize : bool or "oxipng"
         Take several times as long for a smaller file of the same pixels; not for a PNG of over
         67 MP. See `QuantizeResult.encode`.
@@ -368,11 +374,13 @@ def compress(
     b'PNG'
     """
     start = time.perf_counter()
+    check_flag(overwrite, "overwrite")
     if isinstance(target, (str, os.PathLike)):
-        target = check_output(target, image if isinstance(image, (str, os.PathLike)) else None)
+        source_path = image if isinstance(image, (str, os.PathLike)) else None
+        target = check_output(target, source_path, exclusive=not overwrite)
     checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
     source = open_image(image, checked)
-    written = compress_source(source, checked, target)
+    written = compress_source(source, checked, target, exclusive=not overwrite)
     if target is None:
         return written.data
     height, width = source.shape[:2]

@@ -352,5 +352,5 @@ def _quality(text: str) -> tuple[float, float]:
         return check_quality((float(least or 0), float(most)))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not two numbers from 0 to 100, such as 65-80"
+            f"{text!r} is not two ascending numbers from 0 to 100, such as 65-80"
         ) from None

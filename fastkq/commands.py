@@ -23,7 +23,7 @@ from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files.formats import OXIPNG, PNG, format_of
 from fastkq.files.read import read_weights
-from fastkq.files.write import check_output, open_target, write_file
+from fastkq.files.write import check_output, write_file
 from fastkq.options import check_options
 from fastkq.pipeline import compress_source, open_image
 from fastkq.types import ImageSource
@@ -95,9 +95,9 @@ def compress(options: argparse.Namespace) -> int:
     """Compress one image, or many where several are named or an option is for many."""
     if options.palette is not None:
         for name in NOT_WITH_PALETTE:
-            if getattr(options, name) not in (None, False):
+            if _is_given(options, name):
                 options.parser.error(f"{_flag(name)} and --palette exclude each other")
-    for_many = [_flag(name) for name in FOR_MANY if getattr(options, name) not in (None, False)]
+    for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
     if not for_many and len(options.sources) == 1:
         return _compress_one(options)
     if not options.sources and options.files_from is None:
@@ -107,6 +107,12 @@ def compress(options: argparse.Namespace) -> int:
         if getattr(options, name) is not None:
             options.parser.error(f"{_flag(name)} is for one image, and {reason}")
     return _compress_many(options)
+
+
+def _is_given(options: argparse.Namespace, name: str) -> bool:
+    """Return whether an option is named on the command line: 0 is a value, and equals False."""
+    value = getattr(options, name)
+    return value is not None and value is not False
 
 
 def _flag(name: str) -> str:
@@ -127,11 +133,10 @@ def _compress_one(options: argparse.Namespace) -> int:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     start = time.perf_counter()
     _share_compilation(dither=options.dither != "none")
-    target = check_output(output, source)
+    target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(source, checked)
-    with open_target(target, like=source, exclusive=not options.force) as file:
-        written = compress_source(opened, checked, file)
+    written = compress_source(opened, checked, target, exclusive=not options.force)
     result = JobResult(
         source,
         os.fspath(output),

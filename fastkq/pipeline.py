@@ -79,12 +79,23 @@ def quantize_source(source: Source, options: Options) -> QuantizeResult:
     return collect(source, find_fit(source, options), options)
 
 
-def compress_source(source: Source, options: Options, target: PathOrFile | None = None) -> Written:
-    """Count, fit, label, and write the labels as they come; to memory where there is no target."""
+def compress_source(
+    source: Source,
+    options: Options,
+    target: PathOrFile | None = None,
+    *,
+    exclusive: bool = False,
+) -> Written:
+    """Count, fit, label, and write the labels as they come; to memory where there is no target.
+
+    With `exclusive`, a target that exists is an error. A new one is no more readable than the
+    source.
+    """
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
-        n_bytes, inertia = _stream(source, fit, options, buffer if target is None else target)
+        file = buffer if target is None else target
+        n_bytes, inertia = _stream(source, fit, options, file, exclusive=exclusive)
         return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue())
     tried: dict[int, tuple[float, bytes]] = {}  # by the number of colors
 
@@ -99,7 +110,7 @@ def compress_source(source: Source, options: Options, target: PathOrFile | None 
         encode(fit)
     inertia, data = tried[len(fit.palette)]
     if target is not None:
-        write_file(target, data)
+        write_file(target, data, like=source.path, exclusive=exclusive)
     kept = data if target is None else b""
     return Written(fit.palette, inertia, fit.n_iter, len(data), kept)
 
@@ -179,7 +190,9 @@ def _is_streamed(source: Source, options: Options) -> bool:
     return options.output.format == PNG and source.n_pixels > blocks.LARGE_PIXELS
 
 
-def _stream(source: Source, fit: Fit, options: Options, target: PathOrFile) -> tuple[int, float]:
+def _stream(
+    source: Source, fit: Fit, options: Options, target: PathOrFile, *, exclusive: bool = False
+) -> tuple[int, float]:
     """Label an image and write it as the labels come; return the bytes written and the inertia."""
     labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
@@ -190,7 +203,15 @@ def _stream(source: Source, fit: Fit, options: Options, target: PathOrFile) -> t
             yield labels
 
     shape = (source.shape[0], source.shape[1])
-    n_bytes = write_blocks(target, shape, label(), fit.palette, source.icc_profile)
+    n_bytes = write_blocks(
+        target,
+        shape,
+        label(),
+        fit.palette,
+        source.icc_profile,
+        like=source.path,
+        exclusive=exclusive,
+    )
     return n_bytes, labeler.base_error + sum(errors)
 
 

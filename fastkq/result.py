@@ -191,11 +191,17 @@ def write_blocks(
     labels: Iterable[UInt8Array],
     palette: UInt8Array,
     icc_profile: bytes | None,
+    *,
+    like: str | None = None,
+    exclusive: bool = False,
 ) -> int:
-    """Write the labels (h, W) of blocks of rows as they come; return the bytes written."""
+    """Write the labels (h, W) of blocks of rows as they come; return the bytes written.
+
+    For `like` and `exclusive`, see `open_target`.
+    """
     from fastkq.files.png import write_indexed_png
 
-    with open_target(target) as file:
+    with open_target(target, like=like, exclusive=exclusive) as file:
         return write_indexed_png(
             file,
             shape,

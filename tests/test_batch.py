@@ -291,6 +291,47 @@ def test_a_report_decides_only_for_its_settings_and_the_same_source(tmp_path):
     assert compress(source, tmp_path / "new", 16, report=other)[0].status == "done"
 
 
+def test_a_target_that_came_meanwhile_is_not_replaced(photos, tmp_path, monkeypatch):
+    """Another run may write it; the same bytes are those of a worker that could not tell."""
+    out = tmp_path / "out"
+    compress([photos / "a.png", photos / "b.bmp"], tmp_path / "expected", 8)
+    results = fastkq.compress_many([photos / "a.png", photos / "b.bmp"], out, 8, jobs=1)
+    from fastkq.batch import job as module
+
+    open_image = module.open_image
+
+    def write_first(source, options):
+        out.mkdir(exist_ok=True)
+        name = Path(source).with_suffix(".png").name
+        same = (tmp_path / "expected" / name).read_bytes()
+        (out / name).write_bytes(same if name == "a.png" else b"mine")
+        return open_image(source, options)
+
+    monkeypatch.setattr(module, "open_image", write_first)
+    assert statuses(results) == {"a.png": "done", "b.bmp": "skipped: exists"}
+    assert (out / "b.png").read_bytes() == b"mine"
+
+
+def test_a_source_that_vanishes_is_one_result(photos, tmp_path, monkeypatch):
+    """Between the look at it and its reading, also where its target is not reached."""
+    from fastkq.batch import job as module
+
+    for options in ({}, {"max_bytes": 1}):
+        smooth(5).save(photos / "gone.png")
+        compress_source = module.compress_source
+
+        def remove(source, checked, compress_source=compress_source):
+            (photos / "gone.png").unlink()
+            return compress_source(source, checked)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "compress_source", remove)
+            (result,) = compress(photos / "gone.png", tmp_path / "out", 8, **options)
+        expected = "target not reached" if options else "failed"
+        assert result.status == expected
+        assert "\n" not in result.error
+
+
 @pytest.mark.parametrize(
     "text", ["source", "hello\n", '{"a": 1}\n', '{"source": 1', "[1]\n", '{"settings": ""}\n']
 )

@@ -396,6 +396,22 @@ def test_a_turned_bit_in_the_tags_is_never_a_black_image(tmp_path):
     assert n_errors > len(places)
 
 
+@pytest.mark.parametrize("name", ["TileWidth", "TileLength", "ImageWidth", "RowsPerStrip"])
+@pytest.mark.parametrize("value", [0, (64, 64)])
+def test_tags_that_make_no_sense_are_one_error_or_no_matter(name, value, tmp_path):
+    layout = {"rowsperstrip": 64} if name == "RowsPerStrip" else {"tile": (64, 64)}
+    path = as_tiff(**layout)(picture(3), tmp_path)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags[name].overwrite(value)
+    outcome = None
+    try:
+        outcome = open_source(path).n_pixels
+    except ValueError as error:
+        outcome = str(error)
+    is_image = isinstance(outcome, int) and outcome >= HEIGHT * 64
+    assert is_image or outcome.startswith(f"{path}: ")
+
+
 def test_a_damaged_tiff_is_one_error(tmp_path):
     source = as_tiff(tile=(64, 64), compression="zlib")(picture(3), tmp_path)
     data = bytearray(source.read_bytes())

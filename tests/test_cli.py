@@ -184,6 +184,8 @@ def test_a_palette_for_one_image(photo, tmp_path):
         (["compress", "a.png", "--lock", ""], "'' is not a list of colors"),
         (["compress", "a.png", "-d", "out", "--weights", "m.png"], "--weights is for one image"),
         (["compress", "a.png", "--palette", "p.gpl", "--lock", "ff0000"], "--lock and --palette"),
+        (["compress", "a.png", "--palette", "p", "--max-mse", "0"], "--max-mse and --palette"),
+        (["compress", "a.png", "-o", "b.png", "--min-savings", "0"], "--min-savings is for many"),
         (["compress", "a.png", "--palette", "p.gpl", "--protect"], "--protect and --palette"),
         (["compress", "a.png", "--palette", "p", "--weights", "m"], "--weights and --palette"),
         (

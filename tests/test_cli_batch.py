@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -282,3 +283,107 @@ def test_locked_and_protected_colors_in_a_batch(photos, tmp_path):
     refused = run("compress", photos, "-d", tmp_path / "x", "--shared-palette", "--protect")
     assert refused.returncode == 1
     assert "protect is for a palette fitted to one image" in refused.stderr
+
+
+def test_several_sources_without_a_directory(photos, tmp_path):
+    """Each output goes beside its source, as that of one does."""
+    sources = [photos / "a.png", photos / "b.bmp", photos / "below"]
+    result = run("compress", *sources, "-k", 8, "-j", 1)
+    assert (result.returncode, result.stderr) == (0, "")
+    *told, summary = result.stdout.splitlines()
+    targets = [photos / name for name in ("a-fastkq.png", "b-fastkq.png", "below/c-fastkq.png")]
+    assert [line.split(": ")[0].split(" -> ")[1] for line in told] == list(map(str, targets))
+    assert summary.startswith("3 images: 3 done, 0 without gain, 0 skipped, 0 failed; ")
+    one = run("compress", sources[0], "-k", 8, "-q", "-o", tmp_path / "one.png")
+    assert one.returncode == 0
+    assert targets[0].read_bytes() == (tmp_path / "one.png").read_bytes()
+    again = run("compress", *photos.glob("*.*"), "-k", 8, "-j", 1)
+    assert "4 images: 0 done, 0 without gain, 4 skipped, 0 failed; " in again.stdout
+    assert len(list(photos.glob("*.png"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("option", "status"), [(["--min-savings", "0"], "no gain"), (["--report", "r"], "no gain")]
+)
+def test_an_option_for_many_makes_many_of_one(tmp_path, option, status):
+    """So `--min-savings 0` means what it says: what saves nothing is not written."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.jpg", quality=5)
+    result = run("compress", "noise.jpg", *option, cwd=tmp_path, env=with_root())
+    assert result.returncode == 0
+    assert f"{status}, not written" in result.stdout
+    assert not (tmp_path / "noise-fastkq.png").exists()
+
+
+def with_root():
+    """The environment of a command that is run in another folder."""
+    return os.environ | {"PYTHONPATH": str(Path(fastkq.__file__).parents[1])}
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda names: b"".join(name.encode() + b"\0" for name in names),
+        lambda names: b"\xef\xbb\xbf" + "\r\n".join(names).encode(),
+        lambda names: "\n".join(names).encode("utf-16"),
+        lambda names: b"\xef\xbb\xbf" + b"\0".join(name.encode() for name in names),
+    ],
+)
+def test_lists_with_nuls_and_byte_order_marks(photos, tmp_path, encode):
+    odd = photos / "b\u00fc.bmp"
+    (photos / "b.bmp").rename(odd)
+    data = encode([str(photos / "a.png"), str(odd)])
+    arguments = ["compress", "--files-from", "-", "-d", tmp_path / "out", "-q", "-j", 1, "-k", 4]
+    result = run(*arguments, input=data, text=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "b\u00fc.png"]
+
+
+def test_names_with_line_breaks_are_one_line(photos, tmp_path):
+    """From a NUL-separated list, as `find -print0` makes it."""
+    good, bad = photos / "new\nline \x1b[31m.bmp", photos / "bad\n.jpg"
+    (photos / "b.bmp").rename(good)
+    bad.write_bytes(b"bad")
+    arguments = ["--files-from", "-", "-d", tmp_path / "out", "-j", 1, "-k", 4]
+    result = run("compress", *arguments, input=f"{good}\0{bad}\0")
+    (told, _), (failed,) = result.stdout.splitlines(), result.stderr.splitlines()
+    name = str(photos / r"new\nline \x1b[31m.bmp")
+    assert told.startswith(f"{name} -> {tmp_path / 'out' / name[len(str(photos)) + 1 : -4]}.png: ")
+    assert failed.startswith("fastkq: ")
+    assert "is no image of a known format" in failed
+    (dry,) = run("compress", *arguments, "--dry-run", input=f"{good}\0").stdout.splitlines()
+    assert dry.startswith(f"{name} -> ")
+
+
+def test_the_first_run_of_a_batch_compiles_once_and_tells(photos, tmp_path):
+    """Before its workers start: they find all kernels in the cache."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    ours, theirs = pty.openpty()
+    arguments = ["compress", photos, "-r", "-d", tmp_path / "out", "-q", "-j", 2, "-k", 4]
+    result = run(*arguments, env=environment, capture_output=False, stderr=theirs)
+    os.close(theirs)
+    told = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert result.returncode == 0
+    assert told.count("compiling kernels, once on this machine") == 1
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.nb?")}
+    assert run(*arguments, "--force", env=environment).stderr == ""
+    assert {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.nb?")
+    } == written
+
+
+def test_workers_find_the_kernels_that_were_prepared(photos, tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    code = (
+        "from fastkq.install.first_run import prepare_kernels\n"
+        "prepare_kernels(lambda: print('told'), dither=False)\n"
+    )
+    prepared = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert prepared.stdout == "told\n"
+    before = sorted((tmp_path / "cache").rglob("*.nb?"))
+    arguments = ["compress", photos, "-r", "-d", tmp_path / "out", "-q", "-j", 2, "-k", 4]
+    assert run(*arguments, env=environment).returncode == 0
+    assert sorted((tmp_path / "cache").rglob("*.nb?")) == before

@@ -4,9 +4,11 @@ import errno
 import io
 import logging
 import os
+import re
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -17,7 +19,7 @@ from PIL import Image
 
 from fastkq.files import checksums, depths
 from fastkq.files.mark import is_own_output
-from fastkq.files.read import count_pixels, is_image, read_image
+from fastkq.files.read import count_pixels, is_image, read_image, read_weights
 from fastkq.files.source import open_source
 
 RNG = np.random.default_rng(0)
@@ -272,6 +274,22 @@ def test_missing_rows_of_a_turned_image(orientation):
         read_image(shorten(data, 200))
 
 
+def test_more_pixels_than_the_file_can_hold_are_not_made_room_for():
+    """It took 20 s to find out."""
+    body = struct.pack(">IIBBBBB", 50, 3_145_768, 16, 2, 0, 0, 0)
+    data = noise_png()
+    data = slow_png.SIGNATURE + slow_png.chunk(b"IHDR", body) + data[33:]
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=r"has \d+ bytes of deflated pixels; 50 x 3145768 of them"):
+        read_image(data)
+    assert time.perf_counter() - start < 1
+
+
+def test_an_image_that_is_deflated_as_far_as_can_be_is_read():
+    levels = np.zeros((3000, 4000, 1), np.uint8)
+    assert not read_image(slow_png.write_png(levels, 8, 0)).array.any()
+
+
 def test_missing_rows_have_the_first_color_of_a_palette():
     """Here no row is black; and rows that are all of that color are no error."""
     buffer = io.BytesIO()
@@ -390,6 +408,43 @@ def test_damaged_files_are_one_line_each(shared_photos):
     assert sum(outcome.startswith("image") for outcome in outcomes) < 6
 
 
+def encode(kind, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it finds in damaged files
+@pytest.mark.parametrize(
+    "data",
+    [
+        noise_png(),
+        slow_png.write_png(DEEP[..., :3], 16, 2, key=[1, 2, 3]),
+        encode("JPEG"),
+        encode("GIF"),
+        encode("WEBP"),
+        encode("BMP"),
+        tiff(DEEP[..., :3], compression="lzw"),
+        tiff(rounded(DEEP), extrasamples=["unassalpha"], tile=(16, 16)),
+    ],
+    ids=["png", "deep png", "jpeg", "gif", "webp", "bmp", "deep tiff", "tiff"],
+)
+def test_changed_bytes_are_an_image_or_one_line(data):
+    rng = np.random.default_rng(0)
+    dtypes, errors = set(), []
+    for _ in range(60):
+        changed = bytearray(data)
+        for place in (len(data) * rng.random(rng.integers(1, 4)) ** 2).astype(int):
+            changed[place] = rng.integers(256)
+        try:
+            dtypes.add(read_image(bytes(changed)).array.dtype.name)
+        except ValueError as error:
+            errors.append(str(error))
+    assert dtypes <= {"uint8"}
+    assert errors
+    assert all(re.fullmatch("<bytes>: [^\n]+", error) for error in errors)
+
+
 def test_a_pipe_of_the_shell_is_read(tmp_path):
     """As in `fastkq compress <(command)`."""
     data, (end, start) = noise_png(), os.pipe()
@@ -428,6 +483,14 @@ def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
         read_image(tmp_path / "a.png")
     assert str(caught.value) == f"{tmp_path / 'a.png'}: cannot be opened: Permission denied"
     assert caught.value.errno == errno.EACCES
+
+
+def test_weights_are_opaque(tmp_path):
+    Image.fromarray(np.array([[[7, 255], [3, 9]]], np.uint8)).save(tmp_path / "la.png")
+    with pytest.raises(ValueError, match=r"la\.png: has transparent pixels; an opaque gray image"):
+        read_weights(tmp_path / "la.png")
+    Image.fromarray(np.array([[7, 3]], np.uint8)).save(tmp_path / "gray.png")
+    assert read_weights(tmp_path / "gray.png").tolist() == [[7, 3]]
 
 
 def test_logging_that_is_asked_for_stays(caplog):

@@ -108,7 +108,7 @@ def test_diffusion_is_that_of_its_twin(shape, n_colors, strength):
 def test_diffusion_by_hand():
     """Gray 99, whose lightness is 510 steps, between grays of 355 and 677."""
     image = np.full((2, 3), 99, np.uint8)
-    palette = [[58, 58, 58], [147, 147, 147], [156, 156, 156], [255, 255, 255]]
+    palette = [[58, 58, 58], [147, 147, 147], [156, 156, 156], [165, 165, 165]]
     assert [round(float(to_light(level))) for level in (99, 58, 147)] == [510, 355, 677]
     # Row 0: 510 -> 355 (error 155); 510 + 68 -> 677 (-99); 510 - 43 -> 355 (112).
     # Row 1, from the right: 510 + (5 * 112 - 99) / 16 = 539 -> 677 (-138);

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 from painting import apply_labels
-from steps import to_steps
+from steps import to_points, to_steps
 
 from fastkq import kernels
 from fastkq.colors.histogram import (
@@ -259,4 +259,31 @@ def test_dither_kernels(n_threads, n_colors):
         labels = nearest.astype(np.uint8)
         error = Dithering(method).apply(image, palette, labels)
         assert error == ((palette[labels].astype(int) - image) ** 2).sum()
+        assert not np.array_equal(labels, nearest)
+
+
+@pytest.mark.parametrize("is_coarse", [True, False])
+def test_kernels_of_few_colors_and_alpha(n_threads, is_coarse):
+    """Each method on a small image with transparent, translucent and opaque pixels."""
+    rng = np.random.default_rng(2)
+    palette = rng.integers(0, 256, (24, 4)).astype(np.uint8)
+    palette[12:, 3] = 255
+    if is_coarse:
+        palette = np.array([[0] * 4, [0, 0, 0, 255], [255] * 4, [255, 0, 0, 255]], np.uint8)
+    image = rng.integers(0, 256, (9, 7, 4)).astype(np.uint8)
+    image[:4, :, 3] = 255
+    image[5:7, 2:, 3] = 0
+    nearest = naive.assign_alpha(image, palette)[0].astype(np.uint8)
+    diffused, alphas = nearest.copy(), image[..., 3]
+    Dithering("diffusion").apply(image, palette, diffused)
+    points = to_points(image, is_coarse=is_coarse)
+    entries = to_points(palette[None], is_coarse=is_coarse)[0]
+    own = palette[:, 3]
+    twin = naive.diffuse_any(points, alphas, entries, own, 1.0, is_coarse=is_coarse)
+    assert np.array_equal(diffused, twin)
+    for method in ("ordered", "adaptive"):
+        labels = nearest.copy()
+        error = Dithering(method).apply(image, palette, labels)
+        squares = naive.alpha_distance(image.reshape(-1, 4), palette[labels].reshape(-1, 4))
+        assert error == pytest.approx(squares, rel=1e-12)
         assert not np.array_equal(labels, nearest)

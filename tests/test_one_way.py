@@ -227,7 +227,7 @@ def test_a_background_flattens(badge, background):
 
 @pytest.mark.usefixtures("_small_blocks")
 def test_a_background_by_blocks(badge):
-    data = fastkq.compress(Rows(badge), n_colors=K, background="#000")
+    data = fastkq.compress(Rows(badge), n_colors=K, background="000000")
     expected = fastkq.quantize(badge, K, background="#000000").to_array()
     assert np.array_equal(decode(data)[..., :3], expected)
 

@@ -166,6 +166,17 @@ def test_an_indexed_image_gives_its_palette(tmp_path):
     assert np.array_equal(read_palette(tmp_path / "opaque.png"), PALETTE)
 
 
+def test_a_damaged_indexed_image_is_an_error(tmp_path):
+    image = Image.fromarray(np.array([[3, 1]], np.uint8)).copy()
+    image.putpalette(PALETTE.tobytes())
+    image.save(tmp_path / "a.png")
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[data.index(b"IEND") - 5] ^= 1  # the last byte of the checksum of IDAT
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.png: cannot be decoded: the checksum of its IDAT"):
+        read_palette(tmp_path / "a.png")
+
+
 def test_a_transparent_gif_gives_its_palette(tmp_path):
     image = Image.fromarray(np.array([[3, 1]], np.uint8)).copy()
     image.putpalette(PALETTE.tobytes())

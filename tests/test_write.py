@@ -9,8 +9,12 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import fastkq
+from fastkq.cli import DONE, FAILED, main
 from fastkq.files import write
 from fastkq.files.write import check_output, is_temporary_of, open_target, write_file
 
@@ -62,6 +66,11 @@ def test_a_new_target_has_no_permission_that_its_source_lacks(tmp_path, umask, s
         like.chmod(source)
     write_file(tmp_path / "a.png", b"new", like=like)
     assert mode_of(tmp_path / "a.png") == expected
+
+
+def test_a_source_that_is_gone_makes_a_private_target(tmp_path):
+    write_file(tmp_path / "a.png", b"new", like=tmp_path / "gone")
+    assert mode_of(tmp_path / "a.png") == 0o600
 
 
 def test_nobody_can_read_a_private_target_while_it_is_written(tmp_path):
@@ -236,3 +245,66 @@ def test_leftovers_of_other_hosts_go_by_their_age(tmp_path):
     os.utime(old, (time.time() - 90_000,) * 2)
     write_file(tmp_path / "a.png", b"new")
     assert names(tmp_path) == sorted(["a.png", young.name, mine.name, ".a.png.0000-1-00000003.tmp"])
+
+
+@pytest.fixture(params=["whole", "streamed"])
+def photo(request, tmp_path, monkeypatch):
+    """A private picture, which is written at once, or as its rows come."""
+    if request.param == "streamed":
+        monkeypatch.setattr("fastkq.files.rows.LARGE_PIXELS", 100)
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(
+        path
+    )
+    path.chmod(0o600)
+    return path
+
+
+def test_compress_keeps_permissions(photo, tmp_path):
+    target = tmp_path / "out.png"
+    fastkq.compress(photo, target, 8)
+    assert mode_of(target) == 0o600
+    target.chmod(0o640)
+    photo.chmod(0o644)
+    fastkq.compress(photo, target, 4)
+    assert mode_of(target) == 0o640
+    fastkq.compress(photo.read_bytes(), tmp_path / "bytes.png", 4)
+    assert mode_of(tmp_path / "bytes.png") == 0o644
+
+
+def test_compress_that_may_not_overwrite(photo, tmp_path, monkeypatch):
+    target = tmp_path / "out.png"
+    fastkq.compress(photo, target, 8, overwrite=False)
+    before = target.read_bytes()
+    with pytest.raises(FileExistsError, match=r"out\.png: exists, and is not replaced"):
+        fastkq.compress(photo, target, 4, overwrite=False)
+    assert target.read_bytes() == before
+    with pytest.raises(TypeError, match="overwrite is 'yes'; True or False is allowed"):
+        fastkq.compress(photo, target, 4, overwrite="yes")
+    # One that comes while the image is compressed.
+    link, late = os.link, tmp_path / "late.png"
+
+    def come_first(*arguments):
+        late.write_bytes(b"first")
+        link(*arguments)
+
+    monkeypatch.setattr(write.os, "link", come_first)
+    with pytest.raises(FileExistsError, match=r"late\.png: exists, and is not replaced"):
+        fastkq.compress(photo, late, 4, overwrite=False)
+    assert late.read_bytes() == b"first"
+    assert names(tmp_path) == ["late.png", "out.png", "photo.png"]
+
+
+def test_the_command_tells_the_second_of_two(photo, tmp_path, monkeypatch, capsys):
+    link, target = os.link, tmp_path / "photo-fastkq.png"
+
+    def come_first(*arguments):
+        target.write_bytes(b"first")
+        link(*arguments)
+
+    monkeypatch.setattr(write.os, "link", come_first)
+    assert main(["compress", str(photo), "-k", "8"]) == FAILED
+    assert f"{target}: exists" in capsys.readouterr().err
+    assert target.read_bytes() == b"first"
+    assert main(["compress", str(photo), "-k", "8", "--force"]) == DONE
+    assert target.read_bytes().startswith(b"\x89PNG")

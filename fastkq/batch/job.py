@@ -32,21 +32,21 @@ class JobOptions:
     Attributes
     ----------
     image : Options
-        Of each image.
+        The options of each image.
     min_savings : float, 0 to 1
         The share of the source's bytes that an output must save to be written.
     overwrite : bool
         Whether an existing target is replaced; it is skipped otherwise.
-    replaced : frozenset of str, or None
-        None: each job looks whether its target exists. A run that has looked already names the
-        targets that are replaced all the same; other jobs find theirs absent, or somebody else was
-        faster.
+    is_settled : bool
+        Whether a run has looked already which targets exist, and has left those jobs out; by
+        default each job looks. A target that is there all the same when it is to be written came
+        meanwhile: it is not replaced, unless `overwrite` is set.
     """
 
     image: Options
     min_savings: float = 0.0
     overwrite: bool = False
-    replaced: frozenset[str] | None = None
+    is_settled: bool = False
 
     @property
     def settings(self) -> str:
@@ -63,13 +63,13 @@ class JobResult:
     source, target : str
     status : str
         "done"; "no gain": the output would not save `min_savings`, and is not written; "target not
-        reached": nor is one that would be worse, or larger, than what was asked for; "skipped:
-        exists": there is such a target; "skipped: own output": the source was written by fastkq;
-        "failed".
+        reached": the output would be worse, or larger, than what was asked for, and is not written;
+        "skipped: exists": there is such a target; "skipped: own output": fastkq wrote the source;
+        "failed": the error says why.
     source_bytes, target_bytes : int or None
-        For "no gain", the bytes that the target would have had.
+        For "no gain", `target_bytes` are those that the target would have had.
     pixels : int or None
-    n_colors : int or None, of the palette; for "target not reached", of the best
+    n_colors : int or None, of the palette; for "target not reached", of the best palette
     psnr : float or None, in dB; infinite where nothing was lost
     seconds : float, from opening the source to the finished target
     error : str or None, one line that says what came and what is allowed
@@ -100,8 +100,7 @@ class JobResult:
 
 def skip_reason(job: Job, options: JobOptions) -> str | None:
     """Return the status of a job that needs no work, or None."""
-    is_known = options.overwrite or options.replaced is not None
-    if not is_known and os.path.exists(job.target):
+    if not (options.overwrite or options.is_settled) and os.path.exists(job.target):
         return EXISTS
     return OWN_OUTPUT if is_own_output(job.source) else None
 
@@ -185,18 +184,18 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
 
 
 def _write(job: Job, options: JobOptions, data: bytes) -> str:
-    """Write a target, unless somebody else has meanwhile; return what became of it.
+    """Write a target, unless there is one; return what became of it.
 
-    With the same bytes, it was a worker that died before it could tell.
+    One with the same bytes was written by a worker that died, or a run that was killed, before it
+    could tell.
     """
     os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
-    may_replace = options.overwrite or job.target in (options.replaced or ())
     try:
         write_file(
             check_output(job.target, job.source),
             data,
             like=job.source,
-            exclusive=not may_replace,
+            exclusive=not options.overwrite,
             clean=False,  # a run does it for all targets at once
         )
     except FileExistsError:

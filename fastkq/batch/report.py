@@ -79,13 +79,16 @@ class RunReport:
     def decides(self, job: Job) -> JobResult | None:
         """Return what is written of a job that need not run again: its source has not changed."""
         result = self._lines.get(job)
-        if result is None or not os.path.exists(job.source):
+        if result is None:
+            return None
+        try:
+            n_bytes = os.path.getsize(job.source)
+        except OSError:
             return None
         is_final = result.status in (NO_GAIN, NOT_REACHED) or (
             result.status == DONE and os.path.exists(job.target)
         )
-        same_source = result.source_bytes == os.path.getsize(job.source)
-        return result if is_final and same_source else None
+        return result if is_final and result.source_bytes == n_bytes else None
 
     def add(self, result: JobResult) -> None:
         """Write a result, unless it says nothing new."""

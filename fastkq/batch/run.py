@@ -16,6 +16,7 @@ from fastkq.batch.job import DONE, EXISTS, FAILED, JobOptions, JobResult, run_jo
 from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
 from fastkq.batch.report import RunReport
 from fastkq.batch.shared import sum_histograms
+from fastkq.batch.text import printable
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.engine.fit import fit_histogram
 from fastkq.files.mark import is_own_output
@@ -40,7 +41,7 @@ __all__ = [
 
 SHARED = "shared"
 
-# Calls a function for each job and yields each with its result, or `workers.WorkerDiedError`.
+# Calls a function for each job and yields each with its result, or `pool.WorkerDiedError`.
 Mapper: TypeAlias = (
     "Callable[[Callable[[Job], JobResult], Sequence[Job]], "
     "Iterator[tuple[Job, JobResult | WorkerDiedError]]]"
@@ -69,8 +70,8 @@ def compress_many(
     Parameters
     ----------
     sources : paths of files, folders, and globs
-        See `fastkq.batch.plan_jobs` for which files are taken and what their targets are called.
-        fastkq's own output is recognized and skipped.
+        See `fastkq.batch.plan.plan_jobs` for which files are taken and what their targets are
+        called. What fastkq itself wrote is recognized and skipped.
     directory : path or None
         Where the targets go; it is made if it does not exist. With None, each target goes beside
         its source: "a.jpg" becomes "a-fastkq.png".
@@ -203,24 +204,21 @@ def _run_jobs(
     with report or nullcontext():
         remove_leftovers(jobs)
         remaining = []
-        replaced = set()
         try:
             for job in jobs:
-                if _is_unreported(job, report):
-                    replaced.add(job.target)
-                decided = _decide(job, options, report, is_replaced=job.target in replaced)
+                decided = _decide(job, options, report)
                 if decided is None:
                     remaining.append(job)
                 else:
                     if report is not None:
                         report.add(decided)
                     yield decided
-            # Which targets may be written is settled: should a worker die behind its write, the
+            # Which targets are to be written is settled: should a worker die behind its write, the
             # next must not take the target for one that was there before.
-            function = partial(run_job, options=replace(options, replaced=frozenset(replaced)))
+            function = partial(run_job, options=replace(options, is_settled=True))
             for job, outcome in mapper(function, remaining):
                 if isinstance(outcome, WorkerDiedError):
-                    error = f"{job.source}: {outcome}"
+                    error = printable(f"{job.source}: {outcome}")
                     result = JobResult(job.source, job.target, FAILED, error=error)
                 else:
                     result = outcome
@@ -233,19 +231,15 @@ def _run_jobs(
             remove_leftovers(remaining)  # of workers that died
 
 
-def _is_unreported(job: Job, report: RunReport | None) -> bool:
-    """Return whether a run was killed between a target and its line; this one writes both."""
-    return report is not None and report.lacks(job) and is_own_output(job.target)
-
-
-def _decide(
-    job: Job, options: JobOptions, report: RunReport | None, *, is_replaced: bool
-) -> JobResult | None:
+def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResult | None:
     """Return the result of a job that an earlier run, or whoever wrote its target, has settled."""
     if report is not None and not options.overwrite:
         written = report.decides(job)
         if written is not None:
             known = EXISTS if written.status == DONE else written.status
             return replace(written, status=known, seconds=0.0)
-    status = skip_reason(job, replace(options, overwrite=True) if is_replaced else options)
+        # A run was killed between a target and its line: this one makes both.
+        if report.lacks(job) and is_own_output(job.target):
+            options = replace(options, is_settled=True)
+    status = skip_reason(job, options)
     return None if status is None else JobResult(job.source, job.target, status)

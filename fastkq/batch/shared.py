@@ -9,7 +9,7 @@ import numpy as np
 
 from fastkq.api import color_histogram
 from fastkq.batch.job import check_source
-from fastkq.batch.text import one_line
+from fastkq.batch.text import one_line, printable
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram, count_nothing
 
 
@@ -33,19 +33,21 @@ def sum_histograms(
     ValueError
         None of the sources could be read.
     """
-    from fastkq.batch.pool import map_images
+    from fastkq.batch.pool import WorkerDiedError, map_images
     from fastkq.files.mark import is_own_output
 
     totals = np.zeros(1 << CODE_BITS, np.int64)
     others = nothing = count_nothing()
-    errors = {}
+    errors: dict[str, str] = {}
     images = [source for source in sources if not is_own_output(source)]
     for source, counted in map_images(count_colors, images, str, n_workers):
         if isinstance(counted, ColorHistogram):
             totals[counted.codes] += counted.counts
             others += replace(counted, codes=nothing.codes, counts=nothing.counts)
+        elif isinstance(counted, WorkerDiedError):
+            errors[source] = printable(f"{source}: {counted}")
         else:
-            errors[source] = str(counted)
+            errors[source] = counted
     if len(errors) == len(images):
         raise ValueError(f"no palette: none of {len(images)} images could be read")
     codes = np.flatnonzero(totals).astype(np.uint32)

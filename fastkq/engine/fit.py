@@ -136,5 +136,6 @@ def search_palette(
         most=min(options.n_colors, n_distinct + n_locked),
         mse=lambda n_colors: fit_to(n_colors).inertia / n_pixels,
         n_bytes=cache(lambda n_colors: count_bytes(fit_to(n_colors))),
+        n_locked=n_locked,
     )
     return fit_to(chosen)

@@ -176,6 +176,7 @@ def choose_n_colors(
     most: int,
     mse: Callable[[int], float],
     n_bytes: Callable[[int], int],
+    n_locked: int = 0,
 ) -> int:
     """Return the number of colors that a target asks for.
 
@@ -188,6 +189,8 @@ def choose_n_colors(
     mse, n_bytes : callables
         The error and the size of the file that a number of colors leads to. They are called
         several times for some numbers.
+    n_locked : int
+        How many colors the palette has in any case, so that a smaller number means as many.
 
     Returns
     -------
@@ -210,11 +213,11 @@ def choose_n_colors(
             n_bytes, target.max_bytes, n_colors, first=n_colors, exponent=BYTES_EXPONENT
         )
         if n_colors == 0:
-            raise _not_reached(target, 1, mse(1), n_bytes(1))
+            raise _not_reached(target, max(1, n_locked), mse(1), n_bytes(1))
         size = n_bytes(n_colors)
     error = mse(n_colors)
     if error > target.floor:
-        raise _not_reached(target, n_colors, error, size)
+        raise _not_reached(target, max(n_colors, n_locked), error, size)
     return n_colors
 
 
@@ -282,13 +285,18 @@ def _middle(low: int, high: int) -> float:
 
 
 def _not_reached(target: Target, n_colors: int, mse: float, n_bytes: int | None) -> Exception:
-    size = "" if n_bytes is None else f" in {n_bytes} bytes"
-    noun = "color has" if n_colors == 1 else "colors have"
-    return TargetNotReachedError(
-        f"{target.name} is not reached: {n_colors} {noun} MSE {mse:.6g}, PSNR "
-        f"{psnr_from_mse(mse):.4g} dB, quality {mse_to_quality(mse)}{size}; a target that this "
-        "reaches is allowed",
-        n_colors,
-        mse,
-        n_bytes,
-    )
+    noun = "color" if n_colors == 1 else "colors"
+    quality = f"MSE {mse:.6g}, PSNR {psnr_from_mse(mse):.4g} dB, quality {mse_to_quality(mse)}"
+    if n_bytes is not None and target.max_bytes is not None and n_bytes > target.max_bytes:
+        text = (
+            f"max_bytes {target.max_bytes} is exceeded: the file of {n_colors} {noun} has "
+            f"{n_bytes} bytes, with {quality}; as many bytes are allowed"
+        )
+    else:
+        size = "" if n_bytes is None else f" in {n_bytes} bytes"
+        verb = "has" if n_colors == 1 else "have"
+        text = (
+            f"{target.name} is not reached: {n_colors} {noun} {verb} {quality}{size}; a target "
+            "that this reaches is allowed"
+        )
+    return TargetNotReachedError(text, n_colors, mse, n_bytes)

@@ -31,6 +31,7 @@ IS_ANCILLARY = 0x20  # a bit of a chunk's first letter: decoders may do without 
 PASSES = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2))
 LAST_PASS = (0, 1, 1, 2)
 PIECE_BYTES = 1 << 20
+MAX_RATIO = 1032  # deflate makes no more of a byte
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ def check_png(data: bytes) -> PngFacts:
     if depth not in DEPTHS.get(color_type, ()):
         raise ValueError(f"the header says color type {color_type} of {depth} bits, which is none")
     levels = _read_key(key, depth) if color_type in (GRAY, RGB) else ()
-    return PngFacts(
+    facts = PngFacts(
         width,
         height,
         depth,
@@ -121,6 +122,13 @@ def check_png(data: bytes) -> PngFacts:
         fill=tuple(fill) if color_type == INDEXED else (0,),
         idat=idat,
     )
+    n_bytes = sum(map(len, idat))
+    if facts.n_row_bytes > MAX_RATIO * n_bytes:
+        raise ValueError(
+            f"the file has {n_bytes} bytes of deflated pixels; {width} x {height} of them need at "
+            f"least {facts.n_row_bytes // MAX_RATIO}"
+        )
+    return facts
 
 
 def _check_checksum(kind: bytes, body: memoryview, data: bytes, end: int) -> None:

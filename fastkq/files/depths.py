@@ -7,6 +7,7 @@ a level. Its decoders can give either byte, so such a picture is decoded once fo
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 MAX_16_BIT = 65535
-BLOCK_ROWS = 256
+BLOCK_BYTES = 1 << 20
 # Tags of TIFF.
 BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 258, 262, 284, 339
 WHITE_IS_ZERO, SEPARATE_PLANES = 0, 2
@@ -48,12 +49,17 @@ def join_bytes(high: UInt8Array, low: UInt8Array) -> UInt8Array:
     A level is 257 * high + (low - high), so that only a difference of over 128 changes the byte.
     """
     result = high.copy()
-    for start in range(0, len(high), BLOCK_ROWS):  # a temporary array of some MB
-        rows = slice(start, start + BLOCK_ROWS)
+    for rows in _blocks(high):  # temporary arrays of some MB
         difference = low[rows].astype(np.int16) - high[rows]
         result[rows] += difference > 128
         result[rows] -= difference < -128
     return result
+
+
+def _blocks(array: UInt8Array) -> Iterator[slice]:
+    """Cut an array into blocks of rows of about a megabyte."""
+    n_rows = max(1, BLOCK_BYTES // array[0].size)
+    return (slice(start, start + n_rows) for start in range(0, len(array), n_rows))
 
 
 def check_samples(image: PillowImage) -> int:
@@ -103,8 +109,10 @@ def read_deep_png(file: BinaryIO, facts: PngFacts) -> PillowImage:
         low, _ = _decode(file, "PNG", f"{kind};16L")
         rounded = join_bytes(high, low)
         if facts.key is not None:
-            key = np.array(facts.key)
-            is_key = ((high == key >> 8) & (low == key & 255)).all(axis=2)
+            key_bytes = np.array(facts.key, ">u2").view(np.uint8).reshape(-1, 2)
+            is_key = np.ones(high.shape[:2], np.bool_)
+            for channel, (key_high, key_low) in enumerate(key_bytes):
+                is_key &= (high[..., channel] == key_high) & (low[..., channel] == key_low)
             rounded = add_key(rounded, is_key)
     return _turn(Image.fromarray(rounded), orientation)
 
@@ -139,8 +147,7 @@ def add_key(array: UInt8Array, is_key: Array) -> UInt8Array:
 def _divide_alpha(high: UInt8Array, low: UInt8Array) -> UInt8Array:
     """Return premultiplied RGBA of 16 bits as straight RGBA of 8."""
     result = join_bytes(high, low)
-    for start in range(0, len(high), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
+    for rows in _blocks(high):
         levels = high[rows].astype(np.uint32) << 8 | low[rows]
         alpha = np.maximum(levels[..., 3:], 1)
         result[rows, :, :3] = np.minimum((levels[..., :3] * 510 + alpha) // (2 * alpha), 255)

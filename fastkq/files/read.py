@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from fastkq.colors.pixels import OPAQUE, check_array
+from fastkq.colors.pixels import OPAQUE, check_array, has_alpha
 from fastkq.files.decode import (
+    PNG,
     SIGNATURE_BYTES,
     check_format,
     damage,
@@ -69,7 +70,7 @@ def read_image(source: ImageSource) -> InputImage:
 def count_pixels(path: str) -> int | None:
     """Return how many pixels an image file has, by its header; None where Pillow refuses so many.
 
-    0 for what is no image: reading it will fail soon enough.
+    It is 0 for a file that is no image: reading that fails soon enough.
     """
     from PIL import Image
 
@@ -103,6 +104,11 @@ def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
     with open_file(name) as file:
         kind = check_format(file, name)
         try:
+            if kind == PNG:
+                from fastkq.files.checksums import check_png
+
+                check_png(file.read())
+                file.seek(0)
             with open_image(file, kind) as image:
                 image.load()
                 if image.mode != "P":
@@ -159,9 +165,11 @@ def read_weights(path: str | os.PathLike[str]) -> UInt8Array:
     Raises
     ------
     OSError, ValueError
-        It is no readable image, or has colors.
+        It is no readable image, or has colors or transparent pixels.
     """
     array = read_image(path).array
+    if has_alpha(array):
+        raise ValueError(f"{path}: has transparent pixels; an opaque gray image is allowed")
     if array.ndim == 3:
         if not (array == array[..., :1]).all():
             raise ValueError(f"{path}: has colors; a gray image is allowed as weights")

@@ -51,6 +51,7 @@ class Source:
     read : start a pass: returns an iterator of blocks (h, W) or (h, W, C), from the top
     icc_profile : the RGB profile that its values refer to, if it came with one
     array : the whole image as `check_array` gives it, if it is in memory
+    path : the file that it comes from, if it is one
     """
 
     shape: tuple[int, ...]
@@ -59,6 +60,7 @@ class Source:
     read: Callable[[], Iterator[Array]]
     icc_profile: bytes | None = None
     array: UInt8Array | None = None
+    path: str | None = None
 
     @property
     def n_pixels(self) -> int:
@@ -109,7 +111,11 @@ class Source:
 
 
 def hold(
-    array: UInt8Array, name: str, n_bytes: int | None = None, icc_profile: bytes | None = None
+    array: UInt8Array,
+    name: str,
+    n_bytes: int | None = None,
+    icc_profile: bytes | None = None,
+    path: str | None = None,
 ) -> Source:
     """Return a checked array in memory as a source: of one block, or of more where it is large."""
     rows = block_rows(array.shape[1], 1) if is_large(array.shape) else array.shape[0]
@@ -117,9 +123,8 @@ def hold(
     def read() -> Iterator[Array]:
         return (array[start : start + rows] for start in range(0, len(array), rows))
 
-    return Source(
-        array.shape, name, array.nbytes if n_bytes is None else n_bytes, read, icc_profile, array
-    )
+    n_bytes = array.nbytes if n_bytes is None else n_bytes
+    return Source(array.shape, name, n_bytes, read, icc_profile, array, path)
 
 
 def is_large(shape: tuple[int, ...], large_pixels: int | None = None) -> bool:

@@ -48,7 +48,7 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
                 n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
                 file.seek(0)
                 decoded = decode_file(file, path)
-            source = hold(decoded.array, path, n_bytes, decoded.icc_profile)
+            source = hold(decoded.array, path, n_bytes, decoded.icc_profile, path)
         return source
     if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
         return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
@@ -72,7 +72,7 @@ def flatten_source(source: Source, background: UInt8Array) -> Source:
         return source
     if source.array is not None:
         array = flatten(source.array, background)
-        return hold(array, source.name, source.n_bytes, source.icc_profile)
+        return _hold_instead(source, array)
 
     def read() -> Iterator[Array]:
         return (flatten(block, background) for block in source)
@@ -86,7 +86,11 @@ def bleed_source(source: Source) -> Source:
     if source.n_channels not in (2, 4):
         return source
     array = read_whole(source) if source.array is None else source.array
-    return hold(bleed(array), source.name, source.n_bytes, source.icc_profile)
+    return _hold_instead(source, bleed(array))
+
+
+def _hold_instead(source: Source, array: UInt8Array) -> Source:
+    return hold(array, source.name, source.n_bytes, source.icc_profile, source.path)
 
 
 def read_whole(source: Source) -> UInt8Array:

@@ -49,18 +49,17 @@ def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
             page = tiff.pages[0]
             shape = (page.imagelength, page.imagewidth)
             profile = page.tags.valueof("InterColorProfile")
-            is_readable = _comes_by_rows(page)
+            comes_by_rows = is_large(shape, large_pixels) and _comes_by_rows(page)
     except Exception:  # damaged: the error of decoding it whole is the one for all formats
         return None
-    if not is_large(shape, large_pixels) or not is_readable:
-        return None
-    return _blocks_of_page(path, page, profile)
+    return _blocks_of_page(path, page, profile) if comes_by_rows else None
 
 
 def _comes_by_rows(page: Any) -> bool:
     """Return whether the pixels of a page, tile by tile, are those of the image in 8 bits."""
     model, alphas = int(page.photometric), tuple(int(kind) for kind in page.extrasamples)
     n_samples = int(page.samplesperpixel)
+    sides = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip,)
     return (
         n_samples in N_SAMPLES.get(model, ())
         and alphas in ((), (STRAIGHT_ALPHA,))
@@ -73,6 +72,7 @@ def _comes_by_rows(page: Any) -> bool:
         and int(page.tags.valueof("Orientation", UPRIGHT)) == UPRIGHT
         and page.shape[:2] == (page.imagelength, page.imagewidth)
         and len(page.shape) == (2 if n_samples == 1 else 3)
+        and all(isinstance(side, int) and side > 0 for side in sides)
     )
 
 
@@ -89,6 +89,7 @@ def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
         # Uncompressed strips are often one, of all rows: mapped, they are read by any.
         read=_map_tiff(path).read if page.is_memmappable else lambda: _read_tiff(path, shape, rows),
         icc_profile=rgb_profile(profile) if shape[2:] in ((3,), (4,)) else None,
+        path=path,
     )
 
 

@@ -26,6 +26,7 @@ HASH_BYTES = 9  # "~" and eight digits
 # So old is no file that is still written to, whatever process has its writer's number by now.
 LEFTOVER_SECONDS = 86_400
 PERMISSIONS = 0o777
+PRIVATE = 0o600
 READ_AND_WRITE = 0o666
 OTHERS_ALONE = 0o707  # without those of the group
 # File systems that know no second name for a file say one of these.
@@ -33,14 +34,18 @@ NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EM
 
 
 def check_output(
-    target: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
+    target: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    *,
+    exclusive: bool = False,
 ) -> Path:
     """Return the path of a file to write, if it can be one.
 
     Raises
     ------
     ValueError, OSError
-        A missing directory, a directory or device in its place, the source.
+        A missing directory, a directory or device in its place, the source; with `exclusive`, any
+        file.
     """
     path = Path(target)
     try:
@@ -55,6 +60,8 @@ def check_output(
         )
     if source is not None and exists and os.path.exists(source) and os.path.samefile(source, path):
         raise ValueError(f"{path}: the target is the source; choose another")
+    if exclusive and exists:
+        raise _already_there(path)
     return path
 
 
@@ -215,7 +222,10 @@ def _create(temporary: Path, path: Path, like: str | os.PathLike[str] | None) ->
         # At first, no more than both it and the umask allow: nobody may open it meanwhile.
         mode &= old.st_mode
     elif like is not None:
-        mode &= os.stat(like).st_mode
+        try:
+            mode &= os.stat(like).st_mode
+        except OSError:  # the source is gone meanwhile, and might have been private
+            mode &= PRIVATE
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     file = os.fdopen(os.open(temporary, flags, mode), "wb")
     if old is not None:

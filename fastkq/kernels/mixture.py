@@ -17,8 +17,8 @@ TRANSPARENT = np.uint8(0)
 # their mean to their middle, measured for shares of the second from 0.0003 to a half.
 MOST_PASSED, LESS_PASSED, LEAST_PASSED = np.float32(0.92), np.float32(0.8), np.float32(0.5)
 PASSED_NOISE = np.float32(0.3)
-GOLDEN = np.uint32(2654435769)  # 2^32 times the golden ratio: its multiples lie evenly
-NOISE_SHIFT, NOISE_UNIT = np.uint32(8), np.float32(1 / (1 << 24))
+GOLDEN = np.uint64(2654435769)  # 2^32 times the golden ratio: its multiples lie evenly
+NOISE_SHIFT, NOISE_BITS, NOISE_UNIT = np.uint64(8), np.uint64(0xFFFFFF), np.float32(1 / (1 << 24))
 
 
 @kernel()
@@ -141,7 +141,7 @@ def reach_row(
         for i in range(own.shape[0]):
             n_mixed += shares[own[i]] > ZERO
             most = max(most, shares[own[i]])
-        noise = np.float32(np.uint32(np.uint32(x) * GOLDEN) >> NOISE_SHIFT) * NOISE_UNIT
+        noise = np.float32((np.uint64(x) * GOLDEN >> NOISE_SHIFT) & NOISE_BITS) * NOISE_UNIT
         passed = max(MOST_PASSED - LESS_PASSED * np.sqrt(max(ONE - most, ZERO)), LEAST_PASSED)
         passed += PASSED_NOISE * (noise + noise - ONE)
         for channel in range(4):

@@ -150,14 +150,20 @@ def mix_any(
             x0 = values[0, x] - points[0, label]
             x1 = values[1, x] - points[1, label]
             x2 = values[2, x] - points[2, label]
-            x3 = values[3, x] - points[3, label]
             key = np.int32(0)
-            for lane in range(N_LANES):
-                part = x0 * ways[kind, label, 0, lane] + x1 * ways[kind, label, 1, lane]
-                # The last term of opaque pixels is 0: their sum is that of `mix`.
-                part = part + x2 * ways[kind, label, 2, lane] + x3 * ways[kind, label, 3, lane]
-                part = SHARE_STEPS * clamp(part, ZERO, MOST_SHARE)
-                key = max(key, np.int32((np.int32(part) << KEY_SHIFT) | np.int32(lane)))
+            if kind == 0 and values[3, x] == points[3, label]:
+                for lane in range(N_LANES):
+                    part = x0 * ways[0, label, 0, lane] + x1 * ways[0, label, 1, lane]
+                    part = part + x2 * ways[0, label, 2, lane]
+                    part = SHARE_STEPS * clamp(part, ZERO, MOST_SHARE)
+                    key = max(key, np.int32((np.int32(part) << KEY_SHIFT) | np.int32(lane)))
+            else:
+                x3 = values[3, x] - points[3, label]
+                for lane in range(N_LANES):
+                    part = x0 * ways[kind, label, 0, lane] + x1 * ways[kind, label, 1, lane]
+                    part = part + x2 * ways[kind, label, 2, lane] + x3 * ways[kind, label, 3, lane]
+                    part = SHARE_STEPS * clamp(part, ZERO, MOST_SHARE)
+                    key = max(key, np.int32((np.int32(part) << KEY_SHIFT) | np.int32(lane)))
             share = np.float32(key >> KEY_SHIFT) / SHARE_STEPS
             if np.float32(mask[x & place]) + HALF < np.float32(256) * scale * share:
                 own[x] = neighbours[kind, label, key & LABEL_BITS]

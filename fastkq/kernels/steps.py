@@ -266,13 +266,19 @@ def alpha_squared_error(
     width = labels.shape[0]
     n_channels = pixels.shape[0] // width
     green, blue = (1, 2) if n_channels > 1 else (0, 0)
-    total = 0
+    total = plain = 0
     for x in range(width):
         label = labels[x]
-        alpha, other = np.int64(alphas[x]), np.int64(entries[label, 3])
         start = n_channels * x
+        if alphas[x] == OPAQUE and entries[label, 3] == OPAQUE:
+            d0 = np.int32(pixels[start]) - np.int32(entries[label, 0])
+            d1 = np.int32(pixels[start + green]) - np.int32(entries[label, 1])
+            d2 = np.int32(pixels[start + blue]) - np.int32(entries[label, 2])
+            plain += d0 * d0 + d1 * d1 + d2 * d2
+            continue
+        alpha, other = np.int64(alphas[x]), np.int64(entries[label, 3])
         error = channel_error(pixels[start], alpha, entries[label, 0], other)
         error += channel_error(pixels[start + green], alpha, entries[label, 1], other)
         error += channel_error(pixels[start + blue], alpha, entries[label, 2], other)
         total += error + 3 * 255 * 255 * (alpha - other) * (alpha - other)
-    return total
+    return total + ERROR_UNIT * ERROR_UNIT * plain

@@ -97,6 +97,7 @@ class Ditherer:
         if self._method == "ordered":
             if not tables.is_coarse:
                 self._neighbours, self._ways = tables.ways()
+                self._plain_ways = np.ascontiguousarray(self._ways[0, :, :3])
             return
         self._groups = tables.groups
         has_table = tables.has_opaque and not tables.is_coarse
@@ -195,7 +196,7 @@ class Ditherer:
             self._packed,
             self._tables.points[:3],
             self._neighbours[0],
-            self._ways[0, :, :3],
+            self._plain_ways,
             labels,
             errors,
         )
