@@ -72,7 +72,7 @@ def quantize(
     color_space : {"srgb", "oklab"}
         Where distances are measured. "srgb" has the least squared error and the highest PSNR;
         "oklab" spends more colors where the eye tells them apart, and looks closer to the original.
-    init : {"wu", "k-means++", "random"} or (n_colors, 3) array_like
+    init : {"wu", "k-means++", "random"} or (n_colors, 3 or 4) array_like
         The initial centers: Wu's variance cut of the color cube (the fastest and best), greedy
         k-means++ over the cube's cells, random distinct pixels, or those given.
     max_iter : int

@@ -243,7 +243,8 @@ def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
         if init not in INITS:
             raise ValueError(f"init is {init!r}; one of {INITS} or an array of centers is allowed")
         return init
-    centers = check_init(init, n_colors, 3).astype(np.float32)
+    n_channels = 4 if np.ndim(init) == 2 and np.shape(init)[1] == 4 else 3
+    centers = check_init(init, n_colors, n_channels).astype(np.float32)
     if centers.min() < 0 or centers.max() > MAX_LEVEL:
         raise ValueError(
             f"init has values from {centers.min():g} to {centers.max():g}; colors from 0 to "

@@ -297,3 +297,16 @@ def test_a_generator_gives_one_seed_for_a_whole_search(images):
 def test_a_wrong_seed_is_refused_before_reading(bad):
     with pytest.raises((ValueError, TypeError), match=r"random_state is .*; an integer >= 0"):
         fastkq.quantize("no such file.png", random_state=bad)
+
+
+def test_given_centers_may_have_alpha(badge):
+    centers = fastkq.fit_palette(badge, K)[1:]  # behind the transparent one, which is not fitted
+    given = np.concatenate([centers, [[9, 9, 9, 9]]])
+    result = fastkq.quantize(badge, K, init=given)
+    assert result.palette.shape == (K, 4)
+    assert result.mse <= 1.02 * fastkq.quantize(badge, K).mse
+    opaque = badge[..., :3]
+    start = fastkq.fit_palette(opaque, K)
+    with_alpha = np.pad(start, ((0, 0), (0, 1)), constant_values=255)
+    expected = fastkq.quantize(opaque, K, init=start)
+    assert np.array_equal(fastkq.quantize(opaque, K, init=with_alpha).labels, expected.labels)

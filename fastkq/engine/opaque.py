@@ -70,7 +70,7 @@ def find_centers(cells: ColorCells, options: FitOptions) -> tuple[Array, int]:
     if isinstance(options.init, str):
         start = seed_centers(cells, n_free, options.init, options.random_state)
     else:
-        start = options.init
+        start = options.init[:, :3]
         if cells.space != "srgb":
             start = to_points(np.rint(start).astype(np.uint8), cells.space)
         start = drop_nearest(start, locked)
