@@ -20,6 +20,7 @@ def os_error(number: int, text: str) -> OSError:
 
     Examples
     --------
+    >>> import errno
     >>> error = os_error(errno.ENOENT, "a.png: no such file")
     >>> type(error).__name__, error.errno, str(error)
     ('FileNotFoundError', 2, 'a.png: no such file')
