@@ -81,9 +81,13 @@ def test_ordered_is_that_of_its_twin(name):
     expected = np.full(alphas.shape, np.argmin(palette[:, 3]))
     for allowed, some in ((own, alphas == 255), (every, (alphas > 0) & (alphas < 255))):
         allowed = allowed if len(allowed) else every  # noqa: PLW2901
-        order = naive.distances(entries[allowed], entries[allowed]).argsort(axis=1, kind="stable")
+        is_own = palette[allowed, 3] == 255
+        apart = naive.distances(entries[allowed], entries[allowed])
+        apart[~is_own[:, None] & is_own] = np.inf  # translucent ones do not mix with opaque ones
+        order = apart.argsort(axis=1, kind="stable")[:, :17]
+        order = np.where(np.take_along_axis(apart, order, axis=1) < np.inf, order, order[:, :1])
         neighbours = np.zeros((len(palette), min(16, len(allowed) - 1)), int)
-        neighbours[allowed] = allowed[order[:, 1:17]]
+        neighbours[allowed] = allowed[order[:, 1:]]
         twin = naive.mix(points, entries, nearest, blue_noise(), 0.8, neighbours)
         expected[some] = twin[some]
     # float32 may fall to the other side where two choices are equally good.
@@ -247,3 +251,14 @@ def test_points_of_translucent_colors():
     np.testing.assert_allclose(points[0, :3], gray, atol=1e-2)
     assert points[:, 3].tolist() == [510, 408, 0]
     assert np.array_equal(points[2, :3], over_gray[1])
+
+
+def test_no_opaque_dots_lie_on_a_shadow():
+    """Beyond the darkest entry of a shadow, the way to an opaque one has the largest share."""
+    palette = np.array([[0, 0, 0, 0], [0, 0, 0, 60], [0, 0, 0, 120], [150, 90, 30, 255]], np.uint8)
+    image = np.zeros((64, 64, 4), np.uint8)
+    image[..., 3] = np.arange(90, 154)
+    image[:, -8:] = [150, 90, 30, 255]
+    labels, _ = dithered(image, palette, "ordered")
+    assert set(np.unique(labels[:, :56]).tolist()) == {1, 2}
+    assert (labels[:, 56:] == 3).all()

@@ -93,16 +93,20 @@ class PaletteTables:
         """Return the neighbours (2, K, LANES) of each entry, and the ways (2, K, 4, LANES) to them.
 
         For opaque pixels and for others. Where there is no neighbour, or an equal entry, there is
-        no way, and so no share.
+        no way, and so no share. Nor is there one from a translucent entry to an opaque one: dots
+        of it stood out along the edge of a picture on its shadow.
         """
+        is_opaque = self.colors[:, 3] == OPAQUE
         n_lanes, n_colors = int(kernels.nearest.LANES), len(self.colors)
         neighbours = np.zeros((2, n_colors, n_lanes), np.uint8)
         ways = np.zeros((2, n_colors, 4, n_lanes), np.float32)
         for kind, some in enumerate((self.own.astype(np.intp), np.arange(n_colors))):
             distances = squared_distances(self.points[:, some])
+            distances[~is_opaque[some][:, None] & is_opaque[some]] = np.inf
             order = np.argsort(distances, axis=1, kind="stable")
             near = some[order[:, 1 : 1 + n_lanes]]
             steps = self.points.T[near] - self.points.T[some][:, None]
+            steps[~is_opaque[some][:, None] & is_opaque[near]] = 0
             lengths = np.sum(steps**2, axis=2, keepdims=True)
             steps = steps / np.where(lengths == 0, np.float32(1), lengths)
             neighbours[kind, some, : near.shape[1]] = near
