@@ -19,7 +19,6 @@ from pictures import PHOTOS, photo
 from PIL import Image
 
 import fastkq
-from fastkq.result import encode_image
 
 PICTURES = (
     "kodak/kodim03.png",
@@ -45,7 +44,7 @@ def by_pillow(result: fastkq.QuantizeResult, *, optimize: bool = False) -> bytes
 
 def by_fastkq(result: fastkq.QuantizeResult, name: str = "png", *, optimize: bool = False) -> bytes:
     """Write as `QuantizeResult.save` does, with its few bytes that name fastkq."""
-    return encode_image(result, format=name, optimize=optimize)
+    return result.encode(name, optimize=optimize)
 
 
 def writers(result: fastkq.QuantizeResult) -> dict[str, Callable[[], bytes]]:

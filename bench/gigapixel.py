@@ -28,7 +28,7 @@ import tifffile
 from pictures import synthetic
 
 import fastkq
-from fastkq.files.source import open_blocks
+from fastkq.files.source import open_source
 from fastkq.install.warmup import warm_up
 
 REPEAT_SIDE = 4096
@@ -99,7 +99,7 @@ def measure(way: str, folder: Path) -> report.Row:
 
 def _seconds_to_read(source: np.ndarray | Path) -> float:
     start = time.perf_counter()
-    for block in open_blocks(source):
+    for block in open_source(source):
         block.max()  # a mapped page is read when it is touched
     return time.perf_counter() - start
 

@@ -11,9 +11,8 @@ from PIL import Image
 import fastkq
 from fastkq.engine.cells import ColorCells
 from fastkq.engine.dense import DensePoints
-from fastkq.engine.fit import seed_centers
 from fastkq.engine.lloyd import update
-from fastkq.engine.opaque import label_cells
+from fastkq.engine.opaque import label_cells, seed_centers
 from fastkq.files.png import encode_indexed_png
 from fastkq.paint.dither import Dithering
 from fastkq.paint.labels import Labeler

@@ -11,7 +11,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastkq.colors.spaces import COLOR_SPACES, MAX_LEVEL
+from fastkq.colors.spaces import COLOR_SPACES
 from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
@@ -19,7 +19,7 @@ from fastkq.engine.search import Target, check_target
 from fastkq.files.formats import OXIPNG, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
 from fastkq.paint.dither import Dithering
-from fastkq.types import MAX_COLORS, Array, QualityRange, UInt8Array
+from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
 
 # Which color lies under an alpha of 0: none, the source's own, or that of visible neighbours.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+MAX_LEVEL = 255  # of a channel
 MAX_COLORS = 256  # of a palette: what a byte can number
 
 Array: TypeAlias = NDArray[Any]

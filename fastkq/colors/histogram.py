@@ -6,7 +6,6 @@ of 24 million pixels has 0.2 to 0.7 million colors, and histograms of several im
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -17,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
+from fastkq.colors.packing import pack_numbers, unpack_numbers
 from fastkq.colors.pixels import OPAQUE, split_with_alpha
 from fastkq.colors.translucent import NO_TRANSLUCENT, TranslucentColors, TranslucentCounter
-from fastkq.types import Array, UInt8Array
+from fastkq.types import UInt8Array
 
 CODE_BITS = 24
 # Below this many pixels, sorting their codes is faster than a pass over a table of 2^24 counters.
@@ -124,7 +124,12 @@ class ColorHistogram:
     def __reduce__(self) -> tuple[Callable[..., ColorHistogram], tuple[Any, ...]]:
         # A tenth of the bytes: gaps between ascending codes, and counts, are small numbers.
         gaps = np.diff(self.codes, prepend=np.uint32(0))
-        return _unpack, (_pack(gaps), _pack(self.counts), self.translucent, self.n_transparent)
+        return _unpack, (
+            pack_numbers(gaps),
+            pack_numbers(self.counts),
+            self.translucent,
+            self.n_transparent,
+        )
 
     def __repr__(self) -> str:
         """Sizes, not contents."""
@@ -148,22 +153,11 @@ def _merge(
     return codes[starts], np.add.reduceat(counts, starts)
 
 
-def _pack(values: Array) -> bytes:
-    """Return unsigned numbers as deflated bytes, low bytes first: the high ones are mostly 0."""
-    planes = values.astype("<u8").view(np.uint8).reshape(-1, 8).T
-    return zlib.compress(planes.tobytes(), level=1)
-
-
 def _unpack(
     gaps: bytes, counts: bytes, translucent: TranslucentColors, n_transparent: int
 ) -> ColorHistogram:
-    codes = np.cumsum(_unpack_numbers(gaps), dtype=np.uint32)
-    return ColorHistogram(codes, _unpack_numbers(counts), translucent, n_transparent)
-
-
-def _unpack_numbers(packed: bytes) -> NDArray[np.int64]:
-    planes = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(8, -1)
-    return np.ascontiguousarray(planes.T).view("<i8").ravel().astype(np.int64, copy=False)
+    codes = np.cumsum(unpack_numbers(gaps), dtype=np.uint32)
+    return ColorHistogram(codes, unpack_numbers(counts), translucent, n_transparent)
 
 
 def count_nothing() -> ColorHistogram:

@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
-from fastkq.types import Array
+from fastkq.types import MAX_LEVEL, Array
 
-MAX_LEVEL = 255
 N_CHANNELS = 3
 
 

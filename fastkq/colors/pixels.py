@@ -10,6 +10,7 @@ from fastkq.types import Array, UInt8Array
 
 ALLOWED_ARRAYS = "(H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB and (H, W, 4) RGBA of uint8"
 OPAQUE = 255
+TRANSPARENT = np.zeros((1, 4), np.uint8)  # the entry of fully transparent pixels
 PART_PIXELS = 1 << 20  # that are given other channels at a time
 
 

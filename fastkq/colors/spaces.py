@@ -28,10 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
-from fastkq.types import Array, UInt8Array
+from fastkq.types import MAX_LEVEL, Array, UInt8Array
 
 COLOR_SPACES = ("srgb", "oklab")
-MAX_LEVEL = 255
 OKLAB_UNITS = 1 << 18  # of a lightness from 0 to 1; float32 holds whole numbers up to 2^24
 NEUTRAL = 0.5  # levels between the channels of what is taken for gray
 EVERY_LEVEL = np.arange(MAX_LEVEL + 1)

@@ -11,7 +11,6 @@ color as it is seen over middle gray, the fourth is how much shines through, 255
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
+from fastkq.colors.packing import pack_numbers, unpack_numbers
 from fastkq.colors.spaces import ALPHA_WEIGHT, to_alpha_points, to_space
 from fastkq.types import Array, UInt8Array
 
@@ -142,7 +142,11 @@ class TranslucentColors:
         # Gaps between ascending keys, and most sums, are small numbers: a third of the bytes.
         gaps = np.diff(self.keys, prepend=np.uint32(0))
         n_columns = 1 if self.is_exact else N_SUMS
-        return _unpack, (self.level, _pack(gaps), _pack(self.moments[:, :n_columns].T))
+        return _unpack, (
+            self.level,
+            pack_numbers(gaps),
+            pack_numbers(self.moments[:, :n_columns].T),
+        )
 
     def __repr__(self) -> str:
         """Sizes, not contents."""
@@ -240,21 +244,10 @@ def _add_up(parts: list[TranslucentColors]) -> TranslucentColors:
     return TranslucentColors(parts[0].level, keys[:n_kept], united[:n_kept])
 
 
-def _pack(values: Array) -> bytes:
-    """Return unsigned numbers as deflated bytes, low bytes first: the high ones are mostly 0."""
-    planes = np.ascontiguousarray(values, "<u8").reshape(-1).view(np.uint8).reshape(-1, 8).T
-    return zlib.compress(planes.tobytes(), level=1)
-
-
 def _unpack(level: int, gaps: bytes, columns: bytes) -> TranslucentColors:
-    keys = np.cumsum(_unpack_numbers(gaps), dtype=np.uint32)
+    keys = np.cumsum(unpack_numbers(gaps), dtype=np.uint32)
     moments = np.zeros((len(keys), N_SUMS), np.int64)
     if len(keys):
-        given = _unpack_numbers(columns).reshape(-1, len(keys)).T
+        given = unpack_numbers(columns).reshape(-1, len(keys)).T
         moments[:, : given.shape[1]] = given
     return TranslucentColors(level, keys, moments)
-
-
-def _unpack_numbers(packed: bytes) -> NDArray[np.int64]:
-    planes = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(8, -1)
-    return np.ascontiguousarray(planes.T).view("<i8").ravel().astype(np.int64, copy=False)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fastkq import kernels
 from fastkq.colors.histogram import ColorHistogram
-from fastkq.colors.pixels import OPAQUE
+from fastkq.colors.pixels import OPAQUE, TRANSPARENT
 from fastkq.colors.spaces import to_alpha_colors, to_alpha_points
 from fastkq.colors.translucent import NO_TRANSLUCENT
 from fastkq.engine import seeding
@@ -34,7 +34,6 @@ from fastkq.engine.model import Fit, FitOptions
 from fastkq.engine.opaque import RELAXATION, fit_opaque, label_cells
 from fastkq.types import Array, UInt8Array
 
-TRANSPARENT = np.zeros((1, 4), np.uint8)
 # Of more translucent colors, K-means takes the means of cells that are at most so many: all are
 # labeled exactly in the end.
 MAX_DENSE = 1 << 13

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastkq.colors.metrics import mse_from_psnr, psnr_from_mse
-from fastkq.colors.spaces import MAX_LEVEL
-from fastkq.types import QualityRange
+from fastkq.types import MAX_LEVEL, QualityRange
 from fastkq.validate import check_integer, check_number
 
 MAX_QUALITY = 100

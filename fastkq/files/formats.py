@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fastkq.colors.pixels import OPAQUE
 from fastkq.files.mark import EXIF, SOFTWARE
 from fastkq.types import UInt8Array
 
@@ -29,7 +30,6 @@ MAX_SIDES = {PNG: (1 << 31) - 1, WEBP: (1 << 14) - 1, GIF: (1 << 16) - 1}
 WEBP_EFFORT = {"quality": 75, "method": 3}
 WEBP_BEST_EFFORT = {"quality": 100, "method": 4}
 OXIPNG = "oxipng"  # a value of `optimize`, and a module
-OPAQUE = 255
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ import numpy as np
 from zlib_ng import zlib_ng
 
 from fastkq import kernels
+from fastkq.colors.pixels import OPAQUE
 from fastkq.files.mark import PNG_SIGNATURE, PNG_TEXT
 from fastkq.files.palette_order import order_palette
 from fastkq.types import MAX_COLORS, UInt8Array
@@ -43,7 +44,6 @@ PLAIN_LEVEL, FILTERED_LEVEL = 11, 10
 TRIAL_LEVEL = 10
 TRIAL_BYTES, TRIAL_BANDS = 1 << 18, 4
 OXIPNG_LEVEL = 4  # of 6; 2 would hardly find anything more
-OPAQUE = 255
 MAX_CHUNK_BYTES = (1 << 31) - 1
 STREAM_LEVEL = 6  # zlib-ng 1 to 9; within 0.5 % of libdeflate's size
 STRIP_BYTES = 1 << 20  # each deflated on its own: the lost matches cost about 0.3 %

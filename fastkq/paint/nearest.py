@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
-from fastkq.colors.pixels import OPAQUE
+from fastkq.colors.pixels import OPAQUE, TRANSPARENT
 from fastkq.colors.spaces import (
     OKLAB_UNITS,
     linear_levels,
@@ -28,7 +28,6 @@ SRGB_ENDS = (0.0, 0.0, 0.0, 0.0), (255.0, 255.0, 255.0, 255.0)
 OKLAB_ENDS = (0.0, -(2.0**18), -(2.0**18), 0.0), (2.0**18, 2.0**18, 2.0**18, 2.0**17)
 # 2 * 255^2, what the kernel multiplies squared errors by to have whole numbers.
 ERROR_UNITS = 2 * OPAQUE**2
-TRANSPARENT = np.zeros((1, 4), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
