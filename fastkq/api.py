@@ -59,16 +59,16 @@ def quantize(
         (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8; an array may
         be anything with shape, dtype and slicing, such as a memory map or a Zarr array.
     n_colors : int
-        1 to 256. The palette has exactly so many, or all the image's colors where it has fewer;
-        the result is then lossless. With one of the last three options, the most that the palette
-        may have.
+        1 to 256. The palette has exactly so many colors, or all of the image's where those are
+        fewer; the result is then lossless. With `quality`, `max_mse` or `min_psnr`, this is the
+        most that the palette may have.
     effort : {"fast", "balanced", "best"}
         "balanced" is exact K-means from the initial centers. "best" goes on from where that ends:
         it merges and splits clusters as long as that helps, for 1 to 5 % less error in about ten
         times the time. "fast" takes half the time for photos of over 2 MP, at 1 to 3 % more error:
         it fits the palette to a sample of the pixels, labels the colors of each 2x2x2 cube alike,
-        and estimates `inertia` from the sample. Images of few colors, those of over 67 MP, K-means
-        in another space than sRGB and palettes with a target stay exact ("balanced").
+        and estimates `inertia` from the sample. It is "balanced" for images of few colors or of
+        over 67 MP, in another space than sRGB, and beside a target, `weights` or `protect`.
     color_space : {"srgb", "oklab"}
         Where distances are measured. "srgb" has the least squared error and the highest PSNR;
         "oklab" spends more colors where the eye tells them apart, and looks closer to the original.
@@ -76,52 +76,52 @@ def quantize(
         The initial centers: Wu's variance cut of the color cube (the fastest and best), greedy
         k-means++ over the cube's cells, random distinct pixels, or those given.
     max_iter : int
-        At most so many iterations, 0 (the rounded initial centers) or more.
+        K-means ends after so many iterations, 0 (the rounded initial centers) or more.
     tol : float, optional
-        Stop when the squared distances of all centers to the means of their clusters add up to at
-        most `tol` times the mean variance of a channel. 0: when no center moves. Default: 1e-5
-        times n_colors.
+        K-means ends when the squared distances of all centers to the means of their clusters add up
+        to at most `tol` times the mean variance of a channel; with 0, when no center moves. By
+        default it is 1e-5 times n_colors.
     random_state : int, numpy.random.Generator or None
-        Seed of the random choices of `init`; None takes a fresh one each time.
+        The seed of the random choices of `init`; None takes a fresh one each time.
     weights : (H, W) array_like of real numbers, optional
         How much each pixel counts for the palette, 0 or more; only their ratios matter. Integers
         count as if each pixel came so often, others are rounded to 16 bits of the largest. Pixels
         that do not count get the nearest entry as well; `inertia`, `mse` and `psnr` are those of
         all pixels, unweighted.
     locked : (L, 3) or (L, 4) array_like of uint8, optional
-        Up to n_colors distinct colors that the palette must have exactly, used or not: its first
-        entries, in their order. The others are fitted around them.
+        Up to n_colors distinct colors that the palette must have exactly, used or not. They are its
+        first entries, in their order, and the others are fitted around them.
     protect : bool
-        Whether patches of a color far from all of the palette, such as a red sign in a gray street,
-        get entries of their own, at the price of some error elsewhere. Single pixels of such a
-        color, as noise has them, do not. Patches are looked for among opaque pixels.
-        With this or `weights`, effort "fast" takes all pixels, as "balanced" does.
+        Whether patches of opaque pixels of a color far from all of the palette, such as a red sign
+        in a gray street, get entries of their own, at the price of some error elsewhere. Single
+        pixels of such a color, as noise has them, do not.
     dither : {"none", "diffusion", "ordered", "adaptive"}
-        Mix palette entries, so that smooth gradients show no steps. "diffusion" passes each pixel's
-        error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
-        the image is flat or smooth: less noise there, and smaller files. "ordered" decides by a
+        Dithering mixes palette entries, so that smooth gradients show no steps. "diffusion" passes
+        each pixel's error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
+        the image is flat or smooth, for less noise there and smaller files. "ordered" decides by a
         mask of blue noise: a pixel's entry depends on its color and place alone, so that it holds
-        still from frame to frame. All compare colors in Oklab. `labels` are then not the nearest
-        entries, and `inertia` is that of the dithered image.
+        still from frame to frame. All compare colors in Oklab, or in light where a palette is
+        coarse. `labels` are then not the nearest entries, and `inertia` is that of what is shown.
     dither_strength : float
         0 (none) to 1.
     quality : (min, max), 0 to 100, optional
-        As few colors as reach `max`, on a scale like that of pngquant (100 is lossless, 0 anything;
-        see `fastkq.targets.quality_to_mse`). If not even `n_colors` reach it, so many, as long as
-        they reach `min`.
+        The palette has as few colors as reach `max`, on a scale like that of pngquant (100 is
+        lossless, 0 anything; see `fastkq.engine.search.quality_to_mse`). If not even `n_colors`
+        reach it, the palette has those, and it is an error if they do not reach `min`.
     max_mse : float, optional
-        As few colors as keep the squared error a pixel, summed over channels, to so much.
+        The palette has as few colors as keep the squared error a pixel, summed over channels, to
+        this.
     min_psnr : float, 0 to 200, optional
-        As few colors as reach so many dB. At most one of these three is allowed; they bound the
-        error before dithering. The result is that of `n_colors` set to the number that was found:
-        it reaches the target, one less does not. Some smaller number still might, since the error
-        does not fall strictly with the number.
+        The palette has as few colors as reach so many dB. At most one of these three is allowed;
+        they bound the error before dithering. The result is that of the number of colors that was
+        found: it reaches the target, and one less does not. Some smaller number still might, since
+        the error does not fall strictly with the number.
     background : "#rrggbb" or (3,) array_like of uint8, optional
         The color that an image with transparent pixels is laid over; the result is opaque.
     transparent : {"black", "keep", "bleed"}
         Which color lies under an alpha of 0, where nobody sees it but a filter that mixes
-        neighbours, as game engines do: none, those that the image has, or those of the nearest
-        visible pixels. All but "black" take up to a sixteenth of the palette.
+        neighbours, as game engines do: black, the image's own, or that of the nearest visible
+        pixels. All but "black" take up to a sixteenth of the palette.
 
     Returns
     -------

@@ -1,6 +1,7 @@
 """Histograms: contents, sums, gray, and the two ways of counting."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import fastkq
+from fastkq.colors import histogram as module
 from fastkq.colors.histogram import (
     SORT_LIMIT,
     ColorHistogram,
@@ -113,3 +115,13 @@ def test_it_pickles():
 def test_repr_says_sizes():
     histogram = ColorHistogram(np.array([0], np.uint32), np.array([5]))
     assert repr(histogram) == "ColorHistogram(1 colors, 5 pixels)"
+
+
+def test_one_set_of_tables_is_kept_after_many_threads():
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    with ThreadPoolExecutor(12) as pool:
+        counted = list(pool.map(lambda _: fastkq.color_histogram(image), range(24)))
+    assert all(np.array_equal(each.counts, counted[0].counts) for each in counted)
+    assert len(module._spare_tables) <= 1
+    assert not module._spare_tables[0].any()

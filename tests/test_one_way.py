@@ -310,3 +310,13 @@ def test_given_centers_may_have_alpha(badge):
     with_alpha = np.pad(start, ((0, 0), (0, 1)), constant_values=255)
     expected = fastkq.quantize(opaque, K, init=start)
     assert np.array_equal(fastkq.quantize(opaque, K, init=with_alpha).labels, expected.labels)
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_palette_with_alpha_by_blocks(badge, monkeypatch, method):
+    palette = [[0, 0, 0, 0], [90, 80, 70, 128], [200, 190, 180, 255], [20, 30, 10, 255]]
+    data = fastkq.compress(Rows(badge), palette=palette, dither=method)
+    monkeypatch.undo()
+    labels = fastkq.remap(badge, palette, dither=method)
+    assert np.array_equal(decode(data), np.array(palette, np.uint8)[labels])
