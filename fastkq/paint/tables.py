@@ -19,6 +19,9 @@ LIMIT_NEIGHBOURS = 4
 # have 60 to 90 of 1020 steps with 16 colors, and 90 to 170 with 6 or 8, where SSIMULACRA2 prefers
 # Oklab by 5. The 16 colors of a terminal have 190, where it prefers light by 25; seven inks, 291.
 COARSE_STEPS = 1020 / 6
+# Balls around so many entries, as large as that, find no room in the box of all colors: its volume
+# would hold 163 of them at the density of the closest packing.
+MOST_SPARSE = 192
 # The box that colors and the errors that they are given are kept in: in Oklab, that of all colors,
 # which the table of the nearest entries is made for. Alpha and light may go as far beyond as the
 # errors of any mixture do.
@@ -101,10 +104,13 @@ class PaletteTables:
         neighbours = np.zeros((2, n_colors, n_lanes), np.uint8)
         ways = np.zeros((2, n_colors, 4, n_lanes), np.float32)
         for kind, some in enumerate((self.own.astype(np.intp), np.arange(n_colors))):
+            if kind and is_opaque.all():
+                neighbours[1], ways[1] = neighbours[0], ways[0]
+                break
             distances = squared_distances(self.points[:, some])
             distances[~is_opaque[some][:, None] & is_opaque[some]] = np.inf
-            order = np.argsort(distances, axis=1, kind="stable")
-            near = some[order[:, 1 : 1 + n_lanes]]
+            order = np.argsort(distances, axis=1, kind="stable")[:, : 1 + n_lanes]
+            near = some[order[:, 1:]]
             steps = self.points.T[near] - self.points.T[some][:, None]
             steps[~is_opaque[some][:, None] & is_opaque[near]] = 0
             lengths = np.sum(steps**2, axis=2, keepdims=True)
@@ -128,9 +134,12 @@ def make_tables(palette: UInt8Array) -> PaletteTables:
         own = np.arange(len(colors))
     limits = np.zeros((2, len(colors)), np.float32)
     for kind, some in enumerate((own, np.arange(len(colors)))):
+        if kind and len(own) == len(colors) and has_opaque:
+            limits[1] = limits[0]
+            break
         distances = squared_distances(points[: 3 + kind, some])
         neighbour = min(LIMIT_NEIGHBOURS, len(some) - 1)
-        limits[kind, some] = np.sort(distances, axis=1)[:, neighbour]
+        limits[kind, some] = np.partition(distances, neighbour, axis=1)[:, neighbour]
     return PaletteTables(colors, is_coarse, own.astype(np.uint8), has_opaque, points, limits)
 
 
@@ -146,14 +155,17 @@ def to_steps(colors: UInt8Array, *, is_coarse: bool) -> Array:
 
 def squared_distances(points: Array) -> Array:
     """Return the squared distances (K, K) of points (C, K)."""
-    distances: Array = np.sum((points[:, :, None] - points[:, None]) ** 2, axis=0)
+    distances = np.zeros((points.shape[1],) * 2, points.dtype)
+    for row in points:  # a third of the time of one sum over all
+        differences = row[:, None] - row
+        distances += differences * differences
     return distances
 
 
 def is_sparse(points: Array) -> bool:
     """Return whether points (4, K) in Oklab are so far apart that light is what mixes."""
     distinct = np.unique(points, axis=1)
-    if distinct.shape[1] < 2:
+    if not 2 <= distinct.shape[1] <= MOST_SPARSE:
         return False
     distances = squared_distances(distinct.astype(np.float64))
     np.fill_diagonal(distances, np.inf)
