@@ -19,11 +19,11 @@ settings.load_profile("fastkq")
 # A set that touches every part of the package in half a minute, for installations that the whole
 # suite is not run on: the wheel, and the lowest versions of what the package needs.
 SMOKE = {
-    "test_blocks",
     "test_fast",
     "test_formats",
     "test_image_io",
     "test_kmeans",
+    "test_one_way",
     "test_palette_files",
     "test_png",
     "test_quantize",

@@ -89,7 +89,8 @@ class PaletteTables:
     def nearest_table(self) -> tuple[Array, Array, Array]:
         """Return the tables of the nearest opaque entries, see the function of this name."""
         cells, further, groups = nearest_table(np.ascontiguousarray(self.points[:3, self.own]))
-        groups[:, 3] = self.own[groups[:, 3]]
+        if len(self.own) < len(self.colors):
+            groups[:, 3] = self.own[groups[:, 3]]
         return cells, further, groups
 
     def ways(self) -> tuple[UInt8Array, Array]:
