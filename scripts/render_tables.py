@@ -339,7 +339,39 @@ def gigapixel() -> str:
     return f"{markdown(header, rows)}\n\n{machine_line(report)}"
 
 
+def alpha() -> str:
+    """Time and memory of a photo of 24 MP with alpha, and of its stages."""
+    report = load("alpha")
+    kinds = ("opaque", "soft edges", "alpha everywhere")
+    rows: dict[str, dict[str, str]] = {}
+    for row in report["rows"]:
+        what = row["what"].removeprefix("stage: ")
+        if row["what"] == "memory":
+            rows.setdefault("bytes a pixel beyond the image", {})[row["kind"]] = (
+                f"{row['bytes a pixel']:.1f}"
+            )
+        elif "times opaque" in row:
+            name = f"`quantize`, {what}, ms (times the opaque one's)"
+            share = f"{row['ms']:.0f} ({row['times opaque']:.2f})"
+            rows.setdefault(name, {})[row["kind"]] = share
+        elif row["what"] != "shadow":
+            rows.setdefault(f"stage: {what}, ms", {})[row["kind"]] = f"{row['ms']:.0f}"
+    lines = [[what, *(found.get(kind, "") for kind in kinds)] for what, found in rows.items()]
+    return f"{markdown(['24 MP, K = 256', *kinds], lines)}\n\n{machine_line(report)}"
+
+
+def shadow() -> str:
+    """Error and levels of alpha of a soft shadow beside a photo."""
+    rows = [
+        [row["kind"], f"{row['MSE']:.2f}", str(row["alpha levels"])]
+        for row in load("alpha")["rows"]
+        if row["what"] == "shadow"
+    ]
+    return markdown(["a soft shadow beside a photo, K = 256", "MSE", "levels of alpha"], rows)
+
+
 TABLES = {
+    "alpha": alpha,
     "bytes": file_bytes,
     "cluster": cluster,
     "folder": folder,
@@ -353,6 +385,7 @@ TABLES = {
     "quality_wins": quality_wins,
     "resume": resume,
     "scaling": scaling,
+    "shadow": shadow,
     "stages": stages,
     "targets": targets,
     "wire": wire,

@@ -454,3 +454,16 @@ def test_a_shared_palette_has_the_locked_colors(photos, tmp_path):
     for path in (tmp_path / "out").rglob("*.png"):
         with Image.open(path) as image:
             assert image.getpalette()[:6] == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_error_names_its_image(tmp_path):
+    image = np.zeros((8, 8, 4), np.uint8)
+    image[2:6, 2:6] = [200, 10, 10, 255]
+    Image.fromarray(image).save(tmp_path / "logo.png")
+    options = {"palette": [[0, 0, 0], [255, 255, 255]], "jobs": 1}
+    (result,) = fastkq.compress_many([tmp_path / "logo.png"], tmp_path / "out", **options)
+    assert result.status == "failed"
+    assert result.error.startswith(f"{tmp_path / 'logo.png'}: the image has transparent pixels")
+    options["background"] = "#ffffff"
+    (result,) = fastkq.compress_many([tmp_path / "logo.png"], tmp_path / "out", **options)
+    assert result.status in ("done", "no gain")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastkq.batch.plan import Job
-from fastkq.batch.text import one_line
+from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.mark import is_own_output
@@ -140,8 +140,13 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
             job.target,
             FAILED,
             seconds=time.perf_counter() - start,
-            error=one_line(error),
+            error=_name_source(job.source, one_line(error)),
         )
+
+
+def _name_source(source: str, text: str) -> str:
+    """Return what is wrong with an image, with its name: of many, it must be told which one."""
+    return text if printable(source) in text else f"{printable(source)}: {text}"
 
 
 def check_source(path: str) -> None:

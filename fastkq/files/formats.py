@@ -163,7 +163,8 @@ def _encode_gif(labels: UInt8Array, palette: UInt8Array) -> bytes:
         alphas = palette[:, 3]
         if np.any((alphas > 0) & (alphas < OPAQUE)):
             raise ValueError(
-                "the palette has translucent colors; png and webp are allowed, not gif"
+                "the palette has translucent colors; png and webp are allowed, not gif, or a "
+                "background, which makes the image opaque"
             )
         transparent = np.flatnonzero(alphas == 0)
         if len(transparent):
