@@ -266,7 +266,7 @@ def alpha_squared_error(
     width = labels.shape[0]
     n_channels = pixels.shape[0] // width
     green, blue = (1, 2) if n_channels > 1 else (0, 0)
-    total = plain = 0
+    total = plain = np.int64(0)
     for x in range(width):
         label = labels[x]
         start = n_channels * x
@@ -274,7 +274,7 @@ def alpha_squared_error(
             d0 = np.int32(pixels[start]) - np.int32(entries[label, 0])
             d1 = np.int32(pixels[start + green]) - np.int32(entries[label, 1])
             d2 = np.int32(pixels[start + blue]) - np.int32(entries[label, 2])
-            plain += d0 * d0 + d1 * d1 + d2 * d2
+            plain += np.int64(d0 * d0 + d1 * d1 + d2 * d2)
             continue
         alpha, other = np.int64(alphas[x]), np.int64(entries[label, 3])
         error = channel_error(pixels[start], alpha, entries[label, 0], other)
