@@ -17,7 +17,7 @@ from fastkq.colors.histogram import (
     histogram_of_array,
     histogram_of_blocks,
 )
-from fastkq.colors.pixels import as_rows, has_alpha
+from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
 from fastkq.colors.weights import check_weights, weigh_colors
@@ -262,7 +262,7 @@ def _fit_counted(
         return fit
     palette = fit.palette
     if palette.shape[1] == 3 and not histogram.is_opaque:
-        palette = np.pad(palette, ((0, 0), (0, 1)), constant_values=255)
+        palette = np.pad(palette, ((0, 0), (0, 1)), constant_values=OPAQUE)
     return apply_palette(histogram, palette, options.color_space, fit.n_iter)
 
 

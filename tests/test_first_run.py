@@ -118,7 +118,7 @@ def test_without_a_cache_directory_it_is_told(monkeypatch):
 @pytest.mark.parametrize("n_cores", [1, 2])
 def test_doctor_tells_of_a_layer_that_hangs(monkeypatch, layer, n_cores):
     monkeypatch.setattr(kernels.threads, "threading_layer", lambda: layer)
-    monkeypatch.setattr(doctor, "_n_cores", lambda: n_cores)
+    monkeypatch.setattr(doctor, "n_cores", lambda: n_cores)
     hangs = (layer, n_cores) == ("tbb", 1)
     warnings = doctor.diagnose()["warnings"]
     assert warnings == (doctor.TBB_HANGS if hangs else "none")

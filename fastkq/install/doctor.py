@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 
@@ -10,6 +9,7 @@ import numpy as np
 
 import fastkq
 from fastkq import kernels
+from fastkq.batch.pool import n_cores
 
 LIBRARIES = ("numpy", "numba", "llvmlite", "pillow", "imageio", "deflate")
 VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "neon": 128, "sse2": 128}
@@ -50,7 +50,7 @@ def diagnose() -> dict[str, str | int | bool]:
         "python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},
         "platform": platform.platform(),
-        "cores": _n_cores(),
+        "cores": n_cores(),
         "threads": kernels.threads.n_threads(),
         "threading layer": kernels.threads.threading_layer(),
         "cache directory": NO_CACHE if directory is None else str(directory),
@@ -75,13 +75,6 @@ def check_result() -> str:
 
 
 def _find_warnings() -> str:
-    if kernels.threads.threading_layer() == "tbb" and _n_cores() == 1:
+    if kernels.threads.threading_layer() == "tbb" and n_cores() == 1:
         return TBB_HANGS
     return "none"
-
-
-def _n_cores() -> int:
-    """Return how many cores this process may use; of a container, say."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

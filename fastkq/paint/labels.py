@@ -47,6 +47,8 @@ class Labeler:
         self._table, self._spread = make_table(fit)
         self._nearest = NearestEntries(fit.palette, fit.space) if self._with_alpha else None
         self._ditherer = Ditherer(fit.palette, dithering) if dithering else None
+        # Diffused errors choose every entry anew; ordered dithering starts from the nearest.
+        self._needs_nearest = not dithering or dithering.method == "ordered"
 
     def label(self, rows: UInt8Array) -> tuple[UInt8Array, float]:
         """Return the labels (H, W) of a whole image (H, W) or (H, W, C), and their error."""
@@ -91,8 +93,13 @@ class Labeler:
         return self._label_nearest(rows)[0]
 
     def _label_nearest(self, rows: UInt8Array) -> tuple[UInt8Array, float]:
-        """Return the nearest entries (h, W), and the squared error of what is not opaque."""
+        """Return the nearest entries (h, W), and the squared error of what is not opaque.
+
+        Where dithering does not look at them, they are any.
+        """
         labels = np.empty(rows.shape[:2], np.uint8)
+        if not self._needs_nearest:
+            return labels, 0.0
         if self._nearest is None:
             self._look_up(drop_alpha(rows) if rows.shape[2:] == (2,) else rows, labels)
             return labels, 0.0
