@@ -2,16 +2,17 @@
 
 Deflate, and all that writes indices, keeps a copy of indices that stood before for a few bits,
 however long it is, and an index that surprises for several. So a row is cut into pixels that take
-their nearest entry, and copies of what stands a little before or above, by what
+their nearest entry, and copies of what stands before or above, where
 
     squared error + weight * bits
 
-each of them takes: entropy-constrained quantization (Chou, Lookabaugh and Gray 1989). What a copy
-is wrong by is passed on to the pixels beside and below, as error diffusion does, so that means stay
-right; and a copy is followed to where it pays most, over single pixels that it suits badly.
+is least in total: entropy-constrained quantization (Chou, Lookabaugh and Gray 1989), by a dynamic
+program over the row (Viterbi 1967). What a label is wrong by is passed on to the pixels beside and
+below, as error diffusion does, so that means stay right; each way through the row has errors of
+its own.
 
 The weight grows with the contrast around a pixel, which hides errors. Where most of a stretch of a
-row is exactly in the palette, as in drawings and screenshots, the weight is none: that stays exact.
+row is exactly in the palette, as in drawings and screenshots, that stays exact.
 """
 
 import numpy as np
@@ -30,7 +31,7 @@ from fastkq.kernels.nearest import (
     HALF,
     KEY_SHIFT,
     LABEL_BITS,
-    LANES,
+    N_LANES,
     NO_KEY,
     cell_of,
     group_of,
@@ -38,6 +39,12 @@ from fastkq.kernels.nearest import (
     search_further,
 )
 from fastkq.kernels.steps import (
+    HIGHEST_A,
+    HIGHEST_B,
+    HIGHEST_LIGHT,
+    LOWEST_A,
+    LOWEST_B,
+    LOWEST_LIGHT,
     OPAQUE,
     ZERO,
     alpha_squared_error,
@@ -47,13 +54,20 @@ from fastkq.kernels.steps import (
 )
 
 TRANSPARENT = np.uint8(0)
-# Copies come from this row and so many above: farther ones were worth little.
-N_KEPT_ROWS = 3
-# Chroma counts half in a copy's error: the eye sees less of it, and bytes fell by 2 %.
+# The ways to label a pixel: copies from the two rows above, whose pixels are kept in turn, a color
+# and the one above it or below; its nearest entry; or the label of the pixel before, again. Copies
+# begin up to REACH pixels to the left or one less to the right: 16 of them are one vector.
+REACH, N_ABOVE = 4, 2
+N_COPIES = 2 * REACH * N_ABOVE
+OWN, AGAIN, N_WAYS = N_COPIES, N_COPIES + 1, N_COPIES + 2
+# The last bits of a cost, in place of which a way's number stands while the least is looked for.
+WAY_BITS = np.int32(31)
+COST_BITS = np.int32(~31)
+# Chroma counts half in an error: the eye sees less of it, and bytes fell by 2 %.
 CHROMA_WEIGHT = np.float32(0.5)
-# A copy begins only with an error of less than so many pixels' worth, and is followed until it is
-# so many behind its best.
-MOST_AT_START, MOST_BEHIND = np.float32(2), np.float32(4.5)
+# The cost of what is not allowed, and the color of what stands outside of an image.
+FORBIDDEN, FAR = np.float32(1e12), np.float32(1e6)
+OPAQUE_KIND, TRANSLUCENT_KIND, TRANSPARENT_KIND = 0, 1, 2
 # The edge of something flat hides less than texture does: a contrast counts no more than this base
 # and so many times the lowest of the pixels that are so near in the row.
 EDGE_BASE, EDGE_FACTOR, NEAR = np.int32(8), np.int32(3), 2
@@ -63,7 +77,9 @@ STRETCH = 32
 N_SLOTS, HASH_SHIFT = 1024, np.uint64(22)
 HASH_FACTOR, HASH_BITS = np.uint64(2654435769), np.uint64(0xFFFFFFFF)
 SLOT_BITS = np.uint64(N_SLOTS - 1)
-ONE = np.uint64(1)
+# Indices without a sign, which need no look at whether they count from the end.
+ZEROTH, ONE, TWO, THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
+COPIES, OWN_WAY, AGAIN_WAY = np.uint64(N_COPIES), np.uint64(OWN), np.uint64(AGAIN)
 NO_ENTRY, NEAREST = np.int16(-1), np.int16(-2)  # of a pixel; the second in exact stretches
 
 
@@ -161,74 +177,30 @@ def weigh_row(
 
 
 @kernel(inline=True)
-def follow(
-    values,  # (4, W) float32, IN: a row's colors and the errors of the row above, in steps
-    alphas,  # (W,) uint8, IN
-    worths,  # (W,) float32, IN: what the bits of a pixel are worth
-    shares,  # (W,) float32, IN: of the error of the pixel before, that a pixel takes
-    is_closed,  # (K,) bool, IN: whether opaque pixels may not have an entry
-    transparent,  # the entry of fully transparent pixels
-    points,  # (4, K) float32, IN: the palette, in steps
-    before,  # (4,) float32, IN: the error of the pixel before
-    source,  # (W,) uint8, IN: labels of a row above, or INOUT: of this row
-    shift,  # how far to the left in it the copy begins
-    is_own,  # whether it is this row
-    x,  # where the copy begins in this row
-    cost,  # float32: of it, in pixels' worth
-    best,  # float32: the most that another copy gains
+def least_key(
+    bits,  # (N_WAYS,) int32, IN: of the costs of the ways, as floats
 ):
-    """Return the most that a copy gains, if more than the best, and its length."""
-    width = alphas.shape[0]
-    stop = width if shift >= 0 else width + shift
-    length, gain = 0, -cost * worths[x]
-    e0, e1, e2, e3 = before[0], before[1], before[2], before[3]
-    for j in range(x, stop):
-        label = source[j - shift]
-        if is_own:
-            source[j] = label
-        worth = worths[j]
-        if alphas[j] == TRANSPARENT:
-            if label != transparent:
-                break
-            e0 = e1 = e2 = e3 = ZERO
-            gain += worth
-        else:
-            if is_closed[label] and alphas[j] == OPAQUE:
-                break
-            share = shares[j]
-            e0 = values[0, j] + share * e0 - points[0, label]
-            e1 = values[1, j] + share * e1 - points[1, label]
-            e2 = values[2, j] + share * e2 - points[2, label]
-            e3 = values[3, j] + share * e3 - points[3, label]
-            error = e0 * e0 + CHROMA_WEIGHT * (e1 * e1 + e2 * e2) + e3 * e3
-            if j == x and error > MOST_AT_START * worth:
-                break
-            gain += worth - error
-        if gain > best:
-            best, length = gain, j + 1 - x
-        elif gain < best - MOST_BEHIND * worths[x]:
-            break
-    return best, length
+    """Return the bits of the least cost, but for the last ones, which are the way's number."""
+    key = np.int32((bits[OWN_WAY] & COST_BITS) | np.int32(OWN))
+    key = min(key, np.int32((bits[AGAIN_WAY] & COST_BITS) | np.int32(AGAIN)))
+    for way in range(COPIES):
+        key = min(key, np.int32((bits[way] & COST_BITS) | np.int32(way)))
+    return key
 
 
 @kernel()
-def choose_row(
+def find_ways(
     values,  # (4, W) float32, IN: a row's colors and the errors of the row above, in steps
-    alphas,  # (W,) uint8, IN
+    kinds,  # (W,) uint8, IN: of the pixels, by their alpha
     exact,  # (W,) int16, IN: see `find_exact_row`
     worths,  # (W,) float32, IN: what the bits of a pixel are worth
     shares,  # (W,) float32, IN: of the error of the pixel before, that a pixel takes
-    kept,  # (N_KEPT_ROWS, W) uint8, INOUT: this row and those above, in turn
-    row,  # the number of this row
-    n_above,  # how many rows above may be copied from
-    copies,  # (n, 2) int64, IN: how many rows above, and pixels to the left, copies begin
-    costs,  # (n + 1,) float32, IN: theirs, in pixels' worth, and that of going on with the last
+    shown,  # (4, N_ABOVE * (W + 2 * REACH)) float32, IN: the colors of the rows above
+    above,  # (N_ABOVE * (W + 2 * REACH),) uint8, IN: their labels
+    begins,  # (N_WAYS,) float32, IN: the cost of beginning each way, in pixels' worth
     has_table,  # whether opaque pixels are looked up in the table of cells
-    has_opaque,  # whether they take opaque entries only
-    is_closed,  # (K,) bool, IN: whether opaque pixels may not have an entry
-    transparent,  # the entry of fully transparent pixels
-    lowest,  # (4,) float32, IN: the box that colors and their errors are kept in ...
-    highest,  # (4,) float32, IN
+    has_penalties,  # whether there are any
+    penalties,  # (3, K) float32, IN: of each entry, by the kind of a pixel
     points,  # (4, K) float32, IN: the palette, in steps
     cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
     further,  # (n + 1,) int64, IN: where the further groups of each group start
@@ -236,90 +208,169 @@ def choose_row(
     entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
     numbers,  # (n_groups, LANES) int32, IN: of these entries
     n_own,  # how many groups are for opaque pixels
+    cheapest,  # (W + 1,) uint8, OUT: the way that costs least before each pixel, and at the end
+    is_new,  # (W, N_WAYS) bool, OUT: whether a way begins at a pixel, after the cheapest
+    picked,  # (W, 2) uint8, OUT: the labels of the ways OWN and AGAIN
+):
+    """Find the cheapest way to each pixel that ends in a label of its own, or in each copy."""
+    costs = np.full(N_WAYS, FORBIDDEN)
+    bits = costs.view(np.int32)
+    errors = np.zeros((4, N_WAYS), np.float32)
+    costs[OWN_WAY] = ZERO
+    again = np.uint64(0)
+    for x in range(np.uint64(kinds.shape[0])):
+        key = least_key(bits)
+        best, least = np.uint64(key & WAY_BITS), np.int32(key & COST_BITS).view(np.float32)
+        cheapest[x] = best
+        f0, f1 = errors[ZEROTH, best], errors[ONE, best]
+        f2, f3 = errors[TWO, best], errors[THREE, best]
+        kind, worth, share = np.uint64(kinds[x]), worths[x], shares[x]
+        alpha_share = ZERO if kind == OPAQUE_KIND else share
+        v0, v1 = values[ZEROTH, x], values[ONE, x]
+        v2, v3 = values[TWO, x], values[THREE, x]
+        # The label of the pixel before, again.
+        begin, go_on = least + begins[AGAIN_WAY] * worth, costs[AGAIN_WAY]
+        g0, g1 = errors[ZEROTH, AGAIN_WAY], errors[ONE, AGAIN_WAY]
+        g2, g3 = errors[TWO, AGAIN_WAY], errors[THREE, AGAIN_WAY]
+        new = begin < go_on
+        label = again
+        if new and x > ZEROTH:
+            before = x - ONE
+            label = np.uint64(above[TWO * before + best])
+            if best >= OWN_WAY:
+                label = np.uint64(picked[before, best - OWN_WAY])
+        again = label
+        e0 = v0 + share * (f0 if new else g0) - points[ZEROTH, label]
+        e1 = v1 + share * (f1 if new else g1) - points[ONE, label]
+        e2 = v2 + share * (f2 if new else g2) - points[TWO, label]
+        e3 = v3 + alpha_share * (f3 if new else g3) - points[THREE, label]
+        error = e0 * e0 + CHROMA_WEIGHT * (e1 * e1 + e2 * e2) + e3 * e3
+        forbidden = penalties[kind, label] if x > ZEROTH else FORBIDDEN
+        costs[AGAIN_WAY] = min(begin, go_on) + (error + forbidden) - least
+        errors[ZEROTH, AGAIN_WAY], errors[ONE, AGAIN_WAY] = e0, e1
+        errors[TWO, AGAIN_WAY], errors[THREE, AGAIN_WAY] = e2, e3
+        picked[x, ONE], is_new[x, AGAIN_WAY] = label, new
+        # Copies go on, or begin after the cheapest way.
+        for way in range(COPIES):
+            source = TWO * x + way
+            begin, go_on = least + begins[way] * worth, costs[way]
+            g0, g1 = errors[ZEROTH, way], errors[ONE, way]
+            g2, g3 = errors[TWO, way], errors[THREE, way]
+            new = begin < go_on
+            e0 = v0 + share * (f0 if new else g0) - shown[ZEROTH, source]
+            e1 = v1 + share * (f1 if new else g1) - shown[ONE, source]
+            e2 = v2 + share * (f2 if new else g2) - shown[TWO, source]
+            e3 = v3 + alpha_share * (f3 if new else g3) - shown[THREE, source]
+            error = e0 * e0 + CHROMA_WEIGHT * (e1 * e1 + e2 * e2) + e3 * e3
+            costs[way] = min(begin, go_on) + error - least
+            errors[ZEROTH, way], errors[ONE, way] = e0, e1
+            errors[TWO, way], errors[THREE, way] = e2, e3
+            is_new[x, way] = new
+        if has_penalties:
+            for way in range(COPIES):
+                costs[way] += penalties[kind, np.uint64(above[TWO * x + way])]
+        # A label of its own only ever is the cheapest way, or none: it has its bits at least.
+        costs[OWN_WAY] = FORBIDDEN
+        if (least_key(bits) & COST_BITS) < np.float32(worth).view(np.int32):
+            picked[x, ZEROTH] = 0
+            continue
+        u0, u1, u2 = v0 + share * f0, v1 + share * f1, v2 + share * f2
+        u3 = v3 + alpha_share * f3
+        if exact[x] >= 0:
+            label = np.uint64(exact[x])
+        elif kind == OPAQUE_KIND and has_table:
+            s0 = np.int32(clamp(u0, LOWEST_LIGHT, HIGHEST_LIGHT) + HALF)
+            s1 = np.int32(clamp(u1, LOWEST_A, HIGHEST_A) + HALF)
+            s2 = np.int32(clamp(u2, LOWEST_B, HIGHEST_B) + HALF)
+            s = group_of(s0, s1, s2, cells[cell_of(s0, s1, s2)])
+            key = NO_KEY
+            for lane in range(N_LANES):
+                d0 = np.int32(s0 - np.int32(groups[s, 0, lane]))
+                d1 = np.int32(s1 - np.int32(groups[s, 1, lane]))
+                d2 = np.int32(s2 - np.int32(groups[s, 2, lane]))
+                square = np.int32(np.int32(d0 * d0) + np.int32(d1 * d1) + np.int32(d2 * d2))
+                key = min(key, np.int32((square << KEY_SHIFT) | np.int32(groups[s, 3, lane])))
+            if further[s] < further[s + ONE]:
+                key = search_further(s0, s1, s2, key, further[s], further[s + ONE], groups)
+            label = np.uint64(key & LABEL_BITS)
+        else:
+            start = 0 if kind == OPAQUE_KIND else n_own
+            stop = n_own if kind == OPAQUE_KIND else entries.shape[0]
+            key = nearest_of_all(u0, u1, u2, u3, start, stop, entries, numbers)
+            label = np.uint64(key & LABEL_BITS)
+        e0, e1 = u0 - points[ZEROTH, label], u1 - points[ONE, label]
+        e2, e3 = u2 - points[TWO, label], u3 - points[THREE, label]
+        error = e0 * e0 + CHROMA_WEIGHT * (e1 * e1 + e2 * e2) + e3 * e3
+        costs[OWN_WAY] = worth + error
+        errors[ZEROTH, OWN_WAY], errors[ONE, OWN_WAY] = e0, e1
+        errors[TWO, OWN_WAY], errors[THREE, OWN_WAY] = e2, e3
+        picked[x, ZEROTH] = label
+    cheapest[kinds.shape[0]] = least_key(bits) & WAY_BITS
+
+
+@kernel()
+def go_back(
+    above,  # see `find_ways`
+    cheapest,
+    is_new,
+    picked,
+    labels,  # (W,) uint8, OUT
+):
+    """Write the labels of the way that costs least."""
+    way = np.int64(cheapest[labels.shape[0]])
+    for x in range(labels.shape[0] - 1, -1, -1):
+        labels[x] = picked[x, way - OWN] if way >= OWN else above[2 * x + way]
+        if way == OWN or is_new[x, way]:
+            way = np.int64(cheapest[x])
+
+
+@kernel()
+def pass_on(
+    values,  # see `find_ways`
+    kinds,
+    shares,
+    points,
+    labels,  # (W,) uint8, IN
+    turn,  # 0 or 1: where in `shown` and `above` this row is kept
+    shown,
+    above,
     errors,  # (4, W + 2) float32, OUT, but for both ends
 ):
-    """Choose the labels of a row, from the left."""
-    width = alphas.shape[0]
-    own = kept[row % N_KEPT_ROWS]
-    before = np.zeros(4, np.float32)
-    last = -1
-    n_copies = copies.shape[0]
-    x = 0
-    while x < width:
-        gain, length, chosen = ZERO, 0, -1
-        if worths[x] > ZERO:
-            for turn in range(-1, n_copies):
-                i = last if turn < 0 else turn
-                if i < 0:
-                    continue
-                above, shift = copies[i, 0], copies[i, 1]
-                if above > n_above or x - shift < 0 or x - shift >= width:
-                    continue
-                best, n = follow(
-                    values,
-                    alphas,
-                    worths,
-                    shares,
-                    is_closed,
-                    transparent,
-                    points,
-                    before,
-                    kept[(row - above) % N_KEPT_ROWS],
-                    shift,
-                    above == 0,
-                    x,
-                    costs[n_copies if turn < 0 else i],
-                    gain,
-                )
-                if n > 0:
-                    gain, length, chosen = best, n, i
-        last = chosen
-        if chosen < 0:
-            length = 1
-        shift = copies[max(chosen, 0), 1]
-        source = kept[(row - copies[max(chosen, 0), 0]) % N_KEPT_ROWS]
-        for j in range(x, x + length):
-            if alphas[j] == TRANSPARENT:
-                own[j] = transparent
-                for channel in range(4):
-                    before[channel] = errors[channel, j + 1] = ZERO
-                continue
-            is_opaque = has_opaque and alphas[j] == OPAQUE
-            share = shares[j]
-            u0 = clamp(values[0, j] + share * before[0], lowest[0], highest[0])
-            u1 = clamp(values[1, j] + share * before[1], lowest[1], highest[1])
-            u2 = clamp(values[2, j] + share * before[2], lowest[2], highest[2])
-            u3 = ZERO
-            if not is_opaque:
-                u3 = clamp(values[3, j] + share * before[3], lowest[3], highest[3])
-            if chosen >= 0:
-                label = np.uint64(source[j - shift])
-            elif exact[j] >= 0:
-                label = np.uint64(exact[j])
-            elif is_opaque and has_table:
-                s0, s1, s2 = np.int32(u0 + HALF), np.int32(u1 + HALF), np.int32(u2 + HALF)
-                s = group_of(s0, s1, s2, cells[cell_of(s0, s1, s2)])
-                key = NO_KEY
-                for lane in range(LANES):
-                    d0 = np.int32(s0 - np.int32(groups[s, 0, lane]))
-                    d1 = np.int32(s1 - np.int32(groups[s, 1, lane]))
-                    d2 = np.int32(s2 - np.int32(groups[s, 2, lane]))
-                    square = np.int32(np.int32(d0 * d0) + np.int32(d1 * d1) + np.int32(d2 * d2))
-                    key = min(key, np.int32((square << KEY_SHIFT) | np.int32(groups[s, 3, lane])))
-                if further[s] < further[s + ONE]:
-                    key = search_further(s0, s1, s2, key, further[s], further[s + ONE], groups)
-                label = np.uint64(key & LABEL_BITS)
-            else:
-                first = 0 if is_opaque else n_own
-                stop = n_own if is_opaque else entries.shape[0]
-                key = nearest_of_all(u0, u1, u2, u3, first, stop, entries, numbers)
-                label = np.uint64(key & LABEL_BITS)
-            own[j] = label
-            before[0] = errors[0, j + 1] = u0 - points[0, label]
-            before[1] = errors[1, j + 1] = u1 - points[1, label]
-            before[2] = errors[2, j + 1] = u2 - points[2, label]
-            before[3] = errors[3, j + 1] = u3 - points[3, label]
-        x += length
+    """Compute the errors of a row, which the next one takes, and its colors."""
+    e0 = e1 = e2 = e3 = ZERO
+    for x in range(labels.shape[0]):
+        label, share = np.uint64(labels[x]), shares[x]
+        p0, p1, p2, p3 = points[0, label], points[1, label], points[2, label], points[3, label]
+        e0 = values[0, x] + share * e0 - p0
+        e1 = values[1, x] + share * e1 - p1
+        e2 = values[2, x] + share * e2 - p2
+        e3 = values[3, x] + (ZERO if kinds[x] == OPAQUE_KIND else share) * e3 - p3
+        errors[0, x + 1], errors[1, x + 1], errors[2, x + 1], errors[3, x + 1] = e0, e1, e2, e3
+        place = 2 * (x + REACH) + turn
+        shown[0, place], shown[1, place], shown[2, place], shown[3, place] = p0, p1, p2, p3
+        above[place] = label
+
+
+@kernel()
+def start_pixels(
+    alphas,  # (W,) uint8, IN
+    points,  # (4, K) float32, IN: the palette, in steps
+    transparent,  # the entry of fully transparent pixels
+    kinds,  # (W,) uint8, OUT
+    values,  # (4, W) float32, INOUT
+    exact,  # (W,) int16, INOUT
+    shares_before,  # (W,) float32, INOUT
+):
+    """Fill in the kinds of pixels; transparent ones take their entry, and no errors."""
+    for x in range(alphas.shape[0]):
+        kinds[x] = TRANSLUCENT_KIND
+        if alphas[x] == OPAQUE:
+            kinds[x] = OPAQUE_KIND
+        elif alphas[x] == TRANSPARENT:
+            kinds[x] = TRANSPARENT_KIND
+            for channel in range(4):
+                values[channel, x] = points[channel, transparent]
+            exact[x], shares_before[x] = transparent, ZERO
 
 
 @kernel()
@@ -331,18 +382,15 @@ def choose_strip(
     strengths,
     scale,
     table,
-    copies,
-    costs,
+    begins,
     light,
     colors,
     keys,
     exact_entries,
     is_coarse,
-    has_opaque,
-    is_closed,
+    has_penalties,
+    penalties,
     transparent,
-    lowest,
-    highest,
     points,
     cells,
     further,
@@ -355,42 +403,44 @@ def choose_strip(
     """Choose the labels of a strip; return the squared error of its pixels."""
     n_rows, width = labels.shape
     errors, values = np.zeros((4, width + 2), np.float32), np.empty((4, width), np.float32)
-    alphas, exact = np.empty(width, np.uint8), np.empty(width, np.int16)
-    lows, worths = np.empty(width, np.uint8), np.empty(width, np.float32)
+    alphas, kinds = np.empty(width, np.uint8), np.empty(width, np.uint8)
+    exact, lows = np.empty(width, np.int16), np.empty(width, np.uint8)
+    worths = np.empty(width, np.float32)
     shares_above, shares_before = np.empty(width, np.float32), np.empty(width, np.float32)
-    kept = np.zeros((N_KEPT_ROWS, width), np.uint8)
+    shown = np.full((4, N_ABOVE * (width + 2 * REACH)), FAR)
+    above = np.zeros(N_ABOVE * (width + 2 * REACH), np.uint8)
+    cheapest, picked = np.empty(width + 1, np.uint8), np.empty((width, 2), np.uint8)
+    is_new, unused = np.empty((width, N_WAYS), np.bool_), np.empty(width, np.uint8)
     total = 0
     start = strip * STRIP_ROWS
-    first = max(start - WARM_UP_ROWS, -lead)
-    for row in range(first, min(start + STRIP_ROWS, n_rows)):
-        own = row + lead
-        read_alphas(pixels[own], alphas)
-        convert_any_row(pixels[own], alphas, light, is_coarse, values)
-        find_exact_row(pixels[own], alphas, keys, exact_entries, exact)
-        from_map = strengths[own if strengths.shape[0] > 1 else 0]
+    for row in range(max(start - WARM_UP_ROWS, -lead), min(start + STRIP_ROWS, n_rows)):
+        source = row + lead
+        own = labels[row] if row >= start else unused
+        if row == start:  # not copied from the rows that warm up: the file has others there
+            shown[:] = FAR
+        read_alphas(pixels[source], alphas)
+        convert_any_row(pixels[source], alphas, light, is_coarse, values)
+        find_exact_row(pixels[source], alphas, keys, exact_entries, exact)
+        from_map = strengths[source if strengths.shape[0] > 1 else 0]
         fill_shares(from_map, scale * SIXTEENTH, shares_above)
         fill_shares(from_map, scale * FROM_BEFORE, shares_before)
-        weigh_row(contrasts[own], alphas, exact, table, lows, worths, shares_above, shares_before)
+        weigh_row(
+            contrasts[source], alphas, exact, table, lows, worths, shares_above, shares_before
+        )
         start_any_row(errors, 1, shares_above, values)
-        # Rows of the strip are not copied from those that only warm up: the file has others there.
-        n_above = row - (first if row < start else start)
-        choose_row(
+        start_pixels(alphas, points, transparent, kinds, values, exact, shares_before)
+        find_ways(
             values,
-            alphas,
+            kinds,
             exact,
             worths,
             shares_before,
-            kept,
-            own,
-            n_above,
-            copies,
-            costs,
-            has_opaque and not is_coarse,
-            has_opaque,
-            is_closed,
-            transparent,
-            lowest,
-            highest,
+            shown,
+            above,
+            begins[row % 2],
+            not is_coarse and n_own > 0,
+            has_penalties,
+            penalties,
             points,
             cells,
             further,
@@ -398,11 +448,14 @@ def choose_strip(
             entries,
             numbers,
             n_own,
-            errors,
+            cheapest,
+            is_new,
+            picked,
         )
+        go_back(above, cheapest, is_new, picked, own)
+        pass_on(values, kinds, shares_before, points, own, row % 2, shown, above, errors)
         if row >= start:
-            labels[row] = kept[own % N_KEPT_ROWS]
-            total += alpha_squared_error(pixels[own], alphas, labels[row], colors)
+            total += alpha_squared_error(pixels[source], alphas, own, colors)
     return total
 
 
@@ -414,18 +467,16 @@ def choose(
     strengths,  # (h, W) uint8, IN, of error diffusion; or (1, 1), for all pixels
     scale,  # float32: the strength of 255
     table,  # (256,) float32, IN: what the bits of a pixel are worth, by contrast
-    copies,  # (n, 2) int64, IN: how many rows above, and pixels to the left, copies begin
-    costs,  # (n + 1,) float32, IN: theirs, in pixels' worth, and that of going on with the last
+    begins,  # (2, N_WAYS) float32, IN: the cost of beginning each way, in pixels' worth, by the
+    # number of a row, even or odd
     light,  # (256,) float32, IN: the light of each level
     colors,  # (K, 4) uint8, IN: the palette
     keys,  # (N_SLOTS,) int64, IN: see `fill_slots`
     exact_entries,  # (N_SLOTS,) uint8, IN
     is_coarse,  # whether errors are those of light
-    has_opaque,  # whether there are opaque entries, which opaque pixels are restricted to
-    is_closed,  # (K,) bool, IN: whether opaque pixels may not have an entry
+    has_penalties,  # whether there are any
+    penalties,  # (3, K) float32, IN: of each entry, by the kind of a pixel
     transparent,  # the entry of fully transparent pixels
-    lowest,  # (4,) float32, IN: the box that colors and their errors are kept in ...
-    highest,  # (4,) float32, IN
     points,  # (4, K) float32, IN: the palette, in steps
     cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
     further,  # (n + 1,) int64, IN: where the further groups of each group start
@@ -446,18 +497,15 @@ def choose(
             strengths,
             scale,
             table,
-            copies,
-            costs,
+            begins,
             light,
             colors,
             keys,
             exact_entries,
             is_coarse,
-            has_opaque,
-            is_closed,
+            has_penalties,
+            penalties,
             transparent,
-            lowest,
-            highest,
             points,
             cells,
             further,

@@ -13,10 +13,7 @@ from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
 from fastkq.paint.dither import (
     FULL,
-    LIGHT_BOX,
     N_WITH_ALPHA,
-    NO_TABLE,
-    OKLAB_BOX,
     Ditherer,
     Dithering,
 )
@@ -29,14 +26,11 @@ MOST_WEIGHT, CONTRAST_UNIT = 2.0, 2.0
 SQUARED_STEPS = (kernels.steps.STEPS / 255) ** 2  # of a level
 # Of errors, so much is passed on: with all of it, copies end sooner.
 PASSED_ON = 0.65
-# Copies begin this far to the left in the same row, and to both sides of a pixel in rows above.
-N_BEFORE, N_ROWS_ABOVE, REACH = 4, 2, 2
 PNG, WEBP, GIF = "png", "webp", "gif"
 WINDOW = 1 << 15  # how far deflate copies from, in bytes
 # The bits of a copy: in deflate those of its distance come on top; LZW writes one code, and WebP
-# has short ones for near distances. One that goes on after a single other pixel takes few.
+# has short ones for near distances.
 COPY_BITS = {PNG: 6.0, WEBP: 9.0, GIF: 12.0}
-GO_ON_BITS = {PNG: 0.5, WEBP: 0.5, GIF: 12.0}
 
 
 class LossyDitherer(Ditherer):
@@ -64,7 +58,12 @@ class LossyDitherer(Ditherer):
         colors, n_slots = self._tables.colors, int(kernels.lossy.N_SLOTS)
         self._slots = np.empty(n_slots, np.int64), np.empty(n_slots, np.uint8)
         kernels.lossy.fill_slots(colors, *self._slots)
-        self._is_closed = self._tables.has_opaque & (colors[:, 3] != OPAQUE)
+        is_closed = np.zeros((3, n_colors), np.bool_)
+        is_closed[int(kernels.lossy.OPAQUE_KIND)] = colors[:, 3] != OPAQUE
+        is_closed[0] &= self._tables.has_opaque
+        is_closed[int(kernels.lossy.TRANSPARENT_KIND)] = True
+        is_closed[int(kernels.lossy.TRANSPARENT_KIND), self._tables.transparent] = False
+        self._penalties = np.where(is_closed, kernels.lossy.FORBIDDEN, np.float32(0))
 
     def _dither_rows(self, rows: UInt8Array, lead: int, labels: UInt8Array, first: int) -> float:
         """Choose labels of rows; see the kernel for the parameters."""
@@ -78,7 +77,6 @@ class LossyDitherer(Ditherer):
         else:
             kernels.contrast.map_strengths(pixels, every, contrasts)
         errors = np.empty(-(-len(labels) // int(kernels.dither.STRIP_ROWS)), np.int64)
-        lowest, highest = LIGHT_BOX if tables.is_coarse else OKLAB_BOX
         kernels.lossy.choose(
             pixels,
             lead,
@@ -86,16 +84,14 @@ class LossyDitherer(Ditherer):
             self._map(pixels, width),
             np.float32(self._strength / FULL),
             self._worths,
-            *self._copies(width),
+            self._begins(width),
             self._light,
             tables.colors,
             *self._slots,
             tables.is_coarse,
-            tables.has_opaque,
-            self._is_closed,
+            bool(self._penalties.any()),
+            self._penalties,
             tables.transparent,
-            np.array(lowest, np.float32),
-            np.array(highest, np.float32),
             tables.points,
             *self._table,
             *self._groups,
@@ -106,29 +102,29 @@ class LossyDitherer(Ditherer):
         error = sum(errors.tolist())  # without an end
         return error / unit if self._has_alpha else error // unit
 
-    def _copies(self, width: int) -> tuple[Array, Array]:
-        """Return where copies begin, (n, 2): rows above and pixels to the left; and their costs.
+    def _begins(self, width: int) -> Array:
+        """Return what it costs to begin each way to label a pixel of even and odd rows.
 
-        Indices that share a byte are copied together. The costs (n + 1,) are in pixels' worth, the
-        last that of going on with a copy.
+        In pixels' worth, (2, N_WAYS). Indices that share a byte can only be copied together.
         """
-        step = self._per_byte
-        before = [(0, step * i) for i in range(1, 1 + N_BEFORE)]
-        sides = [step * i for i in range(-REACH, 1 + REACH)]
-        above = [(row, side) for row in range(1, 1 + N_ROWS_ABOVE) for side in sides]
-        row_bytes = 1 + -(-width // step)
-        copies, costs = [], []
-        for row, shift in before + above:
-            distance = row * row_bytes + shift // step
-            bits = COPY_BITS[self._format]
-            if self._format == PNG:
-                if not 0 < distance <= WINDOW:
-                    continue
-                bits += max(0, (distance - 1).bit_length() - 2)  # RFC 1951, 3.2.5
-            copies.append((row, shift))
-            costs.append(bits)
-        costs.append(GO_ON_BITS[self._format])
-        return np.array(copies), (np.array(costs) / self._literal_bits).astype(np.float32)
+        lossy, row_bytes = kernels.lossy, 1 + -(-width // self._per_byte)
+        costs = np.full((2, lossy.N_WAYS), lossy.FORBIDDEN)
+        costs[:, lossy.AGAIN] = self._copy_bits(1)
+        for turn, way in np.ndindex(2, int(lossy.N_COPIES)):
+            n_above = 1 if way % 2 != turn else 2
+            left = int(lossy.REACH) - way // 2
+            if left % self._per_byte == 0:
+                costs[turn, way] = self._copy_bits(n_above * row_bytes + left // self._per_byte)
+        return np.minimum(costs / np.float32(self._literal_bits), lossy.FORBIDDEN)
+
+    def _copy_bits(self, distance: int) -> float:
+        """Return the bits of a copy from so many bytes before."""
+        bits = COPY_BITS[self._format]
+        if self._format == PNG:
+            if distance > WINDOW:
+                return float(kernels.lossy.FORBIDDEN)
+            bits += max(0, (distance - 1).bit_length() - 2)  # RFC 1951, 3.2.5
+        return bits
 
 
 def make_ditherer(palette: UInt8Array, dithering: Dithering) -> Ditherer | None:
