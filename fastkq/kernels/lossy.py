@@ -98,7 +98,8 @@ def fill_slots(
     entries,  # (N_SLOTS,) uint8, OUT: the first entry of each
 ):
     """Write the table of a palette's colors."""
-    keys[:] = -1
+    for slot in range(N_SLOTS):
+        keys[slot] = -1
     for entry in range(colors.shape[0]):
         color = np.int64(0)
         for channel in range(4):
@@ -160,7 +161,8 @@ def weigh_row(
 ):
     """Look up what the bits of each pixel are worth; none, and no errors, in exact stretches."""
     width = worths.shape[0]
-    lowest[:] = contrasts
+    for x in range(width):
+        lowest[x] = contrasts[x]
     for shift in range(1, NEAR + 1):
         for x in range(width - shift):
             lowest[x] = min(lowest[x], contrasts[x + shift])
@@ -213,7 +215,9 @@ def find_ways(
     picked,  # (W, 2) uint8, OUT: the labels of the ways OWN and AGAIN
 ):
     """Find the cheapest way to each pixel that ends in a label of its own, or in each copy."""
-    costs = np.full(N_WAYS, FORBIDDEN)
+    costs = np.empty(N_WAYS, np.float32)
+    for way in range(N_WAYS):
+        costs[way] = FORBIDDEN
     bits = costs.view(np.int32)
     errors = np.zeros((4, N_WAYS), np.float32)
     costs[OWN_WAY] = ZERO
@@ -338,17 +342,30 @@ def pass_on(
 ):
     """Compute the errors of a row, which the next one takes, and its colors."""
     e0 = e1 = e2 = e3 = ZERO
-    for x in range(labels.shape[0]):
-        label, share = np.uint64(labels[x]), shares[x]
-        p0, p1, p2, p3 = points[0, label], points[1, label], points[2, label], points[3, label]
-        e0 = values[0, x] + share * e0 - p0
-        e1 = values[1, x] + share * e1 - p1
-        e2 = values[2, x] + share * e2 - p2
-        e3 = values[3, x] + (ZERO if kinds[x] == OPAQUE_KIND else share) * e3 - p3
-        errors[0, x + 1], errors[1, x + 1], errors[2, x + 1], errors[3, x + 1] = e0, e1, e2, e3
-        place = 2 * (x + REACH) + turn
-        shown[0, place], shown[1, place], shown[2, place], shown[3, place] = p0, p1, p2, p3
+    for x in range(np.uint64(labels.shape[0])):
+        label, share, place = np.uint64(labels[x]), shares[x], x + ONE
+        p0, p1 = points[ZEROTH, label], points[ONE, label]
+        p2, p3 = points[TWO, label], points[THREE, label]
+        e0 = values[ZEROTH, x] + share * e0 - p0
+        e1 = values[ONE, x] + share * e1 - p1
+        e2 = values[TWO, x] + share * e2 - p2
+        e3 = values[THREE, x] + (ZERO if kinds[x] == OPAQUE_KIND else share) * e3 - p3
+        errors[ZEROTH, place], errors[ONE, place] = e0, e1
+        errors[TWO, place], errors[THREE, place] = e2, e3
+        place = TWO * (x + np.uint64(REACH)) + np.uint64(turn)
+        shown[ZEROTH, place], shown[ONE, place] = p0, p1
+        shown[TWO, place], shown[THREE, place] = p2, p3
         above[place] = label
+
+
+@kernel()
+def clear(
+    shown,  # (4, n) float32, OUT
+):
+    """Put pixels that nobody copies in place of the rows above."""
+    for channel in range(4):
+        for place in range(shown.shape[1]):
+            shown[channel, place] = FAR
 
 
 @kernel()
@@ -407,7 +424,8 @@ def choose_strip(
     exact, lows = np.empty(width, np.int16), np.empty(width, np.uint8)
     worths = np.empty(width, np.float32)
     shares_above, shares_before = np.empty(width, np.float32), np.empty(width, np.float32)
-    shown = np.full((4, N_ABOVE * (width + 2 * REACH)), FAR)
+    shown = np.empty((4, N_ABOVE * (width + 2 * REACH)), np.float32)
+    clear(shown)
     above = np.zeros(N_ABOVE * (width + 2 * REACH), np.uint8)
     cheapest, picked = np.empty(width + 1, np.uint8), np.empty((width, 2), np.uint8)
     is_new, unused = np.empty((width, N_WAYS), np.bool_), np.empty(width, np.uint8)
@@ -417,7 +435,7 @@ def choose_strip(
         source = row + lead
         own = labels[row] if row >= start else unused
         if row == start:  # not copied from the rows that warm up: the file has others there
-            shown[:] = FAR
+            clear(shown)
         read_alphas(pixels[source], alphas)
         convert_any_row(pixels[source], alphas, light, is_coarse, values)
         find_exact_row(pixels[source], alphas, keys, exact_entries, exact)
@@ -492,7 +510,7 @@ def choose(
         errors[strip] = choose_strip(
             pixels,
             lead,
-            strip,
+            np.int64(strip),
             contrasts,
             strengths,
             scale,

@@ -185,11 +185,12 @@ def search_further(
 ):
     """Go on with further groups of candidates, which few colors have."""
     for group in range(first, stop):
-        for lane in range(LANES):
-            d0, d1, d2 = v0 - groups[group, 0, lane], v1 - groups[group, 1, lane], np.int64(v2)
-            d2 -= groups[group, 2, lane]
-            distance = d0 * d0 + d1 * d1 + d2 * d2
-            key = min(key, np.int32((distance << KEY_SHIFT) | groups[group, 3, lane]))
+        for lane in range(N_LANES):
+            d0 = np.int32(v0 - np.int32(groups[group, 0, lane]))
+            d1 = np.int32(v1 - np.int32(groups[group, 1, lane]))
+            d2 = np.int32(v2 - np.int32(groups[group, 2, lane]))
+            distance = np.int32(np.int32(d0 * d0) + np.int32(d1 * d1) + np.int32(d2 * d2))
+            key = min(key, np.int32((distance << KEY_SHIFT) | np.int32(groups[group, 3, lane])))
     return key
 
 

@@ -30,7 +30,7 @@ PNG, WEBP, GIF = "png", "webp", "gif"
 WINDOW = 1 << 15  # how far deflate copies from, in bytes
 # The bits of a copy: in deflate those of its distance come on top; LZW writes one code, and WebP
 # has short ones for near distances.
-COPY_BITS = {PNG: 6.0, WEBP: 9.0, GIF: 12.0}
+COPY_BITS = {PNG: 6.0, WEBP: 12.0, GIF: 6.0}
 
 
 class LossyDitherer(Ditherer):
