@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import subprocess
+import sys
 
 import naive_ssimulacra2 as naive
 import numpy as np
@@ -243,3 +245,38 @@ def test_a_batch_reports_scores(images, tmp_path, capsys):
 def test_files_of_all_kinds_are_taken(images):
     data = (images / "kodim03.png").read_bytes()
     assert fastkq.ssimulacra2(data, images / "kodim03.png") == 100
+
+
+def test_who_asks_for_no_score_loads_no_kernels_for_it():
+    """Nor compiles any; who does needs none of K-means."""
+    code = (
+        "import sys\n"
+        "import fastkq, numpy as np\n"
+        "image = np.arange(81, dtype=np.uint8).reshape(9, 9)\n"
+        "def loaded(name):\n"
+        "    return f'fastkq.kernels.{name}' in sys.modules\n"
+        "fastkq.ssimulacra2(image, image)\n"
+        "print(loaded('ssimulacra2'), loaded('cells'))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "True False\n"
+    code = code.replace("fastkq.ssimulacra2(image, image)", "fastkq.quantize(image, 2)")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False True\n"
+
+
+def test_workers_find_the_kernels_prepared(monkeypatch):
+    """Scores are prepared only where they are asked for, and not again."""
+    from fastkq.install import first_run, warmup
+
+    prepared, compiled = {"quantizing"}, []
+    monkeypatch.setattr(kernels.places, "is_prepared", prepared.__contains__)
+    monkeypatch.setattr(kernels.places, "set_prepared", prepared.add)
+    monkeypatch.setattr(first_run, "share_compilation", lambda *_, **__: None)
+    monkeypatch.setattr(warmup, "compile_scoring", lambda: compiled.append("scoring"))
+    first_run.prepare_kernels(pytest.fail, dither=False)
+    assert compiled == []
+    for _ in range(2):
+        first_run.prepare_kernels(pytest.fail, dither=False, score=True)
+    assert compiled == ["scoring"]
+    assert prepared == {"quantizing", "scoring"}
