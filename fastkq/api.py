@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq.colors.histogram import ColorHistogram
-from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.fit import fit_histogram
 from fastkq.engine.model import DEFAULT_MAX_ITER
 from fastkq.files.write import check_output
@@ -22,6 +21,7 @@ from fastkq.pipeline import (
     find_fit,
     open_image,
     quantize_source,
+    report_on,
 )
 from fastkq.result import CompressReport, QuantizeResult, format_for
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile, QualityRange, UInt8Array
@@ -48,6 +48,7 @@ def quantize(
     min_psnr: float | None = None,
     background: str | ArrayLike | None = None,
     transparent: str = "black",
+    score: bool = False,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best.
 
@@ -122,6 +123,9 @@ def quantize(
         Which color lies under an alpha of 0, where nobody sees it but a filter that mixes
         neighbours, as game engines do: black, the image's own, or that of the nearest visible
         pixels. All but "black" take up to a sixteenth of the palette.
+    score : bool
+        Whether the result has a `score`, which `ssimulacra2` gives for it and the image, laid over
+        the background; not for images that are read by blocks.
 
     Returns
     -------
@@ -172,6 +176,7 @@ def quantize(
         min_psnr=min_psnr,
         background=background,
         transparent=transparent,
+        score=score,
     )
     return quantize_source(open_image(image, options), options)
 
@@ -347,7 +352,7 @@ def compress(
         `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the
         image.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
-    dither, dither_strength, quality, max_mse, min_psnr, background, transparent
+    dither, dither_strength, quality, max_mse, min_psnr, background, transparent, score
         As in `quantize`.
 
     Returns
@@ -383,18 +388,4 @@ def compress(
     written = compress_source(source, checked, target, exclusive=not overwrite)
     if target is None:
         return written.data
-    height, width = source.shape[:2]
-    mse = written.inertia / (height * width)
-    return CompressReport(
-        source=source.name,
-        target=os.fspath(target) if isinstance(target, (str, os.PathLike)) else "<file>",
-        source_bytes=source.n_bytes,
-        target_bytes=written.n_bytes,
-        width=width,
-        height=height,
-        n_colors=len(written.palette),
-        mse=mse,
-        psnr=psnr_from_mse(mse),
-        n_iter=written.n_iter,
-        seconds=time.perf_counter() - start,
-    )
+    return report_on(source, target, written, time.perf_counter() - start)

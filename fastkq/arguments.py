@@ -139,6 +139,12 @@ def _add_compress(commands: _Commands) -> None:
         help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "
         "(default: the suffix of -o tells, or png)",
     )
+    compress.add_argument(
+        "--score",
+        action="store_true",
+        help="tell how close the result looks to its source, by SSIMULACRA 2: 100 is equal, 90 can "
+        "hardly be told apart, 70 is high and 50 medium quality",
+    )
     compress.add_argument("--force", action="store_true", help="overwrite existing outputs")
     style = compress.add_mutually_exclusive_group()
     style.add_argument("-q", "--quiet", action="store_true", help="tell only of what fails")

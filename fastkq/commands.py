@@ -72,6 +72,7 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "max_bytes": options.max_bytes,
         "background": options.background,
         "transparent": options.transparent,
+        "score": options.score,
         "optimize": OXIPNG if options.oxipng else options.optimize,
     }
 
@@ -132,7 +133,7 @@ def _compress_one(options: argparse.Namespace) -> int:
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     start = time.perf_counter()
-    _share_compilation(dither=options.dither != "none")
+    _share_compilation(dither=options.dither != "none", score=options.score)
     target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(source, checked)
@@ -146,6 +147,7 @@ def _compress_one(options: argparse.Namespace) -> int:
         pixels=opened.n_pixels,
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / opened.n_pixels),
+        score=written.score,
         seconds=time.perf_counter() - start,
     )
     if options.json:
@@ -183,7 +185,7 @@ def _compress_stream(
         raise ValueError("the output would go to the terminal; -o FILE, or a pipe, is allowed")
     if output != STREAM and os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _share_compilation(dither=options.dither != "none")
+    _share_compilation(dither=options.dither != "none", score=options.score)
     image = _open_source(source)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(image, checked)
@@ -195,7 +197,9 @@ def _compress_stream(
     psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
         names = f"{printable(source)} -> {printable(str(output))}"
-        found = f"{megabytes(written.n_bytes)}, PSNR {psnr:.1f} dB, {len(written.palette)} colors"
+        score = "" if written.score is None else f"SSIMULACRA2 {written.score:.1f}, "
+        size, n_colors = megabytes(written.n_bytes), len(written.palette)
+        found = f"{size}, PSNR {psnr:.1f} dB, {score}{n_colors} colors"
         print(f"{names}: {found}", file=sys.stderr)
     return DONE
 
@@ -230,7 +234,7 @@ def _compress_many(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
-    _prepare_workers(len(jobs), n_workers, dither=options.dither != "none")
+    _prepare_workers(len(jobs), n_workers, dither=options.dither != "none", score=options.score)
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
         settings, _ = share_palette(jobs, settings, n_workers=n_workers)
@@ -353,11 +357,11 @@ def _default_output(source: str, name: str) -> Path:
     return path.with_name(f"{path.stem}{BESIDE}.{name}")
 
 
-def _share_compilation(*, dither: bool = False) -> None:
+def _share_compilation(*, dither: bool = False, score: bool = False) -> None:
     """Have other processes help where kernels must be compiled; tell a terminal user of it."""
     from fastkq.install.first_run import share_compilation
 
-    share_compilation(_tell_of_compilation, dither=dither)
+    share_compilation(_tell_of_compilation, dither=dither, score=score)
 
 
 def _tell_of_compilation() -> None:
@@ -366,11 +370,11 @@ def _tell_of_compilation() -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _prepare_workers(n_images: int, n_workers: int, *, dither: bool) -> None:
+def _prepare_workers(n_images: int, n_workers: int, *, dither: bool, score: bool = False) -> None:
     """Compile once what each of the worker processes would compile for itself."""
     if min(n_images, n_workers) > 1:
         from fastkq.install.first_run import prepare_kernels
 
-        prepare_kernels(_tell_of_compilation, dither=dither)
+        prepare_kernels(_tell_of_compilation, dither=dither, score=score)
     else:
-        _share_compilation(dither=dither)
+        _share_compilation(dither=dither, score=score)

@@ -42,6 +42,7 @@ class ImageKeywords(TypedDict, total=False):
     optimize: bool | str
     background: str | ArrayLike | None
     transparent: str
+    score: bool
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -93,6 +94,7 @@ class Options:
     output : Output
     background : (3,) uint8, or None: alpha is kept
     transparent : str, which color lies under an alpha of 0
+    score : bool, whether the result is scored by SSIMULACRA 2
     """
 
     fit: FitOptions
@@ -103,6 +105,7 @@ class Options:
     output: Output
     background: UInt8Array | None = None
     transparent: str = BLACK
+    score: bool = False
 
     @property
     def needs_places(self) -> bool:
@@ -159,6 +162,7 @@ def check_options(
     format: str = PNG,
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
+    score: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -173,6 +177,7 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
+    check_flag(score, "score")
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
@@ -195,6 +200,7 @@ def check_options(
         output=Output(format, optimize),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
+        score=score,
     )
     _check_together(options)
     return options

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,9 +18,11 @@ from fastkq.colors.histogram import (
     histogram_of_array,
     histogram_of_blocks,
 )
+from fastkq.colors.metrics import psnr_from_mse
 from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
+from fastkq.colors.ssimulacra2 import Picture, check_sizes, score_pictures
 from fastkq.colors.weights import check_weights, weigh_colors
 from fastkq.engine import seeding
 from fastkq.engine.cells import ColorCells
@@ -35,7 +38,7 @@ from fastkq.options import BLACK, BLEED, Options
 from fastkq.paint.dither import Dithering
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
-from fastkq.result import QuantizeResult, write_blocks
+from fastkq.result import CompressReport, QuantizeResult, write_blocks
 from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
@@ -56,6 +59,7 @@ class Written:
     n_iter : int
     n_bytes : int, of the file
     data : bytes, the file; empty where it went to a target
+    score : float or None, by SSIMULACRA 2, if it was asked for
     """
 
     palette: UInt8Array
@@ -63,12 +67,15 @@ class Written:
     n_iter: int
     n_bytes: int
     data: bytes
+    score: float | None = None
 
 
 def open_image(image: ImageSource, options: Options) -> Source:
     """Open an image of any kind, laid over its background, while the kernels are loaded."""
     source = _open_while_kernels_load(image)
     check_shape(source.shape, options.output.format)
+    if options.score:
+        check_scorable(source)
     if options.background is not None:
         return flatten_source(source, options.background)
     return bleed_source(source) if options.transparent == BLEED else source
@@ -76,7 +83,10 @@ def open_image(image: ImageSource, options: Options) -> Source:
 
 def quantize_source(source: Source, options: Options) -> QuantizeResult:
     """Count, fit, label, and collect the labels."""
-    return collect(source, find_fit(source, options), options)
+    result = collect(source, find_fit(source, options), options)
+    if not options.score:
+        return result
+    return replace(result, score=_score(source, result.labels, result.palette))
 
 
 def compress_source(
@@ -95,24 +105,69 @@ def compress_source(
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
         file = buffer if target is None else target
-        n_bytes, inertia = _stream(source, fit, options, file, exclusive=exclusive)
-        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue())
-    tried: dict[int, tuple[float, bytes]] = {}  # by the number of colors
+        labels = np.empty(source.shape[:2], np.uint8) if options.score else None
+        n_bytes, inertia = _stream(source, fit, options, file, exclusive=exclusive, labels=labels)
+        score = None if labels is None else _score(source, labels, fit.palette)
+        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue(), score)
+    # By the number of colors; labels only where they are scored.
+    tried: dict[int, tuple[float, bytes, UInt8Array | None]] = {}
 
     def encode(fit: Fit) -> int:
         result = collect(source, fit, options)
         data = result.encode(format=options.output.format, optimize=options.output.optimize)
-        tried[len(fit.palette)] = result.inertia, data
+        tried[len(fit.palette)] = result.inertia, data, result.labels if options.score else None
         return len(data)
 
     fit = find_fit(source, options, encode)
     if len(fit.palette) not in tried:
         encode(fit)
-    inertia, data = tried[len(fit.palette)]
+    inertia, data, labels = tried[len(fit.palette)]
     if target is not None:
         write_file(target, data, like=source.path, exclusive=exclusive)
     kept = data if target is None else b""
-    return Written(fit.palette, inertia, fit.n_iter, len(data), kept)
+    score = None if labels is None else _score(source, labels, fit.palette)
+    return Written(fit.palette, inertia, fit.n_iter, len(data), kept, score)
+
+
+def report_on(
+    source: Source, target: PathOrFile, written: Written, seconds: float
+) -> CompressReport:
+    """Return the report on a target that was written."""
+    height, width = source.shape[:2]
+    mse = written.inertia / source.n_pixels
+    return CompressReport(
+        source=source.name,
+        target=os.fspath(target) if isinstance(target, (str, os.PathLike)) else "<file>",
+        source_bytes=source.n_bytes,
+        target_bytes=written.n_bytes,
+        width=width,
+        height=height,
+        n_colors=len(written.palette),
+        mse=mse,
+        psnr=psnr_from_mse(mse),
+        n_iter=written.n_iter,
+        seconds=seconds,
+        score=written.score,
+    )
+
+
+def check_scorable(source: Source) -> None:
+    """Raise ValueError for an image that cannot be scored, before anything is done with it."""
+    height, width = source.shape[:2]
+    check_sizes((height, width), (height, width))
+    if source.array is None:
+        raise _not_in_memory(source)
+
+
+def _score(source: Source, labels: UInt8Array, palette: UInt8Array) -> float:
+    """Return the score of an image of few colors against its original."""
+    if source.array is None:
+        raise _not_in_memory(source)
+    return score_pictures(Picture(source.array), Picture(labels, palette))
+
+
+def _not_in_memory(source: Source) -> ValueError:
+    return ValueError(f"{source.name}: is read by blocks; a score needs an image in memory")
 
 
 def count_source(source: Source) -> ColorHistogram:
@@ -191,16 +246,29 @@ def _is_streamed(source: Source, options: Options) -> bool:
 
 
 def _stream(
-    source: Source, fit: Fit, options: Options, target: PathOrFile, *, exclusive: bool = False
+    source: Source,
+    fit: Fit,
+    options: Options,
+    target: PathOrFile,
+    *,
+    exclusive: bool = False,
+    labels: UInt8Array | None = None,
 ) -> tuple[int, float]:
-    """Label an image and write it as the labels come; return the bytes written and the inertia."""
+    """Label an image and write it as the labels come; return the bytes written and the inertia.
+
+    `labels` (H, W), if given, is filled.
+    """
     labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
 
     def label() -> Iterator[UInt8Array]:
-        for labels, error in labeler.label_blocks(source):
+        first = 0
+        for part, error in labeler.label_blocks(source):
             errors.append(error)
-            yield labels
+            if labels is not None:
+                labels[first : first + len(part)] = part
+            first += len(part)
+            yield part
 
     shape = (source.shape[0], source.shape[1])
     n_bytes = write_blocks(

@@ -36,6 +36,8 @@ class QuantizeResult:
         The RGB profile that came with the image.
     n_ordered : int or None
         How many entries, the first, were given in an order that a file must keep; None: all.
+    score : float or None
+        By SSIMULACRA 2, if it was asked for: 100 looks as the original does; see `ssimulacra2`.
     """
 
     palette: UInt8Array
@@ -45,6 +47,7 @@ class QuantizeResult:
     is_gray: bool = False
     icc_profile: bytes | None = None
     n_ordered: int | None = None
+    score: float | None = None
 
     @property
     def mse(self) -> float:
@@ -150,6 +153,7 @@ class CompressReport:
     psnr : float, in dB
     n_iter : int
     seconds : float, from opening the source to the finished target
+    score : float or None, by SSIMULACRA 2, if it was asked for
     """
 
     source: str
@@ -163,6 +167,7 @@ class CompressReport:
     psnr: float
     n_iter: int
     seconds: float
+    score: float | None = None
 
     @property
     def saving(self) -> float:

@@ -370,6 +370,30 @@ def shadow() -> str:
     return markdown(["a soft shadow beside a photo, K = 256", "MSE", "levels of alpha"], rows)
 
 
+def score() -> str:
+    """Time and memory of a score at 24 MP, and how close scores are to the reference program's."""
+    report = load("score")
+    rows = report["rows"]
+    pairs = [row for row in rows if row["what"] == "pair"]
+    memory = next(row["bytes a pixel"] for row in rows if row["what"] == "memory")
+    lines = [
+        [f"24 MP, {kind} thread{'s' * (kind[-1] > '1')}, s", f"{row['ms'] / 1000:.2f}"]
+        for row in rows
+        if row["what"] == "time" and (kind := row["kind"])
+    ]
+    lines.append(["memory beyond both pictures, bytes a pixel", f"{memory:.1f}"])
+    for name, column, other in (
+        ("the formulas in float64", "float64", "score"),
+        ("the reference program", "reference", "score"),
+        ("the program from float64", "float64", "reference"),
+    ):
+        apart = sorted(abs(row[other] - row[column]) for row in pairs)
+        found = "; ".join(f"{apart[i]:.2g}" for i in (len(apart) // 2, -4, -1))
+        label = name if "from" in name else f"fastkq from {name}"
+        lines.append([f"{label}, {len(pairs)} pairs: median; fourth largest; largest", found])
+    return f"{markdown(['SSIMULACRA 2', ''], lines)}\n\n{machine_line(report)}"
+
+
 TABLES = {
     "alpha": alpha,
     "bytes": file_bytes,
@@ -385,6 +409,7 @@ TABLES = {
     "quality_wins": quality_wins,
     "resume": resume,
     "scaling": scaling,
+    "score": score,
     "shadow": shadow,
     "stages": stages,
     "targets": targets,

@@ -72,6 +72,7 @@ class JobResult:
     n_colors : int or None, of the palette; for "target not reached", of the best palette
     psnr : float or None, in dB; infinite where nothing was lost
     seconds : float, from opening the source to the finished target
+    score : float or None, by SSIMULACRA 2, if it was asked for
     error : str or None, one line that says what came and what is allowed
     """
 
@@ -85,6 +86,7 @@ class JobResult:
     psnr: float | None = None
     seconds: float = 0.0
     error: str | None = None
+    score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes for a line of JSON, which knows no infinity: `psnr` is None then.
@@ -184,6 +186,7 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
         pixels=source.n_pixels,
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / source.n_pixels),
+        score=written.score,
         seconds=time.perf_counter() - start,
     )
 

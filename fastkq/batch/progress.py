@@ -109,10 +109,11 @@ def describe(result: JobResult) -> str:
     if result.status == EXISTS:
         return line + result.status
     change = 1 - result.target_bytes / result.source_bytes
+    score = "" if result.score is None else f"SSIMULACRA2 {result.score:.1f}, "
     line += (
         f"{megabytes(result.source_bytes)} -> {megabytes(result.target_bytes)} "
         f"({abs(change):.0%} {'saved' if change >= 0 else 'larger'}), PSNR {result.psnr:.1f} dB, "
-        f"{result.n_colors} colors, {result.seconds:.2f} s"
+        f"{score}{result.n_colors} colors, {result.seconds:.2f} s"
     )
     return line + ("; no gain, not written" if result.status == NO_GAIN else "")
 
