@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq.colors.histogram import ColorHistogram
-from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.fit import fit_histogram
 from fastkq.engine.model import DEFAULT_MAX_ITER
 from fastkq.files.write import check_output
@@ -20,6 +20,7 @@ from fastkq.pipeline import (
     compress_source,
     count_source,
     find_fit,
+    most_bytes,
     open_image,
     quantize_source,
 )
@@ -291,6 +292,7 @@ def compress(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
     overwrite: bool = True,
+    allow_larger: bool = False,
     **options: Unpack[QuantizeKeywords],
 ) -> bytes: ...
 
@@ -304,6 +306,7 @@ def compress(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
     overwrite: bool = True,
+    allow_larger: bool = False,
     **options: Unpack[QuantizeKeywords],
 ) -> CompressReport: ...
 
@@ -316,6 +319,7 @@ def compress(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
     overwrite: bool = True,
+    allow_larger: bool = False,
     **options: Unpack[QuantizeKeywords],
 ) -> CompressReport | bytes:
     """Quantize an image into an indexed PNG, a WebP or a GIF; one of any size, by blocks of rows.
@@ -339,6 +343,11 @@ def compress(
     overwrite : bool
         Whether an existing target is replaced. If not, it is a FileExistsError, also where another
         process has written it meanwhile.
+    allow_larger : bool
+        Whether a path is written even if the file is no smaller than its source: a path, bytes or a
+        file object. By default it is not, as in batches, and the report says so: `written` is
+        False. What is handed back or over, bytes and file objects, always has the picture, and
+        arrays and PIL images have no file to compare with.
     optimize : bool or "oxipng"
         Take several times as long for a smaller file of the same pixels; not for a PNG of over
         67 MP. See `QuantizeResult.encode`.
@@ -375,26 +384,15 @@ def compress(
     """
     start = time.perf_counter()
     check_flag(overwrite, "overwrite")
+    check_flag(allow_larger, "allow_larger")
     if isinstance(target, (str, os.PathLike)):
         source_path = image if isinstance(image, (str, os.PathLike)) else None
         target = check_output(target, source_path, exclusive=not overwrite)
     checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
     source = open_image(image, checked)
-    written = compress_source(source, checked, target, exclusive=not overwrite)
+    may_be_kept_back = isinstance(target, Path) and source.is_file and not allow_larger
+    most = most_bytes(source.n_bytes) if may_be_kept_back else None
+    written = compress_source(source, checked, target, exclusive=not overwrite, most=most)
     if target is None:
         return written.data
-    height, width = source.shape[:2]
-    mse = written.inertia / (height * width)
-    return CompressReport(
-        source=source.name,
-        target=os.fspath(target) if isinstance(target, (str, os.PathLike)) else "<file>",
-        source_bytes=source.n_bytes,
-        target_bytes=written.n_bytes,
-        width=width,
-        height=height,
-        n_colors=len(written.palette),
-        mse=mse,
-        psnr=psnr_from_mse(mse),
-        n_iter=written.n_iter,
-        seconds=time.perf_counter() - start,
-    )
+    return written.report(source, target, time.perf_counter() - start)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from fastkq.colors.histogram import (
     histogram_of_array,
     histogram_of_blocks,
 )
+from fastkq.colors.metrics import psnr_from_mse
 from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
@@ -35,7 +38,7 @@ from fastkq.options import BLACK, BLEED, Options
 from fastkq.paint.dither import Dithering
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
-from fastkq.result import QuantizeResult, write_blocks
+from fastkq.result import CompressReport, QuantizeResult, write_blocks
 from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
@@ -56,6 +59,7 @@ class Written:
     n_iter : int
     n_bytes : int, of the file
     data : bytes, the file; empty where it went to a target
+    fits : bool, whether it has no more bytes than are allowed; a path is written only then
     """
 
     palette: UInt8Array
@@ -63,6 +67,26 @@ class Written:
     n_iter: int
     n_bytes: int
     data: bytes
+    fits: bool = True
+
+    def report(self, source: Source, target: PathOrFile, seconds: float) -> CompressReport:
+        """Return what there is to tell of an image and its target."""
+        height, width = source.shape[:2]
+        mse = self.inertia / source.n_pixels
+        return CompressReport(
+            source=source.name,
+            target=os.fspath(target) if isinstance(target, (str, os.PathLike)) else "<file>",
+            source_bytes=source.n_bytes,
+            target_bytes=self.n_bytes,
+            width=width,
+            height=height,
+            n_colors=len(self.palette),
+            mse=mse,
+            psnr=psnr_from_mse(mse),
+            n_iter=self.n_iter,
+            seconds=seconds,
+            written=self.fits,
+        )
 
 
 def open_image(image: ImageSource, options: Options) -> Source:
@@ -85,18 +109,21 @@ def compress_source(
     target: PathOrFile | None = None,
     *,
     exclusive: bool = False,
+    most: int | None = None,
 ) -> Written:
     """Count, fit, label, and write the labels as they come; to memory where there is no target.
 
     With `exclusive`, a target that exists is an error. A new one is no more readable than the
-    source.
+    source. A path is not written if the file would have more than `most` bytes; memory and file
+    objects have it all the same.
     """
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
         file = buffer if target is None else target
-        n_bytes, inertia = _stream(source, fit, options, file, exclusive=exclusive)
-        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue())
+        n_bytes, inertia = _stream(source, fit, options, file, exclusive=exclusive, most=most)
+        fits = most is None or n_bytes <= most
+        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue(), fits)
     tried: dict[int, tuple[float, bytes]] = {}  # by the number of colors
 
     def encode(fit: Fit) -> int:
@@ -109,10 +136,22 @@ def compress_source(
     if len(fit.palette) not in tried:
         encode(fit)
     inertia, data = tried[len(fit.palette)]
-    if target is not None:
+    fits = most is None or len(data) <= most
+    if target is not None and (fits or not isinstance(target, (str, os.PathLike))):
         write_file(target, data, like=source.path, exclusive=exclusive)
     kept = data if target is None else b""
-    return Written(fit.palette, inertia, fit.n_iter, len(data), kept)
+    return Written(fit.palette, inertia, fit.n_iter, len(data), kept, fits)
+
+
+def most_bytes(source_bytes: int, min_savings: float = 0.0) -> int:
+    """Return the largest size of a file that is smaller than its source, and saves a share of it.
+
+    Examples
+    --------
+    >>> most_bytes(1000), most_bytes(1000, 0.05)
+    (999, 950)
+    """
+    return min(source_bytes - 1, math.floor(source_bytes * (1 - min_savings)))
 
 
 def count_source(source: Source) -> ColorHistogram:
@@ -191,9 +230,15 @@ def _is_streamed(source: Source, options: Options) -> bool:
 
 
 def _stream(
-    source: Source, fit: Fit, options: Options, target: PathOrFile, *, exclusive: bool = False
+    source: Source,
+    fit: Fit,
+    options: Options,
+    target: PathOrFile,
+    *,
+    exclusive: bool = False,
+    most: int | None = None,
 ) -> tuple[int, float]:
-    """Label an image and write it as the labels come; return the bytes written and the inertia."""
+    """Label an image and write it as the labels come; return the file's bytes and the inertia."""
     labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
 
@@ -211,6 +256,7 @@ def _stream(
         source.icc_profile,
         like=source.path,
         exclusive=exclusive,
+        most=most,
     )
     return n_bytes, labeler.base_error + sum(errors)
 

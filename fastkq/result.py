@@ -144,12 +144,16 @@ class CompressReport:
     ----------
     source, target : str
     source_bytes, target_bytes : int
+        Of an array or PIL image, the bytes of its pixels. If nothing was written, `target_bytes`
+        are those that the target would have had.
     width, height : int, in pixels, as the image is meant to be seen
     n_colors : int, of the palette
     mse : float, squared error a pixel, summed over channels
     psnr : float, in dB
     n_iter : int
     seconds : float, from opening the source to the finished target
+    written : bool
+        Whether the target was written; not where it would be no smaller than its source file.
     """
 
     source: str
@@ -163,6 +167,7 @@ class CompressReport:
     psnr: float
     n_iter: int
     seconds: float
+    written: bool = True
 
     @property
     def saving(self) -> float:
@@ -194,14 +199,15 @@ def write_blocks(
     *,
     like: str | None = None,
     exclusive: bool = False,
+    most: int | None = None,
 ) -> int:
-    """Write the labels (h, W) of blocks of rows as they come; return the bytes written.
+    """Write the labels (h, W) of blocks of rows as they come; return the bytes of the file.
 
-    For `like` and `exclusive`, see `open_target`.
+    For `like`, `exclusive` and `most`, see `open_target`.
     """
     from fastkq.files.png import write_indexed_png
 
-    with open_target(target, like=like, exclusive=exclusive) as file:
+    with open_target(target, like=like, exclusive=exclusive, most=most) as file:
         return write_indexed_png(
             file,
             shape,

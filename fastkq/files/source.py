@@ -48,7 +48,8 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
                 n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
                 file.seek(0)
                 decoded = decode_file(file, path)
-            source = hold(decoded.array, path, n_bytes, decoded.icc_profile, path)
+            profile = decoded.icc_profile
+            source = hold(decoded.array, path, n_bytes, profile, path, is_file=True)
         return source
     if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
         return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
@@ -63,7 +64,7 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
         name = f"{type(image).__name__} {decoded.array.shape}"
         return hold(decoded.array, name, icc_profile=decoded.icc_profile)
     decoded = read_image(data)
-    return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile)
+    return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile, is_file=True)
 
 
 def flatten_source(source: Source, background: UInt8Array) -> Source:
@@ -90,7 +91,8 @@ def bleed_source(source: Source) -> Source:
 
 
 def _hold_instead(source: Source, array: UInt8Array) -> Source:
-    return hold(array, source.name, source.n_bytes, source.icc_profile, source.path)
+    name, n_bytes, profile = source.name, source.n_bytes, source.icc_profile
+    return hold(array, name, n_bytes, profile, source.path, is_file=source.is_file)
 
 
 def read_whole(source: Source) -> UInt8Array:
