@@ -42,6 +42,7 @@ def quantize(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    paper: bool = False,
     dither: str = "none",
     dither_strength: float = 1.0,
     quality: QualityRange | None = None,
@@ -96,6 +97,9 @@ def quantize(
         Whether patches of opaque pixels of a color far from all of the palette, such as a red sign
         in a gray street, get entries of their own, at the price of some error elsewhere. Single
         pixels of such a color, as noise has them, do not.
+    paper : bool
+        Whether the paper of a scan, a light color with 40 % of all pixels near it, is made one
+        color first, so that its grain takes no entries. Errors are those of what comes of it.
     dither : {"none", "diffusion", "ordered", "adaptive"}
         Dithering mixes palette entries, so that smooth gradients show no steps. "diffusion" passes
         each pixel's error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
@@ -166,6 +170,7 @@ def quantize(
         weights=weights,
         locked=locked,
         protect=protect,
+        paper=paper,
         dither=dither,
         dither_strength=dither_strength,
         quality=quality,
@@ -210,8 +215,8 @@ def fit_palette(
     image : ColorHistogram or what `quantize` takes
     n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `quantize`; a histogram is taken as it is.
-    weights, protect, background
-        As in `quantize`; for an image only, since a histogram does not know where its pixels are.
+    weights, protect, background, paper
+        As in `quantize`; for an image only, whose pixels have places.
 
     Returns
     -------
@@ -228,9 +233,10 @@ def fit_palette(
     checked = check_options(n_colors, **options)
     if not isinstance(image, ColorHistogram):
         return find_fit(open_image(image, checked), checked).palette
-    if checked.needs_places or checked.background is not None:
+    if checked.needs_places or checked.background is not None or checked.paper:
         given = {"weights": checked.weights, "background": checked.background}
-        names = [name for name, value in given.items() if value is not None] or ["protect"]
+        names = [name for name, value in given.items() if value is not None]
+        names.append("paper" if checked.paper else "protect")
         raise ValueError(f"image is a ColorHistogram; {names[0]} needs an image, with its places")
     if len(image) == 0:
         raise ValueError("image is a ColorHistogram of no pixels; one of some pixels is allowed")
@@ -331,23 +337,19 @@ def compress(
         blocks of rows, twice or more often, and must not change meanwhile; the result is the same
         as of the whole image in memory.
     target : path ending in .png, .webp or .gif, binary file object, or None
-        A file is replaced in one step if it exists, and keeps its permissions; it may not be the
-        source. A new one has no permission that the source lacks. By default the file is returned
-        as bytes.
+        A file that exists is replaced in one step and keeps its permissions; a new one has none
+        that the source lacks; none may be the source. By default the file is returned as bytes.
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
-        These colors, in their order, instead of those that represent the image best; the options
-        that choose them are then without effect, or refused. For the files, see `remap`.
+        These colors, in their order, instead of those that represent the image best; options that
+        choose them are then without effect, or refused. For the files, see `remap`.
     format : {"png", "webp", "gif"}, optional
         Of bytes and file objects, by default "png"; a path's suffix tells its own. See
         `QuantizeResult.encode`.
     overwrite : bool
-        Whether an existing target is replaced. If not, it is a FileExistsError, also where another
-        process has written it meanwhile.
+        Whether an existing target is replaced, or a FileExistsError, also if it came meanwhile.
     allow_larger : bool
-        Whether a path is written even if the file is no smaller than its source: a path, bytes or a
-        file object. By default it is not, as in batches, and the report says so: `written` is
-        False. What is handed back or over, bytes and file objects, always has the picture, and
-        arrays and PIL images have no file to compare with.
+        Whether a path is written even if its file is no smaller than the source's. By default the
+        report says that it is not: `written`. Bytes and file objects always get the picture.
     optimize : bool or "oxipng"
         Take several times as long for a smaller file of the same pixels; not for a PNG of over
         67 MP. See `QuantizeResult.encode`.
@@ -356,7 +358,7 @@ def compress(
         `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the
         image.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
-    dither, dither_strength, quality, max_mse, min_psnr, background, transparent
+    paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent
         As in `quantize`.
 
     Returns
@@ -390,8 +392,8 @@ def compress(
         target = check_output(target, source_path, exclusive=not overwrite)
     checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
     source = open_image(image, checked)
-    may_be_kept_back = isinstance(target, Path) and source.is_file and not allow_larger
-    most = most_bytes(source.n_bytes) if may_be_kept_back else None
+    is_bound = isinstance(target, Path) and source.is_file and not allow_larger
+    most = most_bytes(source.n_bytes) if is_bound else None
     written = compress_source(source, checked, target, exclusive=not overwrite, most=most)
     if target is None:
         return written.data

@@ -76,6 +76,12 @@ def _add_compress(commands: _Commands) -> None:
         help="keep small patches of colors that are unlike all others; the error grows elsewhere",
     )
     compress.add_argument(
+        "--paper",
+        action="store_true",
+        help="for scans: give the paper one color first, so that its grain takes no colors and few "
+        "bytes",
+    )
+    compress.add_argument(
         "--weights",
         metavar="IMAGE",
         help="a gray image of the size of the one image: the lighter a pixel, the more it counts "

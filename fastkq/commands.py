@@ -66,6 +66,7 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "color_space": options.color_space,
         "locked": options.lock,
         "protect": options.protect,
+        "paper": options.paper,
         "dither": options.dither,
         "dither_strength": options.dither_strength,
         "quality": options.quality,

@@ -32,7 +32,7 @@ from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
 from fastkq.files.formats import PNG, check_shape
 from fastkq.files.rows import Source
-from fastkq.files.source import bleed_source, flatten_source, open_source
+from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
 from fastkq.files.write import Nowhere, write_file
 from fastkq.options import BLACK, BLEED, Options
 from fastkq.paint.dither import Dithering
@@ -90,11 +90,17 @@ class Written:
 
 
 def open_image(image: ImageSource, options: Options) -> Source:
-    """Open an image of any kind, laid over its background, while the kernels are loaded."""
+    """Open an image of any kind, while the kernels are loaded, with what comes before its colors.
+
+    That is a background that it is laid over, paper that gets one color, and transparent pixels
+    that get those of their neighbours.
+    """
     source = _open_while_kernels_load(image)
     check_shape(source.shape, options.output.format)
     if options.background is not None:
-        return flatten_source(source, options.background)
+        source = flatten_source(source, options.background)
+    if options.paper:
+        source = smooth_paper(source)
     return bleed_source(source) if options.transparent == BLEED else source
 
 

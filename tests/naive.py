@@ -440,7 +440,7 @@ def translucent_cells(pixels, level, weights=None):
 
 
 def order_cost(counts, order):
-    """What an order of entries costs: counts of neighbours times the differences of their places."""
+    """The cost of an order: counts of neighbours times the differences of their places."""
     return sum(
         counts[one, other] * (j - i)
         for i, one in enumerate(order)

@@ -10,6 +10,8 @@ from typing import cast
 import numpy as np
 
 from fastkq.colors.bleed import bleed
+from fastkq.colors.histogram import histogram_of_blocks
+from fastkq.colors.paper import find_paper
 from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.decode import decode_file, open_file
 from fastkq.files.read import read_bytes, read_image
@@ -80,6 +82,20 @@ def flatten_source(source: Source, background: UInt8Array) -> Source:
 
     n_channels = flatten(np.zeros((1, 1, source.n_channels), np.uint8), background).shape[2:]
     return replace(source, shape=source.shape[:2] + n_channels, read=read)
+
+
+def smooth_paper(source: Source) -> Source:
+    """Return a scan whose paper, found in a pass of its own, has one color; any other as it is."""
+    paper = find_paper(histogram_of_blocks(source, source.shape))
+    if paper is None:
+        return source
+    if source.array is not None:
+        return _hold_instead(source, paper.smooth(source.array))
+
+    def read() -> Iterator[Array]:
+        return (paper.smooth(block) for block in source)
+
+    return replace(source, read=read)
 
 
 def bleed_source(source: Source) -> Source:
