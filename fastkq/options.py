@@ -125,7 +125,7 @@ class Options:
         else:
             parts = [f"palette {zlib.crc32(self.palette.tobytes()):08x}"]
         if self.dithering:
-            parts.append(f"dither {self.dithering}")
+            parts.append(str(self.dithering))
         if self.target is not None:
             parts.append(self.target.name)
         if self.output.optimize:
@@ -157,6 +157,7 @@ def check_options(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     dither: str = "none",
     dither_strength: float = 1.0,
+    lossy: float = 0,
     quality: QualityRange | None = None,
     max_mse: float | None = None,
     min_psnr: float | None = None,
@@ -197,7 +198,7 @@ def check_options(
         ),
         weights=weights,
         palette=None if palette is None else check_palette(palette),
-        dithering=Dithering(dither, dither_strength),
+        dithering=Dithering(dither, dither_strength, lossy, format),
         target=target,
         output=Output(format, optimize),
         background=None if background is None else check_color(background, "background"),

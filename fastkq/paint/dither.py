@@ -45,23 +45,38 @@ class Dithering:
     ----------
     method : {"none", "diffusion", "ordered", "adaptive"}
     strength : float, 0 (as "none") to 1
+    lossy : float, 0 to 100
+        How many errors are made for fewer bytes, see `paint.lossy`.
+    format : {"png", "webp", "gif"}
+        Whose bytes.
     """
 
     method: str = "none"
     strength: float = 1.0
+    lossy: float = 0.0
+    format: str = "png"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"dither is {self.method!r}; one of {METHODS} is allowed")
         check_number(self.strength, "dither_strength", 0, 1)
+        check_number(self.lossy, "lossy", 0, 100)
+        if self.lossy and self.method == "ordered":
+            raise ValueError(
+                f"dither is 'ordered' and lossy is {self.lossy:g}; lossy passes errors on, so that "
+                "with it one of ('none', 'diffusion', 'adaptive') is allowed"
+            )
 
     def __bool__(self) -> bool:
-        """Whether anything is to be done."""
-        return self.method != "none" and self.strength > 0
+        """Whether other entries than the nearest are taken."""
+        return self.lossy > 0 or (self.method != "none" and self.strength > 0)
 
     def __str__(self) -> str:
-        """Return the method and its strength."""
-        return f"{self.method} {self.strength:g}"
+        """Return the method, its strength, and how lossy it is."""
+        method = f"dither {self.method} {self.strength:g}"
+        if not self.lossy:
+            return method
+        return f"lossy {self.lossy:g}" + (f", {method}" if self.method != "none" else "")
 
     def apply(self, array: UInt8Array, palette: UInt8Array, labels: UInt8Array) -> float:
         """Dither an image.

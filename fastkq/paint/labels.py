@@ -12,7 +12,8 @@ from fastkq import kernels
 from fastkq.colors.histogram import CODE_BITS, SPREAD
 from fastkq.colors.pixels import OPAQUE, drop_alpha, has_alpha, split_with_alpha, with_alpha
 from fastkq.engine.model import CUBE_BITS, Fit
-from fastkq.paint.dither import Ditherer, Dithering
+from fastkq.paint.dither import Dithering
+from fastkq.paint.lossy import make_ditherer
 from fastkq.paint.nearest import NearestEntries
 from fastkq.types import UInt8Array
 
@@ -46,7 +47,7 @@ class Labeler:
         self._with_alpha = fit.palette.shape[1] == 4
         self._table, self._spread = make_table(fit)
         self._nearest = NearestEntries(fit.palette, fit.space) if self._with_alpha else None
-        self._ditherer = Ditherer(fit.palette, dithering) if dithering else None
+        self._ditherer = make_ditherer(fit.palette, dithering)
         # Diffused errors choose every entry anew; ordered dithering starts from the nearest.
         self._needs_nearest = not dithering or dithering.method == "ordered"
 
