@@ -3,9 +3,9 @@
     python bench/other_formats.py [--json bench/results/other_formats.json]
 
 It takes about ten minutes, nearly all of it for the metric. Needs ssimulacra2 (in the group
-`peers`), a Pillow with AVIF and ../shared/photos. Of each photo, fastkq writes a PNG and a lossless WebP, and
-Pillow the other formats at the quality whose SSIMULACRA2 is nearest to that of fastkq's. All are
-measured against the decoded source, whose own losses nobody sees here.
+`peers`), a Pillow with AVIF and ../shared/photos. Of each photo, fastkq writes a PNG and a lossless
+WebP, and Pillow the other formats at the quality whose SSIMULACRA2 is nearest to that of fastkq's.
+All are measured against the decoded source, whose own losses nobody sees here.
 """
 
 from __future__ import annotations
