@@ -33,6 +33,7 @@ class ImageKeywords(TypedDict, total=False):
     color_space: str
     locked: ArrayLike | None
     protect: bool
+    paper: bool
     dither: str
     dither_strength: float
     quality: QualityRange | None
@@ -68,6 +69,7 @@ class FitKeywords(HistogramKeywords, total=False):
 
     weights: ArrayLike | None
     protect: bool
+    paper: bool
 
 
 class QuantizeKeywords(ImageKeywords, total=False):
@@ -94,6 +96,7 @@ class Options:
     output : Output
     background : (3,) uint8, or None: alpha is kept
     transparent : str, which color lies under an alpha of 0
+    paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     """
 
@@ -105,6 +108,7 @@ class Options:
     output: Output
     background: UInt8Array | None = None
     transparent: str = BLACK
+    paper: bool = False
     score: bool = False
 
     @property
@@ -135,6 +139,8 @@ class Options:
             parts.append(f"background {self.background.tobytes().hex()}")
         if self.transparent != BLACK:
             parts.append(f"transparent {self.transparent}")
+        if self.paper:
+            parts.append("paper")
         return ", ".join(parts)
 
 
@@ -150,6 +156,7 @@ def check_options(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    paper: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     dither: str = "none",
     dither_strength: float = 1.0,
@@ -177,6 +184,7 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
+    check_flag(paper, "paper")
     check_flag(score, "score")
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
@@ -200,6 +208,7 @@ def check_options(
         output=Output(format, optimize),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
+        paper=paper,
         score=score,
     )
     _check_together(options)

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,11 +18,9 @@ from fastkq.colors.histogram import (
     histogram_of_array,
     histogram_of_blocks,
 )
-from fastkq.colors.metrics import psnr_from_mse
 from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
-from fastkq.colors.ssimulacra2 import Picture, check_sizes, score_pictures
 from fastkq.colors.weights import check_weights, weigh_colors
 from fastkq.engine import seeding
 from fastkq.engine.cells import ColorCells
@@ -32,13 +30,14 @@ from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
 from fastkq.files.formats import PNG, check_shape
 from fastkq.files.rows import Source
-from fastkq.files.source import bleed_source, flatten_source, open_source
+from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
 from fastkq.files.write import Nowhere, write_file
 from fastkq.options import BLACK, BLEED, Options
 from fastkq.paint.dither import Dithering
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
-from fastkq.result import CompressReport, QuantizeResult, write_blocks
+from fastkq.result import QuantizeResult, Written, write_blocks
+from fastkq.score import check_scorable, score_labels
 from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
@@ -48,36 +47,20 @@ FEW_COLORS = 4096
 BAD_FILE_SECONDS = 0.02
 
 
-@dataclass(frozen=True, eq=False)
-class Written:
-    """What became of an image that was compressed.
-
-    Attributes
-    ----------
-    palette : (K, 3) or (K, 4) uint8
-    inertia : float, over all pixels
-    n_iter : int
-    n_bytes : int, of the file
-    data : bytes, the file; empty where it went to a target
-    score : float or None, by SSIMULACRA 2, if it was asked for
-    """
-
-    palette: UInt8Array
-    inertia: float
-    n_iter: int
-    n_bytes: int
-    data: bytes
-    score: float | None = None
-
-
 def open_image(image: ImageSource, options: Options) -> Source:
-    """Open an image of any kind, laid over its background, while the kernels are loaded."""
+    """Open an image of any kind, while the kernels are loaded, with what comes before its colors.
+
+    That is a background that it is laid over, paper that gets one color, and transparent pixels
+    that get those of their neighbours.
+    """
     source = _open_while_kernels_load(image)
     check_shape(source.shape, options.output.format)
     if options.score:
         check_scorable(source)
     if options.background is not None:
-        return flatten_source(source, options.background)
+        source = flatten_source(source, options.background)
+    if options.paper:
+        source = smooth_paper(source)
     return bleed_source(source) if options.transparent == BLEED else source
 
 
@@ -86,7 +69,7 @@ def quantize_source(source: Source, options: Options) -> QuantizeResult:
     result = collect(source, find_fit(source, options), options)
     if not options.score:
         return result
-    return replace(result, score=_score(source, result.labels, result.palette))
+    return replace(result, score=score_labels(source, result.labels, result.palette))
 
 
 def compress_source(
@@ -95,20 +78,31 @@ def compress_source(
     target: PathOrFile | None = None,
     *,
     exclusive: bool = False,
+    most: int | None = None,
 ) -> Written:
     """Count, fit, label, and write the labels as they come; to memory where there is no target.
 
     With `exclusive`, a target that exists is an error. A new one is no more readable than the
-    source.
+    source. A path is not written if the file would have more than `most` bytes; memory and file
+    objects have it all the same.
     """
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
         file = buffer if target is None else target
         labels = np.empty(source.shape[:2], np.uint8) if options.score else None
-        n_bytes, inertia = _stream(source, fit, options, file, exclusive=exclusive, labels=labels)
-        score = None if labels is None else _score(source, labels, fit.palette)
-        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue(), score)
+        n_bytes, inertia = _stream(
+            source, fit, options, file, exclusive=exclusive, most=most, labels=labels
+        )
+        return Written(
+            fit.palette,
+            inertia,
+            fit.n_iter,
+            n_bytes,
+            buffer.getvalue(),
+            fits=most is None or n_bytes <= most,
+            score=None if labels is None else score_labels(source, labels, fit.palette),
+        )
     # By the number of colors; labels only where they are scored.
     tried: dict[int, tuple[float, bytes, UInt8Array | None]] = {}
 
@@ -122,52 +116,18 @@ def compress_source(
     if len(fit.palette) not in tried:
         encode(fit)
     inertia, data, labels = tried[len(fit.palette)]
-    if target is not None:
+    fits = most is None or len(data) <= most
+    if target is not None and (fits or not isinstance(target, (str, os.PathLike))):
         write_file(target, data, like=source.path, exclusive=exclusive)
-    kept = data if target is None else b""
-    score = None if labels is None else _score(source, labels, fit.palette)
-    return Written(fit.palette, inertia, fit.n_iter, len(data), kept, score)
-
-
-def report_on(
-    source: Source, target: PathOrFile, written: Written, seconds: float
-) -> CompressReport:
-    """Return the report on a target that was written."""
-    height, width = source.shape[:2]
-    mse = written.inertia / source.n_pixels
-    return CompressReport(
-        source=source.name,
-        target=os.fspath(target) if isinstance(target, (str, os.PathLike)) else "<file>",
-        source_bytes=source.n_bytes,
-        target_bytes=written.n_bytes,
-        width=width,
-        height=height,
-        n_colors=len(written.palette),
-        mse=mse,
-        psnr=psnr_from_mse(mse),
-        n_iter=written.n_iter,
-        seconds=seconds,
-        score=written.score,
+    return Written(
+        fit.palette,
+        inertia,
+        fit.n_iter,
+        len(data),
+        data if target is None else b"",
+        fits=fits,
+        score=None if labels is None else score_labels(source, labels, fit.palette),
     )
-
-
-def check_scorable(source: Source) -> None:
-    """Raise ValueError for an image that cannot be scored, before anything is done with it."""
-    height, width = source.shape[:2]
-    check_sizes((height, width), (height, width))
-    if source.array is None:
-        raise _not_in_memory(source)
-
-
-def _score(source: Source, labels: UInt8Array, palette: UInt8Array) -> float:
-    """Return the score of an image of few colors against its original."""
-    if source.array is None:
-        raise _not_in_memory(source)
-    return score_pictures(Picture(source.array), Picture(labels, palette))
-
-
-def _not_in_memory(source: Source) -> ValueError:
-    return ValueError(f"{source.name}: is read by blocks; a score needs an image in memory")
 
 
 def count_source(source: Source) -> ColorHistogram:
@@ -252,9 +212,10 @@ def _stream(
     target: PathOrFile,
     *,
     exclusive: bool = False,
+    most: int | None = None,
     labels: UInt8Array | None = None,
 ) -> tuple[int, float]:
-    """Label an image and write it as the labels come; return the bytes written and the inertia.
+    """Label an image and write it as the labels come; return the file's bytes and the inertia.
 
     `labels` (H, W), if given, is filled.
     """
@@ -279,6 +240,7 @@ def _stream(
         source.icc_profile,
         like=source.path,
         exclusive=exclusive,
+        most=most,
     )
     return n_bytes, labeler.base_error + sum(errors)
 

@@ -1,8 +1,8 @@
-"""What callers use to see how alike two images look."""
+"""How alike two images look: of any two, and of an image and its few colors."""
 
 from __future__ import annotations
 
-from fastkq.colors.ssimulacra2 import Picture, score_pictures
+from fastkq.colors.ssimulacra2 import Picture, check_sizes, score_pictures
 from fastkq.files.rows import Source
 from fastkq.files.source import open_source
 from fastkq.types import ImageSource, UInt8Array
@@ -49,9 +49,21 @@ def ssimulacra2(original: ImageSource, distorted: ImageSource) -> float:
     )
 
 
-def _whole(source: Source, name: str) -> UInt8Array:
+def check_scorable(source: Source) -> None:
+    """Raise ValueError for an image that cannot be scored, before anything is done with it."""
+    height, width = source.shape[:2]
+    check_sizes((height, width), (height, width))
+    _whole(source)
+
+
+def score_labels(source: Source, labels: UInt8Array, palette: UInt8Array) -> float:
+    """Return the score of an image of few colors against its original."""
+    return score_pictures(Picture(_whole(source)), Picture(labels, palette))
+
+
+def _whole(source: Source, role: str = "image") -> UInt8Array:
     if source.array is None:
         raise ValueError(
-            f"{name} is {source.name}, which is read by blocks; a score needs an image in memory"
+            f"{role} is {source.name}, which is read by blocks; a score needs an image in memory"
         )
     return source.array

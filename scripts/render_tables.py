@@ -339,6 +339,23 @@ def gigapixel() -> str:
     return f"{markdown(header, rows)}\n\n{machine_line(report)}"
 
 
+def other_formats() -> str:
+    """Bytes of photos as fastkq writes them, beside other formats of the same score."""
+    report = load("other_formats")
+    rows = report["rows"]
+    names = list(dict.fromkeys(row["format"] for row in rows))
+    lines = []
+    for picture, k in dict.fromkeys((row["picture"], row["K"]) for row in rows):
+        own = {row["format"]: row for row in rows if (row["picture"], row["K"]) == (picture, k)}
+        source = f"{own[names[0]]['source_bytes'] / 1e3:.0f}"
+        cells = [
+            f"{own[name]['bytes'] / 1e3:.0f} kB at {own[name]['ssimulacra2']:.1f}" for name in names
+        ]
+        lines.append([f"{picture}, K = {k}", source, *cells])
+    header = ["photo of 2.4 MP", "its JPEG, kB", *names]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
 def alpha() -> str:
     """Time and memory of a photo of 24 MP with alpha, and of its stages."""
     report = load("alpha")
@@ -401,6 +418,7 @@ TABLES = {
     "folder": folder,
     "gigapixel": gigapixel,
     "kodak": kodak,
+    "other_formats": other_formats,
     "peers": peers,
     "peers_small": peers_small,
     "processes": processes,
