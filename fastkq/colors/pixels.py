@@ -43,8 +43,11 @@ def has_alpha(array: Array) -> bool:
 
 
 def _drop_opaque_alpha(array: Array) -> Array:
-    if not has_alpha(array) or np.any(array[..., -1] != OPAQUE):
+    if not has_alpha(array):
         return array
+    for rows in split_rows(array):  # most images that are not opaque are told by the first rows
+        if np.any(array[rows, ..., -1] != OPAQUE):
+            return array
     return array[..., 0] if array.shape[2] == 2 else array[..., :3]
 
 
@@ -81,12 +84,9 @@ def split_rows(array: UInt8Array) -> Iterator[slice]:
 
 
 def split_with_alpha(array: UInt8Array) -> Iterator[UInt8Array]:
-    """Yield an array as (h, W, 4): one that is so at once, another one in parts of few pixels."""
-    if array.ndim == 3 and array.shape[2] == 4:
-        yield as_rows(array)
-    else:
-        for rows in split_rows(array):
-            yield with_alpha(array[rows])
+    """Yield an array as (h, W, 4), in parts of few pixels: several kernels find them in the cache."""
+    for rows in split_rows(array):
+        yield with_alpha(array[rows])
 
 
 def flatten(array: UInt8Array, background: UInt8Array) -> UInt8Array:

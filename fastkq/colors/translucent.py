@@ -177,13 +177,16 @@ class TranslucentCounter:
     def add(self, pixels: UInt8Array, weights: Array | None = None) -> None:
         """Count the pixels (N, 4), in C order, with weights (N,) of integers or all alike."""
         if not self._tables:
-            shape = (self._n_slabs, 2 << (self._n_rows - 1).bit_length())
+            n_slots = size = 2 << (self._n_rows - 1).bit_length()
+            if self._n_rows == MAX_EXACT:
+                n_slots = max(size, kernels.translucent.N_DIRECT)
             self._tables = (
-                np.full(shape, kernels.translucent.FREE),
+                np.full((self._n_slabs, size), kernels.translucent.FREE),
                 # Only the pages that a color falls into are ever touched.
-                np.zeros(shape, np.uint64),
-                np.zeros((*shape, N_SUMS), np.int64),
-                np.empty((self._n_slabs, self._n_rows), np.int32),
+                np.zeros((self._n_slabs, n_slots), np.uint64),
+                np.zeros((self._n_slabs, n_slots), np.int32),
+                np.empty((self._n_slabs, self._n_rows), np.uint32),
+                np.zeros((self._n_slabs, self._n_rows, N_SUMS), np.int64),
             )
         numbers = pixels.reshape(-1).view("<u4")
         numbers.flags.writeable = False  # one type for the kernel, whatever the source
@@ -199,10 +202,9 @@ class TranslucentCounter:
         for slab, (n_taken, level, _) in enumerate(self._states.tolist()):
             if n_taken == 0:
                 continue
-            keys, words, sums, slots = (table[slab] for table in self._tables)
-            own_keys = np.empty(n_taken, np.uint32)
-            moments = np.empty((n_taken, N_SUMS), np.int64)
-            kernels.translucent.gather_rows(keys, words, sums, slots[:n_taken], own_keys, moments)
+            keys, words, _, row_keys, sums = (table[slab] for table in self._tables)
+            own_keys, moments = row_keys[:n_taken], sums[:n_taken]
+            kernels.translucent.gather_rows(keys, words, own_keys, level, moments)
             parts.append(TranslucentColors(level, own_keys, moments))
         n_transparent = int(self._states[:, 2].sum())
         return (_unite(parts) if len(parts) > 1 else parts[0]), n_transparent
