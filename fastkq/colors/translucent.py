@@ -251,7 +251,9 @@ def _add_up(parts: list[TranslucentColors]) -> TranslucentColors:
     keys = np.concatenate([part.keys for part in parts])
     moments = np.concatenate([part.moments for part in parts])
     # Sorted with their rows in one number: a fourth of the time of np.argsort.
-    packed = np.sort(keys.astype(np.uint64) << np.uint64(32) | np.arange(len(keys), dtype=np.uint64))
+    packed = np.sort(
+        keys.astype(np.uint64) << np.uint64(32) | np.arange(len(keys), dtype=np.uint64)
+    )
     order = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
     keys, united = (packed >> np.uint64(32)).astype(np.uint32), np.empty_like(moments)
     n_kept = kernels.translucent.unite_rows(keys, order, moments, united)
