@@ -104,6 +104,15 @@ def test_an_image_that_is_streamed_is_kept_back_as_well(noise, tmp_path, monkeyp
 # --- Batches
 
 
+@pytest.mark.parametrize("large_pixels", [rows.LARGE_PIXELS, 64])
+def test_what_is_not_written_has_its_score_all_the_same(noise, tmp_path, monkeypatch, large_pixels):
+    monkeypatch.setattr(rows, "LARGE_PIXELS", large_pixels)
+    report = fastkq.compress(noise, tmp_path / "out.png", score=True)
+    assert not report.written
+    written = fastkq.compress(noise, tmp_path / "out.png", score=True, allow_larger=True)
+    assert report.score == written.score == fastkq.ssimulacra2(noise, tmp_path / "out.png")
+
+
 def test_batches_write_larger_files_where_that_is_allowed(noise, tmp_path):
     out = tmp_path / "out"
     (result,) = run(noise, out, allow_larger=True)
