@@ -72,17 +72,17 @@ def memory_of(path: Path, n_colors: int, threads: int) -> report.Row:
 def measure_memory(path: str, n_colors: int, threads: int) -> report.Row:
     """Return the memory of one call in this process."""
     numba.set_num_threads(threads)
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     warm_up()
-    kept = _resident("VmRSS") - before
+    kept = resident("VmRSS") - before
     image = np.load(path)
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     fastkq.quantize(image, n_colors)
-    return {"extra_mb": round(_resident("VmHWM") - before, 1), "kept_mb": round(kept, 1)}
+    return {"extra_mb": round(resident("VmHWM") - before, 1), "kept_mb": round(kept, 1)}
 
 
-def _resident(field: str) -> float:
+def resident(field: str) -> float:
     """Return a size from /proc, in MB of 10^6 bytes."""
     lines = STATUS.read_text(encoding="ascii").splitlines()
     kilobytes = next(line.split()[1] for line in lines if line.startswith(field + ":"))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastkq.engine.dense import KMeansResult, kmeans
     from fastkq.engine.search import TargetNotReachedError
     from fastkq.result import CompressReport, QuantizeResult
+    from fastkq.score import ssimulacra2
 
 __all__ = [
     "ColorHistogram",
@@ -33,6 +34,7 @@ __all__ = [
     "kmeans",
     "quantize",
     "remap",
+    "ssimulacra2",
 ]
 
 # Where each name lives. They are loaded when they are first asked for: so the command can tell of
@@ -46,6 +48,7 @@ _HOMES = {
     "TargetNotReachedError": "engine.search",
     "compress_many": "batch.run",
     "kmeans": "engine.dense",
+    "ssimulacra2": "score",
     **dict.fromkeys(("color_histogram", "compress", "fit_palette", "quantize", "remap"), "api"),
 }
 

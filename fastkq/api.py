@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastkq import pipeline
 from fastkq.colors.histogram import ColorHistogram
-from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.fit import fit_histogram
 from fastkq.engine.model import DEFAULT_MAX_ITER
 from fastkq.files.write import check_output
 from fastkq.options import FitKeywords, QuantizeKeywords, check_options
-from fastkq.pipeline import (
-    collect,
-    compress_source,
-    count_source,
-    find_fit,
-    open_image,
-    quantize_source,
-)
-from fastkq.result import CompressReport, QuantizeResult, format_for
+from fastkq.result import CompressReport, QuantizeResult, format_for, most_bytes
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile, QualityRange, UInt8Array
 from fastkq.validate import check_flag
 
@@ -41,6 +34,7 @@ def quantize(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    paper: bool = False,
     dither: str = "none",
     dither_strength: float = 1.0,
     quality: QualityRange | None = None,
@@ -48,6 +42,7 @@ def quantize(
     min_psnr: float | None = None,
     background: str | ArrayLike | None = None,
     transparent: str = "black",
+    score: bool = False,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best.
 
@@ -95,6 +90,10 @@ def quantize(
         Whether patches of opaque pixels of a color far from all of the palette, such as a red sign
         in a gray street, get entries of their own, at the price of some error elsewhere. Single
         pixels of such a color, as noise has them, do not.
+    paper : bool
+        Whether the paper of a scan, a light color with 40 % of all pixels near it, is made one
+        color first, so that its grain takes no entries. Errors and scores are those of what comes
+        of it.
     dither : {"none", "diffusion", "ordered", "adaptive"}
         Dithering mixes palette entries, so that smooth gradients show no steps. "diffusion" passes
         each pixel's error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
@@ -122,6 +121,9 @@ def quantize(
         Which color lies under an alpha of 0, where nobody sees it but a filter that mixes
         neighbours, as game engines do: black, the image's own, or that of the nearest visible
         pixels. All but "black" take up to a sixteenth of the palette.
+    score : bool
+        Whether the result has a `score`, which `ssimulacra2` gives for it and the image, laid over
+        the background; not for images that are read by blocks.
 
     Returns
     -------
@@ -165,6 +167,7 @@ def quantize(
         weights=weights,
         locked=locked,
         protect=protect,
+        paper=paper,
         dither=dither,
         dither_strength=dither_strength,
         quality=quality,
@@ -172,8 +175,9 @@ def quantize(
         min_psnr=min_psnr,
         background=background,
         transparent=transparent,
+        score=score,
     )
-    return quantize_source(open_image(image, options), options)
+    return pipeline.quantize_source(pipeline.open_image(image, options), options)
 
 
 def color_histogram(image: ImageSource) -> ColorHistogram:
@@ -194,7 +198,7 @@ def color_histogram(image: ImageSource) -> ColorHistogram:
     ValueError, TypeError, OSError
         What is not a readable 8-bit image.
     """
-    return count_source(open_image(image, check_options()))
+    return pipeline.count_source(pipeline.open_image(image, check_options()))
 
 
 def fit_palette(
@@ -209,8 +213,8 @@ def fit_palette(
     image : ColorHistogram or what `quantize` takes
     n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `quantize`; a histogram is taken as it is.
-    weights, protect, background
-        As in `quantize`; for an image only, since a histogram does not know where its pixels are.
+    weights, protect, background, paper
+        As in `quantize`; for an image only, whose pixels have places.
 
     Returns
     -------
@@ -226,10 +230,11 @@ def fit_palette(
     """
     checked = check_options(n_colors, **options)
     if not isinstance(image, ColorHistogram):
-        return find_fit(open_image(image, checked), checked).palette
-    if checked.needs_places or checked.background is not None:
+        return pipeline.find_fit(pipeline.open_image(image, checked), checked).palette
+    if checked.needs_places or checked.background is not None or checked.paper:
         given = {"weights": checked.weights, "background": checked.background}
-        names = [name for name, value in given.items() if value is not None] or ["protect"]
+        names = [name for name, value in given.items() if value is not None]
+        names.append("paper" if checked.paper else "protect")
         raise ValueError(f"image is a ColorHistogram; {names[0]} needs an image, with its places")
     if len(image) == 0:
         raise ValueError("image is a ColorHistogram of no pixels; one of some pixels is allowed")
@@ -278,8 +283,8 @@ def remap(
     options = check_options(
         palette=palette, dither=dither, dither_strength=dither_strength, background=background
     )
-    source = open_image(image, options)
-    return collect(source, find_fit(source, options), options).labels
+    source = pipeline.open_image(image, options)
+    return pipeline.collect(source, pipeline.find_fit(source, options), options).labels
 
 
 @overload
@@ -291,6 +296,7 @@ def compress(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
     overwrite: bool = True,
+    allow_larger: bool = False,
     **options: Unpack[QuantizeKeywords],
 ) -> bytes: ...
 
@@ -304,6 +310,7 @@ def compress(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
     overwrite: bool = True,
+    allow_larger: bool = False,
     **options: Unpack[QuantizeKeywords],
 ) -> CompressReport: ...
 
@@ -316,6 +323,7 @@ def compress(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     format: str | None = None,
     overwrite: bool = True,
+    allow_larger: bool = False,
     **options: Unpack[QuantizeKeywords],
 ) -> CompressReport | bytes:
     """Quantize an image into an indexed PNG, a WebP or a GIF; one of any size, by blocks of rows.
@@ -327,18 +335,19 @@ def compress(
         blocks of rows, twice or more often, and must not change meanwhile; the result is the same
         as of the whole image in memory.
     target : path ending in .png, .webp or .gif, binary file object, or None
-        A file is replaced in one step if it exists, and keeps its permissions; it may not be the
-        source. A new one has no permission that the source lacks. By default the file is returned
-        as bytes.
+        A file that exists is replaced in one step and keeps its permissions; a new one has none
+        that the source lacks; none may be the source. By default the file is returned as bytes.
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
-        These colors, in their order, instead of those that represent the image best; the options
-        that choose them are then without effect, or refused. For the files, see `remap`.
+        These colors, in their order, instead of those that represent the image best; options that
+        choose them are then without effect, or refused. For the files, see `remap`.
     format : {"png", "webp", "gif"}, optional
         Of bytes and file objects, by default "png"; a path's suffix tells its own. See
         `QuantizeResult.encode`.
     overwrite : bool
-        Whether an existing target is replaced. If not, it is a FileExistsError, also where another
-        process has written it meanwhile.
+        Whether an existing target is replaced, or a FileExistsError, also if it came meanwhile.
+    allow_larger : bool
+        Whether a path is written even if its file is no smaller than the source's. By default the
+        report says that it is not: `written`. Bytes and file objects always get the picture.
     optimize : bool or "oxipng"
         Take several times as long for a smaller file of the same pixels; not for a PNG of over
         67 MP. See `QuantizeResult.encode`.
@@ -347,7 +356,7 @@ def compress(
         `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the
         image.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
-    dither, dither_strength, quality, max_mse, min_psnr, background, transparent
+    paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, score
         As in `quantize`.
 
     Returns
@@ -375,26 +384,15 @@ def compress(
     """
     start = time.perf_counter()
     check_flag(overwrite, "overwrite")
+    check_flag(allow_larger, "allow_larger")
     if isinstance(target, (str, os.PathLike)):
         source_path = image if isinstance(image, (str, os.PathLike)) else None
         target = check_output(target, source_path, exclusive=not overwrite)
     checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
-    source = open_image(image, checked)
-    written = compress_source(source, checked, target, exclusive=not overwrite)
+    source = pipeline.open_image(image, checked)
+    is_bound = isinstance(target, Path) and source.is_file and not allow_larger
+    most = most_bytes(source.n_bytes) if is_bound else None
+    written = pipeline.compress_source(source, checked, target, exclusive=not overwrite, most=most)
     if target is None:
         return written.data
-    height, width = source.shape[:2]
-    mse = written.inertia / (height * width)
-    return CompressReport(
-        source=source.name,
-        target=os.fspath(target) if isinstance(target, (str, os.PathLike)) else "<file>",
-        source_bytes=source.n_bytes,
-        target_bytes=written.n_bytes,
-        width=width,
-        height=height,
-        n_colors=len(written.palette),
-        mse=mse,
-        psnr=psnr_from_mse(mse),
-        n_iter=written.n_iter,
-        seconds=time.perf_counter() - start,
-    )
+    return written.report(source, target, time.perf_counter() - start)

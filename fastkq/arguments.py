@@ -76,6 +76,12 @@ def _add_compress(commands: _Commands) -> None:
         help="keep small patches of colors that are unlike all others; the error grows elsewhere",
     )
     compress.add_argument(
+        "--paper",
+        action="store_true",
+        help="for scans: give the paper one color first, so that its grain takes no colors and few "
+        "bytes",
+    )
+    compress.add_argument(
         "--weights",
         metavar="IMAGE",
         help="a gray image of the size of the one image: the lighter a pixel, the more it counts "
@@ -139,7 +145,19 @@ def _add_compress(commands: _Commands) -> None:
         help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "
         "(default: the suffix of -o tells, or png)",
     )
+    compress.add_argument(
+        "--score",
+        action="store_true",
+        help="tell how close the result looks to its source, by SSIMULACRA 2: 100 is equal, 90 can "
+        "hardly be told apart, 70 is high and 50 medium quality",
+    )
     compress.add_argument("--force", action="store_true", help="overwrite existing outputs")
+    compress.add_argument(
+        "--allow-larger",
+        action="store_true",
+        help="write an output even if it is no smaller than its source; by default that is told "
+        "instead, in one line, and is no failure",
+    )
     style = compress.add_mutually_exclusive_group()
     style.add_argument("-q", "--quiet", action="store_true", help="tell only of what fails")
     style.add_argument(
@@ -159,7 +177,13 @@ def _add_compress(commands: _Commands) -> None:
         type=_share,
         metavar="SHARE",
         help="write an output only if it saves this share of its source, such as 5%% (default: 0%%;"
-        " an output that is not smaller than its source is never written)",
+        " any saving)",
+    )
+    many.add_argument(
+        "--copy-unchanged",
+        action="store_true",
+        help="copy an image into the folder of -d under its own name where no output is written "
+        "though it could be read, so that every picture is there",
     )
     many.add_argument(
         "--shared-palette", action="store_true", help="fit one palette to all images together"

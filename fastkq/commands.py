@@ -16,9 +16,9 @@ from typing import Any
 import fastkq
 from fastkq.batch.find import find_images
 from fastkq.batch.job import DONE as JOB_DONE
-from fastkq.batch.job import JobOptions, JobResult, skip_reason
+from fastkq.batch.job import NO_GAIN, JobOptions, JobResult, skip_reason
 from fastkq.batch.plan import BESIDE, Job
-from fastkq.batch.progress import JSON, LINES, QUIET, describe, follow, megabytes
+from fastkq.batch.progress import JSON, LINES, QUIET, describe, follow, megabytes, suggest
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files.formats import OXIPNG, PNG, format_of
@@ -26,10 +26,12 @@ from fastkq.files.read import read_weights
 from fastkq.files.write import check_output, write_file
 from fastkq.options import check_options
 from fastkq.pipeline import compress_source, open_image
+from fastkq.result import most_bytes
 from fastkq.types import ImageSource
 
 DONE, FAILED = 0, 1
 STREAM = "-"
+WRITE_ANYWAY = "; --allow-larger writes it all the same"
 # How a shell names the pipe of a process substitution, `<(...)`.
 PIPES = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 # Options of a run over many images.
@@ -39,6 +41,7 @@ FOR_MANY = (
     "recursive",
     "jobs",
     "min_savings",
+    "copy_unchanged",
     "shared_palette",
     "report",
     "fail_fast",
@@ -64,6 +67,7 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "color_space": options.color_space,
         "locked": options.lock,
         "protect": options.protect,
+        "paper": options.paper,
         "dither": options.dither,
         "dither_strength": options.dither_strength,
         "quality": options.quality,
@@ -72,6 +76,7 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "max_bytes": options.max_bytes,
         "background": options.background,
         "transparent": options.transparent,
+        "score": options.score,
         "optimize": OXIPNG if options.oxipng else options.optimize,
     }
 
@@ -132,28 +137,29 @@ def _compress_one(options: argparse.Namespace) -> int:
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     start = time.perf_counter()
-    _share_compilation(dither=options.dither != "none")
+    _share_compilation(dither=options.dither != "none", score=options.score)
     target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(source, checked)
-    written = compress_source(opened, checked, target, exclusive=not options.force)
+    most = None if options.allow_larger else most_bytes(opened.n_bytes)
+    written = compress_source(opened, checked, target, exclusive=not options.force, most=most)
     result = JobResult(
         source,
         os.fspath(output),
-        JOB_DONE,
+        JOB_DONE if written.fits else NO_GAIN,
         source_bytes=opened.n_bytes,
         target_bytes=written.n_bytes,
         pixels=opened.n_pixels,
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / opened.n_pixels),
+        score=written.score,
         seconds=time.perf_counter() - start,
     )
     if options.json:
         print(json.dumps(result.to_dict()))
     elif not options.quiet:
-        is_larger = written.n_bytes > opened.n_bytes
-        hint = "; larger than its source, fewer colors (-k) make it smaller" if is_larger else ""
-        print(describe(result) + hint)
+        hint = suggest(checked.output, len(written.palette)) + WRITE_ANYWAY
+        print(describe(result) + ("" if written.fits else hint))
     return DONE
 
 
@@ -183,20 +189,30 @@ def _compress_stream(
         raise ValueError("the output would go to the terminal; -o FILE, or a pipe, is allowed")
     if output != STREAM and os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _share_compilation(dither=options.dither != "none")
+    _share_compilation(dither=options.dither != "none", score=options.score)
     image = _open_source(source)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(image, checked)
-    written = compress_source(opened, checked)
-    if output == STREAM:
+    most = None if options.allow_larger else most_bytes(opened.n_bytes)
+    written = compress_source(opened, checked, most=most)
+    if output == STREAM:  # whoever reads it gets a picture, whatever its size
         sys.stdout.buffer.write(written.data)
-    else:
+    elif written.fits:
         write_file(output, written.data, exclusive=not options.force)
     psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
         names = f"{printable(source)} -> {printable(str(output))}"
-        found = f"{megabytes(written.n_bytes)}, PSNR {psnr:.1f} dB, {len(written.palette)} colors"
-        print(f"{names}: {found}", file=sys.stderr)
+        score = "" if written.score is None else f"SSIMULACRA2 {written.score:.1f}, "
+        size, n_colors = megabytes(written.n_bytes), len(written.palette)
+        found = f"{size}, PSNR {psnr:.1f} dB, {score}{n_colors} colors"
+        hint = suggest(checked.output, n_colors)
+        if written.fits:
+            hint = ""
+        elif output == STREAM:
+            hint = f"; no smaller than its source{hint}"
+        else:
+            hint = f"; no gain, not written{hint}{WRITE_ANYWAY}"
+        print(f"{names}: {found}{hint}", file=sys.stderr)
     return DONE
 
 
@@ -212,11 +228,17 @@ def _compress_many(options: argparse.Namespace) -> int:
     from fastkq.batch.pool import n_cores
     from fastkq.batch.run import SHARED, check_job_options, run_jobs, share_palette
 
+    if options.copy_unchanged and options.directory is None:
+        options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
+    if options.allow_larger and options.min_savings:
+        options.parser.error("--min-savings and --allow-larger exclude each other")
     settings = check_job_options(
         options.colors,
         **_job_options(options),
         min_savings=options.min_savings or 0.0,
         overwrite=options.force,
+        allow_larger=options.allow_larger,
+        copy_unchanged=options.copy_unchanged,
         palette=SHARED if options.shared_palette else options.palette,
         format=options.format or PNG,
     )
@@ -225,12 +247,13 @@ def _compress_many(options: argparse.Namespace) -> int:
         options.directory,
         recursive=options.recursive,
         format=settings.image.output.format,
+        copies=settings.copy_unchanged,
     )
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
-    _prepare_workers(len(jobs), n_workers, dither=options.dither != "none")
+    _prepare_workers(len(jobs), n_workers, dither=options.dither != "none", score=options.score)
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
         settings, _ = share_palette(jobs, settings, n_workers=n_workers)
@@ -353,11 +376,11 @@ def _default_output(source: str, name: str) -> Path:
     return path.with_name(f"{path.stem}{BESIDE}.{name}")
 
 
-def _share_compilation(*, dither: bool = False) -> None:
+def _share_compilation(*, dither: bool = False, score: bool = False) -> None:
     """Have other processes help where kernels must be compiled; tell a terminal user of it."""
     from fastkq.install.first_run import share_compilation
 
-    share_compilation(_tell_of_compilation, dither=dither)
+    share_compilation(_tell_of_compilation, dither=dither, score=score)
 
 
 def _tell_of_compilation() -> None:
@@ -366,11 +389,11 @@ def _tell_of_compilation() -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _prepare_workers(n_images: int, n_workers: int, *, dither: bool) -> None:
+def _prepare_workers(n_images: int, n_workers: int, *, dither: bool, score: bool = False) -> None:
     """Compile once what each of the worker processes would compile for itself."""
     if min(n_images, n_workers) > 1:
         from fastkq.install.first_run import prepare_kernels
 
-        prepare_kernels(_tell_of_compilation, dither=dither)
+        prepare_kernels(_tell_of_compilation, dither=dither, score=score)
     else:
-        _share_compilation(dither=dither)
+        _share_compilation(dither=dither, score=score)

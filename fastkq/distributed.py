@@ -154,6 +154,8 @@ def compress_many(
     recursive: bool = False,
     min_savings: float = 0.0,
     overwrite: bool = False,
+    allow_larger: bool = False,
+    copy_unchanged: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
@@ -173,7 +175,8 @@ def compress_many(
         By default, the current one.
     retries : int
         How often an image that failed is tried again, perhaps by a worker that can read it.
-    n_colors, recursive, min_savings, overwrite, palette, report, fail_fast, and options of images
+    n_colors, recursive, min_savings, overwrite, allow_larger, copy_unchanged, palette, report, \
+    fail_fast, and options of images
         As in `fastkq.compress_many`. With `fail_fast`, images that workers have begun are finished
         without a result; a repeated run reports them.
 
@@ -201,13 +204,22 @@ def compress_many(
     check_integer(retries, "retries", 0)
     is_shared = isinstance(palette, str) and palette == SHARED
     checked = check_job_options(
-        n_colors, min_savings=min_savings, overwrite=overwrite, palette=palette, **options
+        n_colors,
+        min_savings=min_savings,
+        overwrite=overwrite,
+        allow_larger=allow_larger,
+        copy_unchanged=copy_unchanged,
+        palette=palette,
+        **options,
     )
     if client is None:
         from distributed import default_client
 
         client = default_client()
-    planned = plan_jobs(sources, directory, recursive=recursive, format=checked.image.output.format)
+    format = checked.image.output.format
+    planned = plan_jobs(
+        sources, directory, recursive=recursive, format=format, copies=copy_unchanged
+    )
     if is_shared:
         histogram = _add_readable(client, [job.source for job in planned])
         checked = use_shared(histogram, checked)

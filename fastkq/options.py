@@ -33,6 +33,7 @@ class ImageKeywords(TypedDict, total=False):
     color_space: str
     locked: ArrayLike | None
     protect: bool
+    paper: bool
     dither: str
     dither_strength: float
     quality: QualityRange | None
@@ -42,6 +43,7 @@ class ImageKeywords(TypedDict, total=False):
     optimize: bool | str
     background: str | ArrayLike | None
     transparent: str
+    score: bool
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -67,6 +69,7 @@ class FitKeywords(HistogramKeywords, total=False):
 
     weights: ArrayLike | None
     protect: bool
+    paper: bool
 
 
 class QuantizeKeywords(ImageKeywords, total=False):
@@ -93,6 +96,8 @@ class Options:
     output : Output
     background : (3,) uint8, or None: alpha is kept
     transparent : str, which color lies under an alpha of 0
+    paper : bool, whether the paper of a scan gets one color
+    score : bool, whether the result is scored by SSIMULACRA 2
     """
 
     fit: FitOptions
@@ -103,6 +108,8 @@ class Options:
     output: Output
     background: UInt8Array | None = None
     transparent: str = BLACK
+    paper: bool = False
+    score: bool = False
 
     @property
     def needs_places(self) -> bool:
@@ -132,6 +139,8 @@ class Options:
             parts.append(f"background {self.background.tobytes().hex()}")
         if self.transparent != BLACK:
             parts.append(f"transparent {self.transparent}")
+        if self.paper:
+            parts.append("paper")
         return ", ".join(parts)
 
 
@@ -147,6 +156,7 @@ def check_options(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    paper: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     dither: str = "none",
     dither_strength: float = 1.0,
@@ -159,6 +169,7 @@ def check_options(
     format: str = PNG,
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
+    score: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -173,6 +184,8 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
+    check_flag(paper, "paper")
+    check_flag(score, "score")
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
@@ -195,6 +208,8 @@ def check_options(
         output=Output(format, optimize),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
+        paper=paper,
+        score=score,
     )
     _check_together(options)
     return options

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -29,13 +30,14 @@ from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
 from fastkq.files.formats import PNG, check_shape
 from fastkq.files.rows import Source
-from fastkq.files.source import bleed_source, flatten_source, open_source
+from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
 from fastkq.files.write import Nowhere, write_file
 from fastkq.options import BLACK, BLEED, Options
 from fastkq.paint.dither import Dithering
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
-from fastkq.result import QuantizeResult, write_blocks
+from fastkq.result import QuantizeResult, Written, write_blocks
+from fastkq.score import check_scorable, score_labels
 from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
@@ -45,38 +47,29 @@ FEW_COLORS = 4096
 BAD_FILE_SECONDS = 0.02
 
 
-@dataclass(frozen=True, eq=False)
-class Written:
-    """What became of an image that was compressed.
-
-    Attributes
-    ----------
-    palette : (K, 3) or (K, 4) uint8
-    inertia : float, over all pixels
-    n_iter : int
-    n_bytes : int, of the file
-    data : bytes, the file; empty where it went to a target
-    """
-
-    palette: UInt8Array
-    inertia: float
-    n_iter: int
-    n_bytes: int
-    data: bytes
-
-
 def open_image(image: ImageSource, options: Options) -> Source:
-    """Open an image of any kind, laid over its background, while the kernels are loaded."""
+    """Open an image of any kind, while the kernels are loaded, with what comes before its colors.
+
+    That is a background that it is laid over, paper that gets one color, and transparent pixels
+    that get those of their neighbours.
+    """
     source = _open_while_kernels_load(image)
     check_shape(source.shape, options.output.format)
+    if options.score:
+        check_scorable(source)
     if options.background is not None:
-        return flatten_source(source, options.background)
+        source = flatten_source(source, options.background)
+    if options.paper:
+        source = smooth_paper(source)
     return bleed_source(source) if options.transparent == BLEED else source
 
 
 def quantize_source(source: Source, options: Options) -> QuantizeResult:
     """Count, fit, label, and collect the labels."""
-    return collect(source, find_fit(source, options), options)
+    result = collect(source, find_fit(source, options), options)
+    if not options.score:
+        return result
+    return replace(result, score=score_labels(source, result.labels, result.palette))
 
 
 def compress_source(
@@ -85,34 +78,56 @@ def compress_source(
     target: PathOrFile | None = None,
     *,
     exclusive: bool = False,
+    most: int | None = None,
 ) -> Written:
     """Count, fit, label, and write the labels as they come; to memory where there is no target.
 
     With `exclusive`, a target that exists is an error. A new one is no more readable than the
-    source.
+    source. A path is not written if the file would have more than `most` bytes; memory and file
+    objects have it all the same.
     """
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
         file = buffer if target is None else target
-        n_bytes, inertia = _stream(source, fit, options, file, exclusive=exclusive)
-        return Written(fit.palette, inertia, fit.n_iter, n_bytes, buffer.getvalue())
-    tried: dict[int, tuple[float, bytes]] = {}  # by the number of colors
+        labels = np.empty(source.shape[:2], np.uint8) if options.score else None
+        n_bytes, inertia = _stream(
+            source, fit, options, file, exclusive=exclusive, most=most, labels=labels
+        )
+        return Written(
+            fit.palette,
+            inertia,
+            fit.n_iter,
+            n_bytes,
+            buffer.getvalue(),
+            fits=most is None or n_bytes <= most,
+            score=None if labels is None else score_labels(source, labels, fit.palette),
+        )
+    # By the number of colors; labels only where they are scored.
+    tried: dict[int, tuple[float, bytes, UInt8Array | None]] = {}
 
     def encode(fit: Fit) -> int:
         result = collect(source, fit, options)
         data = result.encode(format=options.output.format, optimize=options.output.optimize)
-        tried[len(fit.palette)] = result.inertia, data
+        tried[len(fit.palette)] = result.inertia, data, result.labels if options.score else None
         return len(data)
 
     fit = find_fit(source, options, encode)
     if len(fit.palette) not in tried:
         encode(fit)
-    inertia, data = tried[len(fit.palette)]
-    if target is not None:
+    inertia, data, labels = tried[len(fit.palette)]
+    fits = most is None or len(data) <= most
+    if target is not None and (fits or not isinstance(target, (str, os.PathLike))):
         write_file(target, data, like=source.path, exclusive=exclusive)
-    kept = data if target is None else b""
-    return Written(fit.palette, inertia, fit.n_iter, len(data), kept)
+    return Written(
+        fit.palette,
+        inertia,
+        fit.n_iter,
+        len(data),
+        data if target is None else b"",
+        fits=fits,
+        score=None if labels is None else score_labels(source, labels, fit.palette),
+    )
 
 
 def count_source(source: Source) -> ColorHistogram:
@@ -191,16 +206,30 @@ def _is_streamed(source: Source, options: Options) -> bool:
 
 
 def _stream(
-    source: Source, fit: Fit, options: Options, target: PathOrFile, *, exclusive: bool = False
+    source: Source,
+    fit: Fit,
+    options: Options,
+    target: PathOrFile,
+    *,
+    exclusive: bool = False,
+    most: int | None = None,
+    labels: UInt8Array | None = None,
 ) -> tuple[int, float]:
-    """Label an image and write it as the labels come; return the bytes written and the inertia."""
+    """Label an image and write it as the labels come; return the file's bytes and the inertia.
+
+    `labels` (H, W), if given, is filled.
+    """
     labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
 
     def label() -> Iterator[UInt8Array]:
-        for labels, error in labeler.label_blocks(source):
+        first = 0
+        for part, error in labeler.label_blocks(source):
             errors.append(error)
-            yield labels
+            if labels is not None:
+                labels[first : first + len(part)] = part
+            first += len(part)
+            yield part
 
     shape = (source.shape[0], source.shape[1])
     n_bytes = write_blocks(
@@ -211,6 +240,7 @@ def _stream(
         source.icc_profile,
         like=source.path,
         exclusive=exclusive,
+        most=most,
     )
     return n_bytes, labeler.base_error + sum(errors)
 

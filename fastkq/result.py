@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class QuantizeResult:
         The RGB profile that came with the image.
     n_ordered : int or None
         How many entries, the first, were given in an order that a file must keep; None: all.
+    score : float or None
+        By SSIMULACRA 2, if it was asked for: 100 looks as the original does; see `ssimulacra2`.
     """
 
     palette: UInt8Array
@@ -45,6 +48,7 @@ class QuantizeResult:
     is_gray: bool = False
     icc_profile: bytes | None = None
     n_ordered: int | None = None
+    score: float | None = None
 
     @property
     def mse(self) -> float:
@@ -144,12 +148,17 @@ class CompressReport:
     ----------
     source, target : str
     source_bytes, target_bytes : int
+        Of an array or PIL image, the bytes of its pixels. If nothing was written, `target_bytes`
+        are those that the target would have had.
     width, height : int, in pixels, as the image is meant to be seen
     n_colors : int, of the palette
     mse : float, squared error a pixel, summed over channels
     psnr : float, in dB
     n_iter : int
     seconds : float, from opening the source to the finished target
+    written : bool
+        Whether the target was written; not where it would be no smaller than its source file.
+    score : float or None, by SSIMULACRA 2, if it was asked for
     """
 
     source: str
@@ -163,11 +172,68 @@ class CompressReport:
     psnr: float
     n_iter: int
     seconds: float
+    written: bool = True
+    score: float | None = None
 
     @property
     def saving(self) -> float:
         """The share of the source's bytes that is saved; negative where the result is larger."""
         return 1 - self.target_bytes / self.source_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What became of an image that was compressed.
+
+    Attributes
+    ----------
+    palette : (K, 3) or (K, 4) uint8
+    inertia : float
+    n_iter : int
+    n_bytes : int, of the file
+    data : bytes, the file; empty where it went to a target
+    fits : bool, whether it has no more bytes than are allowed; a path is written only then
+    score : float or None, by SSIMULACRA 2, if it was asked for
+    """
+
+    palette: UInt8Array
+    inertia: float
+    n_iter: int
+    n_bytes: int
+    data: bytes
+    fits: bool = True
+    score: float | None = None
+
+    def report(self, source: blocks.Source, target: PathOrFile, seconds: float) -> CompressReport:
+        """Return what there is to tell of an image and its target."""
+        height, width = source.shape[:2]
+        mse = self.inertia / source.n_pixels
+        return CompressReport(
+            source=source.name,
+            target=os.fspath(target) if isinstance(target, (str, os.PathLike)) else "<file>",
+            source_bytes=source.n_bytes,
+            target_bytes=self.n_bytes,
+            width=width,
+            height=height,
+            n_colors=len(self.palette),
+            mse=mse,
+            psnr=psnr_from_mse(mse),
+            n_iter=self.n_iter,
+            seconds=seconds,
+            written=self.fits,
+            score=self.score,
+        )
+
+
+def most_bytes(source_bytes: int, min_savings: float = 0.0) -> int:
+    """Return the largest size of a file that is smaller than its source, and saves a share of it.
+
+    Examples
+    --------
+    >>> most_bytes(1000), most_bytes(1000, 0.05)
+    (999, 950)
+    """
+    return min(source_bytes - 1, math.floor(source_bytes * (1 - min_savings)))
 
 
 def format_for(target: PathOrFile | None, format: str | None) -> str:
@@ -194,14 +260,15 @@ def write_blocks(
     *,
     like: str | None = None,
     exclusive: bool = False,
+    most: int | None = None,
 ) -> int:
-    """Write the labels (h, W) of blocks of rows as they come; return the bytes written.
+    """Write the labels (h, W) of blocks of rows as they come; return the bytes of the file.
 
-    For `like` and `exclusive`, see `open_target`.
+    For `like`, `exclusive` and `most`, see `open_target`.
     """
     from fastkq.files.png import write_indexed_png
 
-    with open_target(target, like=like, exclusive=exclusive) as file:
+    with open_target(target, like=like, exclusive=exclusive, most=most) as file:
         return write_indexed_png(
             file,
             shape,

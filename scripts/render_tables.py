@@ -339,6 +339,23 @@ def gigapixel() -> str:
     return f"{markdown(header, rows)}\n\n{machine_line(report)}"
 
 
+def other_formats() -> str:
+    """Bytes of photos as fastkq writes them, beside other formats of the same score."""
+    report = load("other_formats")
+    rows = report["rows"]
+    names = list(dict.fromkeys(row["format"] for row in rows))
+    lines = []
+    for picture, k in dict.fromkeys((row["picture"], row["K"]) for row in rows):
+        own = {row["format"]: row for row in rows if (row["picture"], row["K"]) == (picture, k)}
+        source = f"{own[names[0]]['source_bytes'] / 1e3:.0f}"
+        cells = [
+            f"{own[name]['bytes'] / 1e3:.0f} kB at {own[name]['ssimulacra2']:.1f}" for name in names
+        ]
+        lines.append([f"{picture}, K = {k}", source, *cells])
+    header = ["photo of 2.4 MP", "its JPEG, kB", *names]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
 def alpha() -> str:
     """Time and memory of a photo of 24 MP with alpha, and of its stages."""
     report = load("alpha")
@@ -370,6 +387,30 @@ def shadow() -> str:
     return markdown(["a soft shadow beside a photo, K = 256", "MSE", "levels of alpha"], rows)
 
 
+def score() -> str:
+    """Time and memory of a score at 24 MP, and how close scores are to the reference program's."""
+    report = load("score")
+    rows = report["rows"]
+    pairs = [row for row in rows if row["what"] == "pair"]
+    memory = next(row["bytes a pixel"] for row in rows if row["what"] == "memory")
+    lines = [
+        [f"24 MP, {kind} thread{'s' * (kind[-1] > '1')}, s", f"{row['ms'] / 1000:.2f}"]
+        for row in rows
+        if row["what"] == "time" and (kind := row["kind"])
+    ]
+    lines.append(["memory beyond both pictures, bytes a pixel", f"{memory:.1f}"])
+    for name, column, other in (
+        ("the formulas in float64", "float64", "score"),
+        ("the reference program", "reference", "score"),
+        ("the program from float64", "float64", "reference"),
+    ):
+        apart = sorted(abs(row[other] - row[column]) for row in pairs)
+        found = "; ".join(f"{apart[i]:.2g}" for i in (len(apart) // 2, -4, -1))
+        label = name if "from" in name else f"fastkq from {name}"
+        lines.append([f"{label}, {len(pairs)} pairs: median; fourth largest; largest", found])
+    return f"{markdown(['SSIMULACRA 2', ''], lines)}\n\n{machine_line(report)}"
+
+
 TABLES = {
     "alpha": alpha,
     "bytes": file_bytes,
@@ -377,6 +418,7 @@ TABLES = {
     "folder": folder,
     "gigapixel": gigapixel,
     "kodak": kodak,
+    "other_formats": other_formats,
     "peers": peers,
     "peers_small": peers_small,
     "processes": processes,
@@ -385,6 +427,7 @@ TABLES = {
     "quality_wins": quality_wins,
     "resume": resume,
     "scaling": scaling,
+    "score": score,
     "shadow": shadow,
     "stages": stages,
     "targets": targets,

@@ -437,3 +437,25 @@ def translucent_cells(pixels, level, weights=None):
     for axis in range(4):
         np.add.at(sums[:, 1 + axis], inverse, weights * (coordinates[:, axis] % side))
     return {key: tuple(row) for key, row in zip(unique.tolist(), sums.tolist(), strict=True)}
+
+
+def order_cost(counts, order):
+    """The cost of an order: counts of neighbours times the differences of their places."""
+    return sum(
+        counts[one, other] * (j - i)
+        for i, one in enumerate(order)
+        for j, other in enumerate(order)
+        if i < j
+    )
+
+
+def insertion_order(counts):
+    """Entries by their neighbours among those placed, each tried at every place."""
+    counts = counts - np.diag(np.diag(counts))
+    order = [int(counts.sum(axis=1).argmax())]
+    while len(order) < len(counts):
+        left = [entry for entry in range(len(counts)) if entry not in order]
+        entry = max(left, key=lambda entry: counts[entry, order].sum())
+        tried = [[*order[:place], entry, *order[place:]] for place in range(len(order) + 1)]
+        order = min(tried, key=lambda order: order_cost(counts, order))
+    return np.array(order)

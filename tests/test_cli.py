@@ -86,11 +86,45 @@ def test_a_larger_result_says_what_helps(tmp_path):
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).resize((300, 300)).save(source, quality=30)
+    target = tmp_path / "small-fastkq.png"
     result = run("compress", source)
-    assert result.returncode == 0
+    assert (result.returncode, result.stderr) == (0, "")
     assert re.search(r"\(\d+% larger\)", result.stdout)
-    assert result.stdout.endswith("larger than its source, fewer colors (-k) make it smaller\n")
+    assert result.stdout.endswith(
+        "no gain, not written; fewer colors (-k), --optimize or a WebP (--format webp) may make it "
+        "smaller; --allow-larger writes it all the same\n"
+    )
     assert len(result.stdout.splitlines()) == 1
+    assert not target.exists()
+    assert '"status": "no gain"' in run("compress", source, "--json").stdout
+    assert run("compress", source, "--quiet").stdout == ""
+    assert not target.exists()
+    larger = run("compress", source, "--allow-larger")
+    assert larger.returncode == 0
+    assert re.search(r"\(\d+% larger\), PSNR .* s\n$", larger.stdout)
+    assert target.stat().st_size > source.stat().st_size
+    smaller = run("compress", source, "-k", 2, "-o", tmp_path / "two.png")
+    assert "saved" in smaller.stdout
+
+
+def test_streams_get_a_picture_whatever_its_size_and_files_do_not(tmp_path):
+    source = tmp_path / "noise.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(source, quality=5)
+    data = source.read_bytes()
+    command = [sys.executable, "-m", "fastkq", "compress", "-", "-o"]
+    piped = subprocess.run([*command, "-"], input=data, capture_output=True, check=True)
+    assert piped.stdout == fastkq.compress(data)
+    assert len(piped.stdout) > len(data)
+    assert b"; no smaller than its source; fewer colors (-k)" in piped.stderr
+    target = tmp_path / "out.png"
+    target.write_bytes(b"mine")
+    command += [target, "--force"]
+    kept = subprocess.run(command, input=data, capture_output=True, check=True)
+    assert b"; no gain, not written; fewer colors (-k)" in kept.stderr
+    assert target.read_bytes() == b"mine"
+    subprocess.run([*command, "--allow-larger"], input=data, capture_output=True, check=True)
+    assert target.read_bytes() == piped.stdout
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,16 @@ def test_sorting_and_table_agree_around_the_limit(n_pixels):
         assert np.array_equal(histogram.counts, by_sorting.counts)
 
 
+@pytest.mark.parametrize("n", [511, 512, 513, 4_095, 4_097])
+@pytest.mark.parametrize("alpha", [0, 7, 255])
+def test_runs_without_opaque_pixels_are_passed_over(n, alpha):
+    pixels = np.random.default_rng(n).integers(0, 256, (9 * n, 4), np.uint8)
+    pixels[:, 3] = np.repeat([255, 254, 0, alpha, alpha, alpha, 255, 3, 255], n)
+    pixels[::1000, 3] = 255
+    table = _count_by_table([pixels], len(pixels), 1)
+    assert as_dict(table) == count_in_python(pixels[pixels[:, 3] == 255, :3])
+
+
 def test_tables_go_back_empty():
     """The next image counts into the tables of the last one."""
     rng = np.random.default_rng(0)

@@ -84,6 +84,41 @@ def test_odd_numbers_of_pixels(n):
     assert error == pytest.approx(twin_error, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("n", [127, 128, 129, 255, 256, 257])
+@pytest.mark.parametrize("alpha", [0, 1, 254, 255])
+def test_strips_of_one_alpha_between_mixed_ones(n, alpha):
+    """The kernel passes over strips of opaque pixels; a label that is remembered stays right."""
+    pixels, palette = np.tile(random_pixels(n, seed=n), (3, 1)), random_palette(40, seed=1)
+    pixels[n : 2 * n, 3] = alpha
+    twin, twin_error = expected(pixels, palette, "srgb")
+    labels, error = label(pixels, palette)
+    assert np.array_equal(labels, twin)
+    assert error == pytest.approx(twin_error, rel=1e-9)
+
+
+@pytest.mark.parametrize("n_near", [1, 2, 3, 4, 7, 8, 9, 40])
+def test_short_and_long_lists(n_near):
+    """So many entries share a cell: up to 3 or 7 in one word, or more in groups."""
+    rng = np.random.default_rng(n_near)
+    palette = np.full((n_near + 2, 4), 255, np.uint8)
+    palette[:2] = [[0, 0, 0, 255], [255, 255, 255, 1]]
+    palette[2:] = rng.integers(120, 128, (n_near, 4))
+    pixels = rng.integers(118, 130, (4_001, 4)).astype(np.uint8)
+    assert np.array_equal(label(pixels, palette)[0], expected(pixels, palette, "srgb")[0])
+
+
+def test_colors_that_share_a_place_in_the_memo_keep_their_labels():
+    """Their mixed numbers differ in the low bits only, those of the tag."""
+    mixed = np.arange(3_000, dtype=np.uint32) * np.uint32(5)  # all below 2^18: one place
+    inverse = np.uint32(pow(int(kernels.entries.HASH), -1, 1 << 32))
+    pixels = np.tile((mixed * inverse).view(np.uint8).reshape(-1, 4), (2, 1))
+    palette = random_palette(60, seed=3)
+    twin, twin_error = expected(pixels, palette, "srgb")
+    labels, error = label(pixels, palette)
+    assert np.array_equal(labels, twin)
+    assert error == pytest.approx(twin_error, rel=1e-9)
+
+
 def test_transparent_pixels_take_the_first_transparent_entry():
     palette = np.array([[9, 9, 9, 255], [200, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]], np.uint8)
     pixels = np.array([[255, 255, 255, 0], [1, 1, 1, 0]], np.uint8)

@@ -17,7 +17,17 @@ PACKAGE = Path(fastkq.__file__).parent
 # A room may import from those left of it; and no file format knows K-means, nor K-means a file.
 ROOMS = [
     *("types", "validate", "_version", "kernels", "colors", "engine", "paint", "files", "options"),
-    *("result", "pipeline", "api", "batch", "distributed", "fastkq", "install", "arguments"),
+    *(
+        "result",
+        "score",
+        "pipeline",
+        "api",
+        "batch",
+        "distributed",
+        "fastkq",
+        "install",
+        "arguments",
+    ),
     *("commands", "cli", "__main__"),
 ]
 STRANGERS = {"files": {"engine", "paint"}, "engine": {"files"}, "paint": {"files"}}

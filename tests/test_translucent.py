@@ -86,6 +86,40 @@ def test_many_colors_become_cells(n, low_alpha):
         _ = colors.colors
 
 
+@pytest.mark.parametrize("n", [63, 64, 65, 127, 129, 1_999])
+@pytest.mark.parametrize("alpha", [0, 1, 254, 255])
+def test_strips_of_one_alpha_between_mixed_ones(n, alpha):
+    """The kernel passes over strips that are opaque or transparent, weighted or not."""
+    pixels = np.tile(random_pixels(n, seed=n), (3, 1))
+    pixels[n : 2 * n, 3] = alpha
+    for weights in (None, np.random.default_rng(n).integers(0, 3, 3 * n)):
+        colors, n_transparent = count_translucent(pixels, weights)
+        check_against_twin(colors, pixels, weights)
+        own = np.ones(3 * n, int) if weights is None else weights
+        assert n_transparent == own[pixels[:, 3] == 0].sum()
+
+
+@pytest.mark.parametrize(("side", "level"), [(2, 0), (24, 1), (40, 2), (96, 3), (256, 4)])
+def test_cells_of_every_level(side, level):
+    """Hashed below level 3 and with slots of their own from there on, with weights or without."""
+    pixels = np.random.default_rng(1).integers(0, side, (150_001, 4)).astype(np.uint8)
+    pixels = 255 - pixels if side < 256 else pixels
+    if side == 2:  # faint colors, which look alike
+        pixels = np.random.default_rng(1).integers(0, 256, (150_001, 4)).astype(np.uint8)
+        pixels[:, 3] = 1 + pixels[:, 3] % 8
+    weights = np.random.default_rng(2).integers(1, 3, len(pixels))
+    for own in (None, weights):
+        colors, _ = count_translucent(pixels, own)
+        assert colors.level == level
+        check_against_twin(colors, pixels, own)
+
+
+def test_levels_over_gray_are_rounded_as_a_division_does():
+    level, alpha = (grid.ravel() for grid in np.mgrid[0:256, 0:256].astype(np.uint32))
+    twice = 2 * level * alpha + 255 * (255 - alpha) + 255
+    assert np.array_equal(((twice >> 1) * np.uint32(32897)) >> 23, twice // 510)
+
+
 def test_many_pixels_of_one_color_overflow_no_word():
     """A word of 64 bits holds 512 pixels at most; 15 is the farthest place in a cell."""
     pixels = random_pixels(400_009, seed=1)

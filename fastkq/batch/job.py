@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
 import math
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fastkq.batch.plan import Job
@@ -16,6 +17,7 @@ from fastkq.files.mark import is_own_output
 from fastkq.files.write import check_output, write_file
 from fastkq.options import Options
 from fastkq.pipeline import compress_source, open_image
+from fastkq.result import most_bytes
 
 DONE = "done"
 NO_GAIN = "no gain"
@@ -37,6 +39,10 @@ class JobOptions:
         The share of the source's bytes that an output must save to be written.
     overwrite : bool
         Whether an existing target is replaced; it is skipped otherwise.
+    allow_larger : bool
+        Whether an output is written even if it is no smaller than its source.
+    copy_unchanged : bool
+        Whether the source is copied where no output is written though the image could be read.
     is_settled : bool
         Whether a run has looked already which targets exist, and has left those jobs out; by
         default each job looks. A target that is there all the same when it is to be written came
@@ -46,12 +52,15 @@ class JobOptions:
     image: Options
     min_savings: float = 0.0
     overwrite: bool = False
+    allow_larger: bool = False
+    copy_unchanged: bool = False
     is_settled: bool = False
 
     @property
     def settings(self) -> str:
         """What decides over the bytes of an output, for the lines of a report."""
-        return f"{self.image.describe()}, min_savings {self.min_savings:g}"
+        flags = [name for name in ("allow_larger", "copy_unchanged") if getattr(self, name)]
+        return ", ".join([self.image.describe(), f"min_savings {self.min_savings:g}", *flags])
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,9 @@ class JobResult:
     n_colors : int or None, of the palette; for "target not reached", of the best palette
     psnr : float or None, in dB; infinite where nothing was lost
     seconds : float, from opening the source to the finished target
+    score : float or None, by SSIMULACRA 2, if it was asked for
     error : str or None, one line that says what came and what is allowed
+    copy : str or None, where the source was copied to, since there was no output to write
     """
 
     source: str
@@ -85,6 +96,8 @@ class JobResult:
     psnr: float | None = None
     seconds: float = 0.0
     error: str | None = None
+    score: float | None = None
+    copy: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes for a line of JSON, which knows no infinity: `psnr` is None then.
@@ -100,9 +113,18 @@ class JobResult:
 
 def skip_reason(job: Job, options: JobOptions) -> str | None:
     """Return the status of a job that needs no work, or None."""
-    if not (options.overwrite or options.is_settled) and os.path.exists(job.target):
+    paths = [job.target] if job.copy is None else [job.target, job.copy]
+    if not (options.overwrite or options.is_settled) and any(map(os.path.exists, paths)):
         return EXISTS
     return OWN_OUTPUT if is_own_output(job.source) else None
+
+
+def is_copied(job: Job) -> bool:
+    """Return whether the copy of a source is there already, as it is."""
+    try:
+        return job.copy is not None and filecmp.cmp(job.source, job.copy, shallow=False)
+    except OSError:
+        return False
 
 
 def run_job(job: Job, options: JobOptions) -> JobResult:
@@ -116,24 +138,14 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
     start = time.perf_counter()
     try:
         status = skip_reason(job, options)
-        if status is not None:
-            return JobResult(job.source, job.target, status)
-        check_source(job.source)
-        source_bytes = os.path.getsize(job.source)
-        try:
-            return _compress(job, options, start)
-        except TargetNotReachedError as error:
-            return JobResult(
-                job.source,
-                job.target,
-                NOT_REACHED,
-                source_bytes=source_bytes,
-                target_bytes=error.n_bytes,
-                n_colors=error.n_colors,
-                psnr=error.psnr,
-                seconds=time.perf_counter() - start,
-                error=one_line(error),
-            )
+        if status is None:
+            check_source(job.source)
+            result = _compress(job, options, start)
+        else:
+            result = JobResult(job.source, job.target, status)
+        if job.copy is not None and result.status in (NO_GAIN, NOT_REACHED, OWN_OUTPUT):
+            result = _copy(job, job.copy, options, result)
+        return result
     except Exception as error:
         return JobResult(
             job.source,
@@ -169,10 +181,24 @@ def check_source(path: str) -> None:
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     source = open_image(job.source, options.image)
-    written = compress_source(source, options.image)
+    try:
+        written = compress_source(source, options.image)
+    except TargetNotReachedError as error:
+        return JobResult(
+            job.source,
+            job.target,
+            NOT_REACHED,
+            source_bytes=source.n_bytes,
+            target_bytes=error.n_bytes,
+            n_colors=error.n_colors,
+            psnr=error.psnr,
+            seconds=time.perf_counter() - start,
+            error=one_line(error),
+        )
     source_bytes = os.path.getsize(job.source)
-    most = min(source_bytes - 1, source_bytes * (1 - options.min_savings))
-    status = _write(job, options, written.data) if written.n_bytes <= most else NO_GAIN
+    fits = written.n_bytes <= most_bytes(source_bytes, options.min_savings)
+    is_kept = fits or options.allow_larger
+    status = _write(job.target, written.data, job, options) if is_kept else NO_GAIN
     if status == EXISTS:
         return JobResult(job.source, job.target, status)
     return JobResult(
@@ -184,26 +210,36 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
         pixels=source.n_pixels,
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / source.n_pixels),
+        score=written.score,
         seconds=time.perf_counter() - start,
     )
 
 
-def _write(job: Job, options: JobOptions, data: bytes) -> str:
-    """Write a target, unless there is one; return what became of it.
+def _copy(job: Job, path: str, options: JobOptions, result: JobResult) -> JobResult:
+    """Copy the source of a job, as it is, and return its result with the path of the copy."""
+    with open(job.source, "rb") as file:
+        status = _write(path, file.read(), job, options)
+    if status == EXISTS:
+        return JobResult(job.source, job.target, status)
+    return replace(result, copy=path)
+
+
+def _write(path: str, data: bytes, job: Job, options: JobOptions) -> str:
+    """Write a target or copy, unless there is one; return what became of it.
 
     One with the same bytes was written by a worker that died, or a run that was killed, before it
     could tell.
     """
-    os.makedirs(os.path.dirname(job.target) or os.curdir, exist_ok=True)
+    os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
     try:
         write_file(
-            check_output(job.target, job.source),
+            check_output(path, job.source),
             data,
             like=job.source,
             exclusive=not options.overwrite,
             clean=False,  # a run does it for all targets at once
         )
     except FileExistsError:
-        with open(job.target, "rb") as file:
+        with open(path, "rb") as file:
             return DONE if file.read() == data else EXISTS
     return DONE

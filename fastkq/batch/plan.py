@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
-from itertools import count
+from itertools import chain, count
 
 from fastkq.batch.find import find_images
 from fastkq.files import write
@@ -20,10 +20,19 @@ BESIDE = "-fastkq"
 
 @dataclass(frozen=True)
 class Job:
-    """An image to compress: two paths. The directory of the target need not exist yet."""
+    """An image to compress, as paths. The directory of the target need not exist yet.
+
+    Attributes
+    ----------
+    source, target : str
+    copy : str or None
+        Where the source is copied to if there is no target to write; by default, it is not. Two
+        jobs are the same whatever it is.
+    """
 
     source: str
     target: str
+    copy: str | None = field(default=None, compare=False, repr=False)
 
 
 def plan_jobs(
@@ -32,6 +41,7 @@ def plan_jobs(
     *,
     recursive: bool = False,
     format: str = PNG,
+    copies: bool = False,
 ) -> list[Job]:
     """Decide which images go where; no image is decoded, and nothing is written.
 
@@ -51,6 +61,12 @@ def plan_jobs(
         are not followed there.
     format : {"png", "webp", "gif"}
         The format of the targets, which is their suffix as well.
+    copies : bool
+        Whether the jobs tell where sources are copied to that have no target to write. Such a copy
+        has the source's own name below `directory`; a source with the suffix of the format has the
+        name of its target instead, which comes to the same but for clashes. Where the own name is
+        another file's, it is that of the target with the source's suffix, or a number follows. A
+        source that lies at its own name has no copy.
 
     Returns
     -------
@@ -66,6 +82,8 @@ def plan_jobs(
     ------
     NotADirectoryError
         `directory` is something else.
+    ValueError
+        Copies are asked for, and no directory: they would lie beside their sources.
 
     Examples
     --------
@@ -74,6 +92,8 @@ def plan_jobs(
     >>> plan_jobs(["a.jpg", "b/a.webp"], None)
     [Job(source='a.jpg', target='a-fastkq.png'), Job(source='b/a.webp', target='b/a-fastkq.png')]
     """
+    if copies and directory is None:
+        raise ValueError("copy_unchanged is for copies in a directory, and directory is None")
     if directory is not None:
         directory = os.fspath(directory) or os.curdir
         if os.path.exists(directory) and not os.path.isdir(directory):
@@ -85,10 +105,12 @@ def plan_jobs(
     if directory is None:
         ending, directory = BESIDE + ending, ""
         found = [(source, source) for source, _ in found]
-    return _name_targets(found, directory, ending)
+    return _name_targets(found, directory, ending, copies=copies)
 
 
-def _name_targets(found: Sequence[tuple[str, str]], directory: str, ending: str) -> list[Job]:
+def _name_targets(
+    found: Sequence[tuple[str, str]], directory: str, ending: str, *, copies: bool
+) -> list[Job]:
     """Return the jobs of sources, with their paths below where they were found, in their order."""
     places = _Places()
     homes = [places.of(source) for source, _ in found]
@@ -116,7 +138,33 @@ def _name_targets(found: Sequence[tuple[str, str]], directory: str, ending: str)
             place = places.of(target)
         taken.add(place)
         targets[i] = target
-    return [Job(source, targets[i]) for i, (source, _) in enumerate(found)]
+    copied: dict[int, str | None] = {}
+    if copies:
+        taken.update(homes)
+        files = _Files([source for source, _ in found])
+        for i in order:
+            own_name = _join(directory, found[i][1])
+            copied[i] = _name_copy(own_name, targets[i], homes[i], places, taken, files)
+    return [Job(source, targets[i], copied.get(i)) for i, (source, _) in enumerate(found)]
+
+
+def _name_copy(
+    own_name: str, target: str, home: str, places: _Places, taken: set[str], files: _Files
+) -> str | None:
+    """Return where a source is copied to, which is taken then; None if it lies there already."""
+    stem, ending = os.path.splitext(target)
+    suffix = os.path.splitext(own_name)[1]
+    if places.of(own_name) == home:
+        return None
+    if suffix.lower() == ending and target not in files:
+        return target
+    numbered = (f"{stem}-{number}{suffix}" for number in count(2))
+    for path in chain([own_name, stem + suffix], numbered):
+        place = places.of(path)
+        if place not in taken and path not in files:
+            break
+    taken.add(place)
+    return path
 
 
 def _find_own_outputs(
@@ -191,8 +239,10 @@ def _with_number(path: str, number: int, ending: str) -> str:
 def remove_leftovers(jobs: Iterable[Job]) -> None:
     """Delete what killed runs left half written beside the targets of some jobs."""
     names: dict[str, list[str]] = {}
-    for job in jobs:
-        target = os.path.realpath(job.target) if os.path.islink(job.target) else job.target
+    for path in chain.from_iterable((job.target, job.copy) for job in jobs):
+        if path is None:
+            continue
+        target = os.path.realpath(path) if os.path.islink(path) else path
         folder, name = os.path.split(target)
         names.setdefault(folder or os.curdir, []).append(name)
     for folder, targets in names.items():

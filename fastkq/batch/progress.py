@@ -11,8 +11,10 @@ from typing import Any, TextIO
 
 from fastkq.batch.job import DONE, EXISTS, FAILED, NO_GAIN, NOT_REACHED, OWN_OUTPUT, JobResult
 from fastkq.batch.text import printable
+from fastkq.files.formats import GIF, WEBP, Output
 
 LINES, JSON, QUIET = "lines", "json", "quiet"
+FEWEST_COLORS = 2
 
 
 class Summary:
@@ -21,12 +23,14 @@ class Summary:
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._counts: Counter[str] = Counter()
+        self._n_copied = 0
         self._bytes_saved = 0
         self._pixels = 0
 
     def add(self, result: JobResult) -> None:
         """Count a result; what an earlier run did counts as skipped, and for nothing else."""
         self._counts[result.status] += 1
+        self._n_copied += result.copy is not None
         if result.status == DONE:
             self._bytes_saved += (result.source_bytes or 0) - (result.target_bytes or 0)
         if result.status in (DONE, NO_GAIN) and result.seconds > 0:
@@ -47,6 +51,7 @@ class Summary:
             "target_not_reached": self._counts[NOT_REACHED],
             "skipped": self._counts[EXISTS] + self._counts[OWN_OUTPUT],
             "failed": self._counts[FAILED],
+            "copied": self._n_copied,
             "bytes_saved": self._bytes_saved,
             "pixels_per_second": self._pixels / seconds,
             "seconds": seconds,
@@ -57,9 +62,10 @@ class Summary:
         totals = self.to_dict()
         missed = totals["target_not_reached"]
         short = f"{missed} short of the target, " if missed else ""
+        copied = f", {totals['copied']} sources copied" if totals["copied"] else ""
         return (
             f"{totals['images']} images: {totals['done']} done, {totals['no_gain']} without gain, "
-            f"{short}{totals['skipped']} skipped, {totals['failed']} failed; "
+            f"{short}{totals['skipped']} skipped, {totals['failed']} failed{copied}; "
             f"{self.describe_rate()}, {totals['seconds']:.1f} s"
         )
 
@@ -102,19 +108,41 @@ def _is_terminal(stream: TextIO | None) -> bool:
 def describe(result: JobResult) -> str:
     """Return the line that tells what became of an image."""
     line = f"{printable(result.source)} -> {printable(result.target)}: "
+    instead = f"copied to {printable(result.copy)}" if result.copy is not None else "not written"
     if result.status == NOT_REACHED:
-        return f"{line}not written; {result.error}"
+        return f"{line}{instead}; {result.error}"
     if result.source_bytes is None or result.target_bytes is None or result.psnr is None:
-        return line + result.status
+        return line + result.status + (f", {instead}" if result.copy is not None else "")
     if result.status == EXISTS:
         return line + result.status
     change = 1 - result.target_bytes / result.source_bytes
+    score = "" if result.score is None else f"SSIMULACRA2 {result.score:.1f}, "
     line += (
         f"{megabytes(result.source_bytes)} -> {megabytes(result.target_bytes)} "
         f"({abs(change):.0%} {'saved' if change >= 0 else 'larger'}), PSNR {result.psnr:.1f} dB, "
-        f"{result.n_colors} colors, {result.seconds:.2f} s"
+        f"{score}{result.n_colors} colors, {result.seconds:.2f} s"
     )
-    return line + ("; no gain, not written" if result.status == NO_GAIN else "")
+    return line + (f"; no gain, {instead}" if result.status == NO_GAIN else "")
+
+
+def suggest(output: Output, n_colors: int) -> str:
+    """Return what a user can try whose output of so many colors is larger than its source.
+
+    Examples
+    --------
+    >>> suggest(Output("webp"), 64)
+    '; fewer colors (-k) or --optimize may make it smaller'
+    """
+    ways = {
+        "fewer colors (-k)": n_colors > FEWEST_COLORS,
+        "--optimize": not output.optimize and output.format != GIF,
+        "a WebP (--format webp)": output.format != WEBP,
+    }
+    left = [way for way, is_left in ways.items() if is_left]
+    if not left:
+        return ""
+    listed = f"{', '.join(left[:-1])} or {left[-1]}" if len(left) > 1 else left[0]
+    return f"; {listed} may make it smaller"
 
 
 def megabytes(n_bytes: int) -> str:

@@ -85,9 +85,11 @@ class RunReport:
             n_bytes = os.path.getsize(job.source)
         except OSError:
             return None
-        is_final = result.status in (NO_GAIN, NOT_REACHED) or (
-            result.status == DONE and os.path.exists(job.target)
-        )
+        if result.status == DONE:
+            is_final = os.path.exists(job.target)
+        else:
+            is_copied = result.copy is None or os.path.exists(result.copy)
+            is_final = result.status in (NO_GAIN, NOT_REACHED) and is_copied
         return result if is_final and result.source_bytes == n_bytes else None
 
     def add(self, result: JobResult) -> None:
@@ -140,7 +142,8 @@ class RunReport:
             texts = (result.source, result.target, result.status, settings)
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return False
-        if not all(isinstance(text, str) for text in texts):
+        is_copy_named = result.copy is None or isinstance(result.copy, str)
+        if not (is_copy_named and all(isinstance(text, str) for text in texts)):
             return False
         job = Job(result.source, result.target)
         self._mentioned.add(job)

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from numpy.typing import ArrayLike
 
-from fastkq.batch.job import DONE, EXISTS, FAILED, JobOptions, JobResult, run_job, skip_reason
+from fastkq.batch.job import (
+    DONE,
+    EXISTS,
+    FAILED,
+    OWN_OUTPUT,
+    JobOptions,
+    JobResult,
+    is_copied,
+    run_job,
+    skip_reason,
+)
 from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
 from fastkq.batch.report import RunReport
 from fastkq.batch.shared import sum_histograms
@@ -22,7 +32,7 @@ from fastkq.engine.fit import fit_histogram
 from fastkq.files.mark import is_own_output
 from fastkq.options import JobKeywords, check_options
 from fastkq.types import MAX_COLORS
-from fastkq.validate import check_integer, check_number
+from fastkq.validate import check_flag, check_integer, check_number
 
 if TYPE_CHECKING:
     from fastkq.batch.pool import WorkerDiedError
@@ -57,6 +67,8 @@ def compress_many(
     recursive: bool = False,
     min_savings: float = 0.0,
     overwrite: bool = False,
+    allow_larger: bool = False,
+    copy_unchanged: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
@@ -86,9 +98,16 @@ def compress_many(
         Whether folders are searched at any depth; their tree is kept.
     min_savings : float, 0 to 1
         The share of the source's bytes that an output must save to be written. By default, which
-        is 0, any saving will do; an output that is not smaller than its source is never written.
+        is 0, any saving will do; an output that is not smaller than its source is not written.
     overwrite : bool
         Whether existing targets are replaced; they are skipped otherwise.
+    allow_larger : bool
+        Whether an output is written even if it is no smaller than its source.
+    copy_unchanged : bool
+        Whether `directory` gets a copy of each source that has no output there though it could be
+        read: for want of a gain, short of a target, or since fastkq wrote it. The copy has the name
+        of its source, with its suffix, or where that is taken, another that `JobResult.copy` tells;
+        it is complete or absent like an output, and skipped if it exists.
     palette : (K, 3) uint8 array_like, path of a palette file, or "shared"
         One palette for all images; for the files, see `remap`. "shared" fits `n_colors` to all
         images together first: each is decoded once more, in a repeated run as well.
@@ -100,8 +119,8 @@ def compress_many(
         Whether to stop after the first image that fails.
     format : {"png", "webp", "gif"}
         Of the targets; see `QuantizeResult.save`.
-    n_colors, effort, color_space, locked, protect, dither, dither_strength, quality, max_mse, \
-    min_psnr, max_bytes, optimize
+    n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, quality, \
+    max_mse, min_psnr, max_bytes, optimize, score
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".
@@ -129,10 +148,22 @@ def compress_many(
         sources = [sources]
     is_shared = isinstance(palette, str) and palette == SHARED
     checked = check_job_options(
-        n_colors, min_savings=min_savings, overwrite=overwrite, palette=palette, **options
+        n_colors,
+        min_savings=min_savings,
+        overwrite=overwrite,
+        allow_larger=allow_larger,
+        copy_unchanged=copy_unchanged,
+        palette=palette,
+        **options,
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
-    planned = plan_jobs(sources, directory, recursive=recursive, format=checked.image.output.format)
+    planned = plan_jobs(
+        sources,
+        directory,
+        recursive=recursive,
+        format=checked.image.output.format,
+        copies=copy_unchanged,
+    )
     if is_shared:
         checked, _ = share_palette(planned, checked, n_workers=n_workers)
     return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
@@ -144,15 +175,25 @@ def check_job_options(
     min_savings: float,
     overwrite: bool,
     palette: ArrayLike | str | os.PathLike[str] | None,
+    allow_larger: bool = False,
+    copy_unchanged: bool = False,
     **options: Unpack[JobKeywords],
 ) -> JobOptions:
     """Return the options of a run, if they are allowed; a shared palette is yet to come."""
     is_shared = isinstance(palette, str) and palette == SHARED
     image = check_options(n_colors, palette=None if is_shared else palette, **options)
-    if is_shared and (image.fit.protect or image.target is not None):
-        name = "protect" if image.target is None else image.target.name
+    if is_shared and (image.fit.protect or image.paper or image.target is not None):
+        name = "paper" if image.paper else "protect"
+        name = name if image.target is None else image.target.name
         raise ValueError(f"palette is 'shared'; {name} is for a palette fitted to one image")
-    return JobOptions(image, check_number(min_savings, "min_savings", 0, 1), overwrite)
+    min_savings = check_number(min_savings, "min_savings", 0, 1)
+    check_flag(allow_larger, "allow_larger")
+    check_flag(copy_unchanged, "copy_unchanged")
+    if allow_larger and min_savings > 0:
+        raise ValueError(
+            f"allow_larger is True, and min_savings is {min_savings:g}; one of them is allowed"
+        )
+    return JobOptions(image, min_savings, overwrite, allow_larger, copy_unchanged)
 
 
 def share_palette(
@@ -239,7 +280,9 @@ def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResul
             known = EXISTS if written.status == DONE else written.status
             return replace(written, status=known, seconds=0.0)
         # A run was killed between a target and its line: this one makes both.
-        if report.lacks(job) and is_own_output(job.target):
+        if report.lacks(job) and (is_own_output(job.target) or is_copied(job)):
             options = replace(options, is_settled=True)
     status = skip_reason(job, options)
-    return None if status is None else JobResult(job.source, job.target, status)
+    if status is None or (status == OWN_OUTPUT and job.copy is not None):
+        return None
+    return JobResult(job.source, job.target, status)

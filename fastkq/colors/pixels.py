@@ -43,8 +43,11 @@ def has_alpha(array: Array) -> bool:
 
 
 def _drop_opaque_alpha(array: Array) -> Array:
-    if not has_alpha(array) or np.any(array[..., -1] != OPAQUE):
+    if not has_alpha(array):
         return array
+    for rows in split_rows(array):  # most images that are not opaque are told by the first rows
+        if np.any(array[rows, ..., -1] != OPAQUE):
+            return array
     return array[..., 0] if array.shape[2] == 2 else array[..., :3]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +92,17 @@ class TranslucentColors:
         """How many distinct colors, or cells, there are."""
         return len(self.keys)
 
+    @cached_property
+    def _points(self) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float64]]]:
+        return {}
+
     def points(self, space: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the points (T, 4) of the colors, or the means of the cells, and their weights."""
+        if space not in self._points:  # a fit asks for them several times
+            self._points[space] = self._find_points(space)
+        return self._points[space]
+
+    def _find_points(self, space: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         weights = self.counts.astype(np.float64)
         if self.is_exact:
             return to_alpha_points(self.colors, space), weights
@@ -177,13 +187,16 @@ class TranslucentCounter:
     def add(self, pixels: UInt8Array, weights: Array | None = None) -> None:
         """Count the pixels (N, 4), in C order, with weights (N,) of integers or all alike."""
         if not self._tables:
-            shape = (self._n_slabs, 2 << (self._n_rows - 1).bit_length())
+            n_slots = size = 2 << (self._n_rows - 1).bit_length()
+            if self._n_rows == MAX_EXACT:
+                n_slots = max(size, kernels.translucent.N_DIRECT)
             self._tables = (
-                np.full(shape, kernels.translucent.FREE),
+                np.full((self._n_slabs, size), kernels.translucent.FREE),
                 # Only the pages that a color falls into are ever touched.
-                np.zeros(shape, np.uint64),
-                np.zeros((*shape, N_SUMS), np.int64),
-                np.empty((self._n_slabs, self._n_rows), np.int32),
+                np.zeros((self._n_slabs, n_slots), np.uint64),
+                np.zeros((self._n_slabs, n_slots), np.int32),
+                np.empty((self._n_slabs, self._n_rows), np.uint32),
+                np.zeros((self._n_slabs, self._n_rows, N_SUMS), np.int64),
             )
         numbers = pixels.reshape(-1).view("<u4")
         numbers.flags.writeable = False  # one type for the kernel, whatever the source
@@ -199,10 +212,9 @@ class TranslucentCounter:
         for slab, (n_taken, level, _) in enumerate(self._states.tolist()):
             if n_taken == 0:
                 continue
-            keys, words, sums, slots = (table[slab] for table in self._tables)
-            own_keys = np.empty(n_taken, np.uint32)
-            moments = np.empty((n_taken, N_SUMS), np.int64)
-            kernels.translucent.gather_rows(keys, words, sums, slots[:n_taken], own_keys, moments)
+            keys, words, _, row_keys, sums = (table[slab] for table in self._tables)
+            own_keys, moments = row_keys[:n_taken], sums[:n_taken]
+            kernels.translucent.gather_rows(keys, words, own_keys, level, moments)
             parts.append(TranslucentColors(level, own_keys, moments))
         n_transparent = int(self._states[:, 2].sum())
         return (_unite(parts) if len(parts) > 1 else parts[0]), n_transparent
@@ -238,8 +250,12 @@ def _add_up(parts: list[TranslucentColors]) -> TranslucentColors:
     """Return the colors or cells of parts of one level, by ascending keys, each once."""
     keys = np.concatenate([part.keys for part in parts])
     moments = np.concatenate([part.moments for part in parts])
-    order = np.argsort(keys)
-    keys, united = keys[order], np.empty_like(moments)
+    # Sorted with their rows in one number: a fourth of the time of np.argsort.
+    packed = np.sort(
+        keys.astype(np.uint64) << np.uint64(32) | np.arange(len(keys), dtype=np.uint64)
+    )
+    order = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    keys, united = (packed >> np.uint64(32)).astype(np.uint32), np.empty_like(moments)
     n_kept = kernels.translucent.unite_rows(keys, order, moments, united)
     return TranslucentColors(parts[0].level, keys[:n_kept], united[:n_kept])
 

@@ -1,4 +1,4 @@
-"""The formats that an image of few colors is written in: indexed PNG, lossless WebP and GIF.
+"""The formats that an image of few colors is written in: PNG, lossless WebP and GIF.
 
 PNG is this package's own; the other two are Pillow's. WebP stores colors instead of indices and
 finds palettes of its own: mostly the smallest of the three, and the slowest to write. GIF is the
@@ -117,7 +117,8 @@ def encode(
         Whether to take several times as long for a smaller file, or with oxipng, a PNG's dozens of
         times; a GIF stays as it is.
     n_kept : int, optional
-        See `png.encode_indexed_png`.
+        See `png.encode_indexed_png`. With 0, and without a profile, a PNG of grays is written
+        without a palette where that is no larger.
 
     Raises
     ------
@@ -128,11 +129,17 @@ def encode(
         return _encode_webp(labels, palette, icc_profile, optimize)
     if name == GIF:
         return _encode_gif(labels, palette)
-    from fastkq.files.png import encode_indexed_png, squeeze
+    from fastkq.files.gray import encode_gray_png
+    from fastkq.files.png import LARGE_PIXELS, encode_indexed_png, squeeze
 
     data = encode_indexed_png(
         labels, palette, icc_profile=icc_profile, optimize=bool(optimize), n_kept=n_kept
     )
+    # Of large images, at most 0.8 kB are not worth the time, and a profile is one of RGB.
+    is_worth_it = bool(optimize) or labels.size < LARGE_PIXELS
+    if n_kept == 0 and icc_profile is None and is_worth_it:
+        gray = encode_gray_png(labels, palette, optimize=bool(optimize))
+        data = gray if gray is not None and len(gray) <= len(data) else data
     return squeeze(data, may_reorder=n_kept == 0) if optimize == OXIPNG else data
 
 

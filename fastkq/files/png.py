@@ -14,19 +14,20 @@ import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import deflate
 import numpy as np
+from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
 from fastkq.files.mark import PNG_SIGNATURE, PNG_TEXT
-from fastkq.files.palette_order import order_palette
+from fastkq.files.palette_order import find_orders, relabel
 from fastkq.types import MAX_COLORS, UInt8Array
 
-COLOR_TYPE_INDEXED = 3
+COLOR_TYPE_GRAY, COLOR_TYPE_INDEXED = 0, 3
 MAX_BITS = 8
 # libdeflate 1 to 12. 7 gives no more than Pillow's default size, or 0.1 % more, and 12 on icons. 6
 # takes two thirds of the time of 7, and stays below Pillow's as well where indices are packed or as
@@ -40,7 +41,7 @@ DRAWING_LEVEL, DRAWING_RATIO = 9, 10
 # another 1 to 2 % where the rows are written as they are, as those of drawings, but hardly
 # anything, for twice the time, from filtered ones.
 PLAIN_LEVEL, FILTERED_LEVEL = 11, 10
-# Which of the two is tried on bands of rows, by as high a level: the lower ones are often wrong.
+# Which of the ways is tried on bands of rows, by as high a level: the lower ones are often wrong.
 TRIAL_LEVEL = 10
 TRIAL_BYTES, TRIAL_BANDS = 1 << 18, 4
 OXIPNG_LEVEL = 4  # of 6; 2 would hardly find anything more
@@ -50,6 +51,8 @@ STRIP_BYTES = 1 << 20  # each deflated on its own: the lost matches cost about 0
 STRIPS_AHEAD = 8  # for each thread, so that it has work while the next rows are read
 ZLIB_HEADER = b"\x78\x9c"
 ZLIB_END = b"\x03\x00"  # an empty last block
+
+Chunks: TypeAlias = "list[tuple[bytes, bytes]]"  # each with its kind
 
 
 def bits_per_index(n_colors: int) -> int:
@@ -85,18 +88,27 @@ def encode_indexed_png(
     if optimize:
         deflated, palette = _deflate_best(labels, palette, n_kept)
     else:
-        deflated = _deflate_fast(labels, len(palette))
+        deflated = deflate_fast(labels, len(palette))
+    bits = bits_per_index(len(palette))
+    chunks = _palette_chunks(palette, icc_profile)
+    return assemble(labels.shape, bits, COLOR_TYPE_INDEXED, chunks, deflated)
+
+
+def assemble(
+    shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks, deflated: bytes
+) -> bytes:
+    """Return a PNG file of an image (H, W, ...), with chunks before its pixels."""
     data = memoryview(deflated)
-    chunks = [_head(labels.shape, palette, icc_profile)]
-    chunks.extend(
+    parts = [_head(shape, bits, color_type, chunks)]
+    parts.extend(
         _chunk(b"IDAT", data[start : start + MAX_CHUNK_BYTES])
         for start in range(0, len(data), MAX_CHUNK_BYTES)
     )
-    chunks.append(_chunk(b"IEND", b""))
-    return b"".join(chunks)
+    parts.append(_chunk(b"IEND", b""))
+    return b"".join(parts)
 
 
-def _deflate_fast(labels: UInt8Array, n_colors: int) -> bytes:
+def deflate_fast(labels: UInt8Array, n_colors: int) -> bytes:
     """Return deflated rows of about the size that Pillow's have or less, in the least time."""
     bits = bits_per_index(n_colors)
     rows = _pack_rows(labels, bits)
@@ -116,31 +128,68 @@ def _deflate_best(
     labels: UInt8Array, palette: UInt8Array, n_kept: int | None
 ) -> tuple[bytes, UInt8Array]:
     """Return the smallest deflated rows that trials find, and the palette in their order."""
-    bits = bits_per_index(len(palette))
-    plain = _pack_rows(labels, bits)
-    if n_kept is not None and n_kept < len(palette):
-        if palette.shape[1] == 4:
-            n_kept = max(n_kept, int(np.count_nonzero(palette[:, 3] < OPAQUE)))
-        labels, ordered = order_palette(labels, palette, n_kept)
-    else:
-        ordered = palette
-    filtered = filter_rows(_pack_rows(labels, bits)[:, 1:])
-    ways = [(plain, palette, PLAIN_LEVEL), (filtered, ordered, FILTERED_LEVEL)]
-    with ThreadPoolExecutor(kernels.threads.n_threads()) as pool:  # libdeflate lets threads run
-        sizes = list(pool.map(_trial_size, [rows for rows, _, _ in ways]))
-    rows, palette, level = ways[int(np.argmin(sizes))]
-    level = level if labels.size >= SMALL_PIXELS else SMALL_LEVEL
-    return deflate.zlib_compress(rows, level), palette
+    n_colors, bits = len(palette), bits_per_index(len(palette))
+    n_kept = n_colors if n_kept is None else n_kept
+    if palette.shape[1] == 4:
+        n_kept = max(n_kept, int(np.count_nonzero(palette[:, 3] < OPAQUE)))
+    as_it_is = np.arange(n_colors)
+    orders = [as_it_is, *(find_orders(labels, n_colors, n_kept) or [as_it_is])]
+    bands = _cut_bands(labels, bits)
+    trials = [_pack_bands(bands, order, bits, filtered=i > 0) for i, order in enumerate(orders)]
+    best = int(np.argmin(_deflated_sizes(trials)))
+    order = orders[best]
+    return deflate_rows(relabel(labels, order), bits, filtered=best > 0), palette[order]
 
 
-def _trial_size(rows: UInt8Array) -> int:
-    """Return the deflated bytes of bands of packed rows, the first at the top, the last below."""
-    height, row_bytes = rows.shape
-    n_rows = max(1, TRIAL_BYTES // (TRIAL_BANDS * row_bytes))
-    if TRIAL_BANDS * n_rows < height:
-        starts = np.linspace(0, height - n_rows, TRIAL_BANDS).astype(np.intp)
-        rows = np.concatenate([rows[start : start + n_rows] for start in starts])
-    return len(deflate.zlib_compress(rows, TRIAL_LEVEL))
+def deflate_rows(values: UInt8Array, bits: int, *, filtered: bool) -> bytes:
+    """Return thoroughly deflated rows of indices or grays (H, W) of 1 to 8 bits."""
+    rows = _pack_rows(values, bits)
+    if filtered:
+        rows = filter_rows(rows[:, 1:])
+    level = FILTERED_LEVEL if filtered else PLAIN_LEVEL
+    deflated: bytes = deflate.zlib_compress(
+        rows, level if values.size >= SMALL_PIXELS else SMALL_LEVEL
+    )
+    return deflated
+
+
+def pays_filtering(values: UInt8Array, bits: int) -> bool:
+    """Return whether a trial says that filtered rows of indices or grays become smaller."""
+    bands, same = _cut_bands(values, bits), np.arange(MAX_COLORS)
+    plain, filtered = (_pack_bands(bands, same, bits, filtered=flag) for flag in (False, True))
+    sizes = _deflated_sizes([plain, filtered])
+    return sizes[1] < sizes[0]
+
+
+def _cut_bands(values: UInt8Array, bits: int) -> list[tuple[UInt8Array, int]]:
+    """Return bands of rows for a trial, the first at the top, the last below.
+
+    Each has the row above it as well, if there is one, since filters look at it, and beside it
+    stands how many such rows it has.
+    """
+    height, width = values.shape
+    n_rows = max(1, TRIAL_BYTES // (TRIAL_BANDS * (1 + -(-width * bits // MAX_BITS))))
+    if TRIAL_BANDS * n_rows >= height:
+        return [(values, 0)]
+    starts = np.linspace(0, height - n_rows, TRIAL_BANDS).astype(np.intp)
+    return [(values[max(0, s - 1) : s + n_rows], min(int(s), 1)) for s in starts]
+
+
+def _pack_bands(
+    bands: list[tuple[UInt8Array, int]], order: NDArray[np.intp], bits: int, *, filtered: bool
+) -> UInt8Array:
+    """Return the rows of bands, whose palette gets an order, as they would be deflated."""
+    parts = []
+    for values, n_above in bands:
+        rows = _pack_rows(relabel(values, order), bits)
+        parts.append((filter_rows(rows[:, 1:]) if filtered else rows)[n_above:])
+    return np.concatenate(parts)
+
+
+def _deflated_sizes(trials: list[UInt8Array]) -> list[int]:
+    """Return what becomes of rows; libdeflate lets threads run."""
+    with ThreadPoolExecutor(kernels.threads.n_threads()) as pool:
+        return list(pool.map(lambda rows: len(deflate.zlib_compress(rows, TRIAL_LEVEL)), trials))
 
 
 def filter_rows(rows: UInt8Array) -> UInt8Array:
@@ -206,7 +255,8 @@ def write_indexed_png(
     bits = bits_per_index(len(palette))
     strip_rows = max(1, STRIP_BYTES // (1 + shape[1] * bits // 8))
     strips = (_pack_rows(rows, bits) for rows in _cut_rows(blocks, strip_rows))
-    n_bytes = file.write(_head(shape, palette, icc_profile))
+    chunks = _palette_chunks(palette, icc_profile)
+    n_bytes = file.write(_head(shape, bits, COLOR_TYPE_INDEXED, chunks))
     with ThreadPoolExecutor(n_threads) as pool:
         for data in _deflate_strips(strips, pool, STRIPS_AHEAD * n_threads):
             n_bytes += file.write(_chunk(b"IDAT", data))
@@ -247,21 +297,26 @@ def _deflate(strip: UInt8Array) -> bytes:
     return start + end
 
 
-def _head(shape: tuple[int, ...], palette: UInt8Array, icc_profile: bytes | None) -> bytes:
+def _head(shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks) -> bytes:
     """Return all that comes before the pixels."""
-    height, width = shape
-    bits = bits_per_index(len(palette))
-    header = struct.pack(">IIBBBBB", width, height, bits, COLOR_TYPE_INDEXED, 0, 0, 0)
-    chunks = [PNG_SIGNATURE, _chunk(b"IHDR", header), _chunk(b"tEXt", PNG_TEXT)]
+    height, width = shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, 0)
+    named = [(b"IHDR", header), (b"tEXt", PNG_TEXT), *chunks]
+    return PNG_SIGNATURE + b"".join(_chunk(kind, data) for kind, data in named)
+
+
+def _palette_chunks(palette: UInt8Array, icc_profile: bytes | None) -> Chunks:
+    """Return the color profile, the colors and their alphas."""
+    chunks = []
     if icc_profile is not None:
         # Keyword, compression method 0, zlib stream.
-        chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
-    chunks.append(_chunk(b"PLTE", palette[:, :3].tobytes()))
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
+    chunks.append((b"PLTE", palette[:, :3].tobytes()))
     if palette.shape[1] == 4:  # entries beyond the chunk are opaque
         alphas = palette[:, 3].tobytes().rstrip(b"\xff")
         if alphas:
-            chunks.append(_chunk(b"tRNS", alphas))
-    return b"".join(chunks)
+            chunks.append((b"tRNS", alphas))
+    return chunks
 
 
 def _pack_rows(labels: UInt8Array, bits: int) -> UInt8Array:

@@ -52,6 +52,7 @@ class Source:
     icc_profile : the RGB profile that its values refer to, if it came with one
     array : the whole image as `check_array` gives it, if it is in memory
     path : the file that it comes from, if it is one
+    is_file : whether `n_bytes` are those of a file, named or not, and no array's
     """
 
     shape: tuple[int, ...]
@@ -61,6 +62,7 @@ class Source:
     icc_profile: bytes | None = None
     array: UInt8Array | None = None
     path: str | None = None
+    is_file: bool = False
 
     @property
     def n_pixels(self) -> int:
@@ -116,6 +118,8 @@ def hold(
     n_bytes: int | None = None,
     icc_profile: bytes | None = None,
     path: str | None = None,
+    *,
+    is_file: bool = False,
 ) -> Source:
     """Return a checked array in memory as a source: of one block, or of more where it is large."""
     rows = block_rows(array.shape[1], 1) if is_large(array.shape) else array.shape[0]
@@ -124,7 +128,7 @@ def hold(
         return (array[start : start + rows] for start in range(0, len(array), rows))
 
     n_bytes = array.nbytes if n_bytes is None else n_bytes
-    return Source(array.shape, name, n_bytes, read, icc_profile, array, path)
+    return Source(array.shape, name, n_bytes, read, icc_profile, array, path, is_file)
 
 
 def is_large(shape: tuple[int, ...], large_pixels: int | None = None) -> bool:

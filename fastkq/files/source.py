@@ -10,6 +10,8 @@ from typing import cast
 import numpy as np
 
 from fastkq.colors.bleed import bleed
+from fastkq.colors.histogram import histogram_of_blocks
+from fastkq.colors.paper import find_paper
 from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.decode import decode_file, open_file
 from fastkq.files.read import read_bytes, read_image
@@ -48,7 +50,8 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
                 n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
                 file.seek(0)
                 decoded = decode_file(file, path)
-            source = hold(decoded.array, path, n_bytes, decoded.icc_profile, path)
+            profile = decoded.icc_profile
+            source = hold(decoded.array, path, n_bytes, profile, path, is_file=True)
         return source
     if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
         return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
@@ -63,7 +66,7 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
         name = f"{type(image).__name__} {decoded.array.shape}"
         return hold(decoded.array, name, icc_profile=decoded.icc_profile)
     decoded = read_image(data)
-    return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile)
+    return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile, is_file=True)
 
 
 def flatten_source(source: Source, background: UInt8Array) -> Source:
@@ -81,6 +84,20 @@ def flatten_source(source: Source, background: UInt8Array) -> Source:
     return replace(source, shape=source.shape[:2] + n_channels, read=read)
 
 
+def smooth_paper(source: Source) -> Source:
+    """Return a scan whose paper, found in a pass of its own, has one color; any other as it is."""
+    paper = find_paper(histogram_of_blocks(source, source.shape))
+    if paper is None:
+        return source
+    if source.array is not None:
+        return _hold_instead(source, paper.smooth(source.array))
+
+    def read() -> Iterator[Array]:
+        return (paper.smooth(block) for block in source)
+
+    return replace(source, read=read)
+
+
 def bleed_source(source: Source) -> Source:
     """Return an image with colors under its alpha of 0; it is read whole for that."""
     if source.n_channels not in (2, 4):
@@ -90,7 +107,8 @@ def bleed_source(source: Source) -> Source:
 
 
 def _hold_instead(source: Source, array: UInt8Array) -> Source:
-    return hold(array, source.name, source.n_bytes, source.icc_profile, source.path)
+    name, n_bytes, profile = source.name, source.n_bytes, source.icc_profile
+    return hold(array, name, n_bytes, profile, source.path, is_file=source.is_file)
 
 
 def read_whole(source: Source) -> UInt8Array:

@@ -90,6 +90,7 @@ def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
         read=_map_tiff(path).read if page.is_memmappable else lambda: _read_tiff(path, shape, rows),
         icc_profile=rgb_profile(profile) if shape[2:] in ((3,), (4,)) else None,
         path=path,
+        is_file=True,
     )
 
 

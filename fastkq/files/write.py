@@ -93,6 +93,7 @@ def open_target(
     like: str | os.PathLike[str] | None = None,
     exclusive: bool = False,
     clean: bool = True,
+    most: int | None = None,
 ) -> Iterator[BinaryIO]:
     """Open a file to write so that it is either complete or untouched.
 
@@ -111,6 +112,8 @@ def open_target(
     clean : bool
         Whether temporary files of this target that a killed process left behind are removed. That
         lists the directory: of many targets in one, only the first should.
+    most : int, optional
+        If more bytes than that were written, the target stays as it was; a file object has them.
 
     Raises
     ------
@@ -131,7 +134,10 @@ def open_target(
     try:
         with _create(temporary, path, like) as file:
             yield file
-        if exclusive:
+            n_bytes = file.tell()
+        if most is not None and n_bytes > most:
+            temporary.unlink()
+        elif exclusive:
             _rename_to_new(temporary, path)
         else:
             os.replace(temporary, path)

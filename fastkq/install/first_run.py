@@ -18,11 +18,14 @@ from fastkq import kernels
 START = "import sys; sys.path.append({root!r}); from {module} import {function}; {function}()"
 KMEANS = ("fastkq.pipeline", "compile_kmeans")
 DITHERING = ("fastkq.install.warmup", "compile_dithering")
+SCORING = ("fastkq.install.warmup", "compile_scoring")
 
 _is_shared = False  # whether a compilation has begun, and was told of
 
 
-def share_compilation(notify: Callable[[], None], *, dither: bool = False) -> None:
+def share_compilation(
+    notify: Callable[[], None], *, dither: bool = False, score: bool = False
+) -> None:
     """If this process comes to compile a kernel, call `notify` and have other ones help it.
 
     For commands, which own their process and know that `sys.executable` is Python.
@@ -32,6 +35,8 @@ def share_compilation(notify: Callable[[], None], *, dither: bool = False) -> No
     notify : called once a process, however often this function is
     dither : bool
         Whether the kernels of dithering will be needed.
+    score : bool
+        Whether those of scores will be.
     """
 
     def start() -> None:
@@ -41,13 +46,13 @@ def share_compilation(notify: Callable[[], None], *, dither: bool = False) -> No
         _is_shared = True
         notify()
         if kernels.places.write_place() is not None:
-            for function in (KMEANS, DITHERING) if dither else (KMEANS,):
+            for function in (KMEANS, *[DITHERING] * dither, *[SCORING] * score):
                 _start_helper(*function)
 
     kernels.events.when_compiling(start)
 
 
-def prepare_kernels(tell: Callable[[], None], *, dither: bool) -> None:
+def prepare_kernels(tell: Callable[[], None], *, dither: bool, score: bool = False) -> None:
     """Compile, before worker processes start, what each of them would compile for itself.
 
     Where that was done before, this takes a millisecond and loads no Numba.
@@ -57,21 +62,26 @@ def prepare_kernels(tell: Callable[[], None], *, dither: bool) -> None:
     tell : called once, before the first kernel is compiled, or where each process must compile
     dither : bool
         Whether the kernels of dithering will be needed.
+    score : bool
+        Whether those of scores will be.
     """
-    what = "dithering" if dither else "quantizing"
+    needed = ["dithering" if dither else "quantizing", *["scoring"] * score]
     if kernels.places.write_place() is None:
         tell()
         return
-    if kernels.places.is_prepared(what):
+    if all(map(kernels.places.is_prepared, needed)):
         return
-    from fastkq.install.warmup import compile_dithering
+    from fastkq.install.warmup import compile_dithering, compile_scoring
     from fastkq.pipeline import load_kernels
 
-    share_compilation(tell, dither=dither)
+    share_compilation(tell, dither=dither, score=score)
     load_kernels()
     if dither:
         compile_dithering()
-    kernels.places.set_prepared(what)
+    if score:
+        compile_scoring()
+    for what in needed:
+        kernels.places.set_prepared(what)
 
 
 def _start_helper(module: str, function: str) -> None:

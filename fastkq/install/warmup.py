@@ -9,6 +9,7 @@ import numpy as np
 
 from fastkq.api import quantize, remap
 from fastkq.colors.pixels import OPAQUE
+from fastkq.colors.ssimulacra2 import Picture, score_pictures
 from fastkq.colors.translucent import count_translucent
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
@@ -27,6 +28,7 @@ def warm_up() -> float:
     compile_dithering()
     _compile_rare_dithering()
     compile_alpha()
+    compile_scoring()
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
         kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
     return time.perf_counter() - start
@@ -43,6 +45,12 @@ def _compile_rare_dithering() -> None:
     for method in DITHERINGS:
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [255, 255, 255]], dither=method)
         remap(np.zeros((1, 1, 4), np.uint8), [[0, 0, 0, 0], [9, 9, 9, 255]], dither=method)
+
+
+def compile_scoring() -> None:
+    """Load, or compile, the kernels of SSIMULACRA 2."""
+    picture = Picture(np.zeros((8, 8), np.uint8))
+    score_pictures(picture, picture)
 
 
 def compile_alpha() -> None:

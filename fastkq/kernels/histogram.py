@@ -23,6 +23,7 @@ COUNTER_MAX = 255
 OPAQUE = 255
 ONE = np.uint8(1)
 CELL_SHIFT = np.uint32(CELL_BITS)
+RUN = 512  # pixels that are passed over at once where none is opaque, nor was one before
 STRIP = 4096  # pixels whose codes are computed before they are counted
 
 
@@ -65,14 +66,25 @@ def count_colors(
         red, green, blue = spread[0], spread[1], spread[2]
         codes = np.empty(STRIP, np.uint32)
         n_full = n_carries[slab]
+        had_none = False
         for first in range(start, stop, STRIP):
             strip = pixels[first : min(first + STRIP, stop)]
             size = np.uint64(strip.shape[0])
             if strip.shape[1] == 4:
                 size = np.uint64(0)
-                for i in range(strip.shape[0]):  # no branch: it would be mispredicted
-                    codes[size] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
-                    size += np.uint64(strip[i, 3] == OPAQUE)
+                for low in range(0, strip.shape[0], RUN):
+                    run = strip[low : min(low + RUN, strip.shape[0])]
+                    if had_none:  # to look before each run would take 7 ms more
+                        highest = np.uint8(0)
+                        for i in range(run.shape[0]):
+                            highest = max(highest, run[i, 3])
+                        if highest < OPAQUE:
+                            continue
+                    before = size
+                    for i in range(run.shape[0]):  # no branch: it would be mispredicted
+                        codes[size] = red[run[i, 0]] | green[run[i, 1]] | blue[run[i, 2]]
+                        size += np.uint64(run[i, 3] == OPAQUE)
+                    had_none = size == before
             else:
                 for i in range(strip.shape[0]):
                     codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]

@@ -22,7 +22,11 @@ N_SUMS = 5  # of the count and of the four coordinates
 ONE, BYTE = np.uint32(1), np.uint32(255)
 ALPHA_SHIFT, GREEN_SHIFT, BLUE_SHIFT = np.uint32(24), np.uint32(8), np.uint32(16)
 LOW_BITS = np.uint32(0x01010101)  # of the four coordinates
-STRIP = 16  # pixels that are passed over at once where all are opaque
+STRIP = 64  # pixels that are passed over at once where all are opaque, or all transparent
+# From this level on a cell has a slot of its own, by its coordinates of 5 bits: 24 MP under a
+# gradient took half as long again with a hash table, whose chains are mispredicted.
+DIRECT = 3
+N_DIRECT = 1 << 20
 # The low bits of a key stay where they are in a slot's number, so that similar colors lie together;
 # the others are mixed by a multiplication (Knuth, TAOCP 3, 6.4): 2^32 / golden ratio.
 NEAR_BITS = np.uint32(0x07070707)
@@ -45,8 +49,9 @@ def over_gray(
     shining,  # uint32: 255 - alpha
 ):
     """Return the level that is seen over middle gray, rounded, halves upward."""
-    seen = np.uint32(np.uint32(2) * level * alpha + BYTE * shining + BYTE)
-    return np.uint32(seen // np.uint32(510))
+    seen = np.uint32(np.uint32(2) * level * alpha + BYTE * shining + BYTE) >> np.uint32(1)
+    # Divided by 255: below 2^16 a multiplication is exact (Warren, Hacker's Delight, 10-9).
+    return np.uint32(np.uint32(seen * np.uint32(32897)) >> np.uint32(23))
 
 
 @kernel(inline=True)
@@ -91,35 +96,57 @@ def place_in_cell(
 
 
 @kernel(inline=True)
-def find_slot(
-    keys,  # (size,) uint32, IN: size is a power of two, and not all are taken
+def first_slot(
     key,  # uint32
-    shift,  # uint64: 32 - log2(size)
+    shift,  # uint64: 32 - log2(size) of the hash table
+    last,  # uint64: size - 1
+    is_direct,
 ):
-    """Return where a key is, or where it would go."""
-    last = np.uint64(keys.shape[0] - 1)
+    """Return the slot of a key, or where to look for it first."""
+    if is_direct:
+        wide = np.uint64(key)
+        low, high = np.uint64(31), np.uint64(31 << 5)
+        near = (wide & low) | ((wide >> np.uint64(3)) & high)
+        return (
+            near
+            | ((wide >> np.uint64(6)) & (low << np.uint64(10)))
+            | ((wide >> np.uint64(9)) & (low << np.uint64(15)))
+        )
     near = np.uint64(key & NEAR_BITS)
     far = np.uint64(key & ~NEAR_BITS) * HASH
     near |= near >> np.uint64(5)  # 3 bits of each coordinate, side by side
     near = (near & np.uint64(63)) | ((near >> np.uint64(10)) & np.uint64(63 << 6))
-    slot = (((far & np.uint64(0xFFFFFFFF)) >> shift) ^ near) & last
-    while keys[slot] != key and keys[slot] != FREE:
-        slot = (slot + PROBE_STEP) & last
+    return (((far & np.uint64(0xFFFFFFFF)) >> shift) ^ near) & last
+
+
+@kernel(inline=True)
+def find_slot(
+    keys,  # (size,) uint32, IN: size is a power of two, and not all are taken
+    key,  # uint32
+    shift,  # uint64: 32 - log2(size)
+    is_direct,
+):
+    """Return where a key is, or where it would go."""
+    last = np.uint64(keys.shape[0] - 1)
+    slot = first_slot(key, shift, last, is_direct)
+    if not is_direct:
+        while keys[slot] != key and keys[slot] != FREE:
+            slot = (slot + PROBE_STEP) & last
     return slot
 
 
 @kernel(inline=True)
 def add_word(
-    sums,  # (size, N_SUMS) int64, INOUT
-    slot,  # uint64
+    sums,  # (n, N_SUMS) int64, INOUT
+    row,
     word,  # uint64
 ):
     """Add a word to the wider sums."""
-    sums[slot, 0] += np.int64(word >> COUNT_SHIFT)
-    sums[slot, 1] += np.int64(word & FIELD)
-    sums[slot, 2] += np.int64((word >> FIELD_BITS) & FIELD)
-    sums[slot, 3] += np.int64((word >> np.uint64(26)) & FIELD)
-    sums[slot, 4] += np.int64((word >> np.uint64(39)) & FIELD)
+    sums[row, 0] += np.int64(word >> COUNT_SHIFT)
+    sums[row, 1] += np.int64(word & FIELD)
+    sums[row, 2] += np.int64((word >> FIELD_BITS) & FIELD)
+    sums[row, 3] += np.int64((word >> np.uint64(26)) & FIELD)
+    sums[row, 4] += np.int64((word >> np.uint64(39)) & FIELD)
 
 
 @kernel(inline=True)
@@ -155,34 +182,39 @@ def raise_row(
 @kernel()
 def coarsen_table(
     keys,  # (size,) uint32, INOUT
-    words,  # (size,) uint64, INOUT
-    sums,  # (size, N_SUMS) int64, INOUT
-    slots,  # (MAX_ROWS,) int32, INOUT: the slots that are taken
+    words,  # (n_slots,) uint64, INOUT
+    rows,  # (n_slots,) int32, INOUT
+    row_keys,  # (MAX_ROWS,) uint32, INOUT
+    sums,  # (MAX_ROWS, N_SUMS) int64, INOUT
     n_rows,  # how many
     level,  # of the table
     shift,  # uint64: 32 - log2(size)
 ):
     """Make the cells of a table a level larger; return how many there are."""
-    old_keys = np.empty(n_rows, np.uint32)
-    old_sums = np.empty((n_rows, N_SUMS), np.int64)
-    for i in range(n_rows):
-        slot = np.uint64(slots[i])
-        add_word(sums, slot, words[slot])
-        old_keys[i] = keys[slot]
-        keys[slot], words[slot] = FREE, np.uint64(0)
-        for column in range(N_SUMS):
-            old_sums[i, column] = sums[slot, column]
-            sums[slot, column] = 0
+    for row in range(n_rows):
+        slot = find_slot(keys, row_keys[row], shift, level >= DIRECT)
+        add_word(sums, row, words[slot])
+        words[slot] = np.uint64(0)
+        rows[slot] = 0
+    for slot in range(keys.shape[0]):
+        keys[slot] = FREE
+    moved = np.empty(N_SUMS, np.int64)
+    is_direct = level + 1 >= DIRECT
     n_kept = 0
-    for i in range(n_rows):
-        key = raise_row(old_keys[i], level, old_sums[i])
-        slot = find_slot(keys, key, shift)
-        if keys[slot] == FREE:
-            keys[slot] = key
-            slots[n_kept] = slot
-            n_kept += 1
+    for old in range(n_rows):
         for column in range(N_SUMS):
-            sums[slot, column] += old_sums[i, column]
+            moved[column] = sums[old, column]
+            sums[old, column] = 0
+        key = raise_row(row_keys[old], level, moved)
+        slot = find_slot(keys, key, shift, is_direct)
+        if rows[slot] == 0:
+            if not is_direct:
+                keys[slot] = key
+            row_keys[n_kept] = key  # never beyond the old row
+            n_kept += 1
+            rows[slot] = n_kept
+        for column in range(N_SUMS):
+            sums[rows[slot] - 1, column] += moved[column]
     return n_kept
 
 
@@ -192,19 +224,30 @@ def fill_strip(
     first,  # uint64: pixel
     size,  # uint64: of the strip
     level,
+    shift,  # uint64: 32 - log2(size) of the hash table
+    last,  # uint64: size - 1
     keys,  # (STRIP,) uint32, OUT
     places,  # (STRIP,) uint64, OUT
+    slots,  # (STRIP,) uint64, OUT
 ):
-    """Compute the keys of a strip of pixels at a level, and their words of one pixel."""
+    """Compute the keys of a strip of pixels at a level, their words of one pixel, first slots."""
     if level == EXACT:
         for i in range(size):
             keys[i] = numbers[first + i]
             places[i] = ONE_PIXEL
+            slots[i] = first_slot(keys[i], shift, last, False)
+    elif level < DIRECT:
+        for i in range(size):
+            key = cell_key(numbers[first + i])
+            places[i] = place_in_cell(key, np.uint32(level))
+            keys[i] = coarsen_key(key, np.uint32(level))
+            slots[i] = first_slot(keys[i], shift, last, False)
     else:
         for i in range(size):
             key = cell_key(numbers[first + i])
-            keys[i] = coarsen_key(key, np.uint32(level))
             places[i] = place_in_cell(key, np.uint32(level))
+            keys[i] = coarsen_key(key, np.uint32(level))
+            slots[i] = first_slot(keys[i], shift, last, True)
 
 
 @kernel()
@@ -214,64 +257,72 @@ def count_slab(
     start,  # pixel
     stop,
     keys,  # (size,)
-    words,  # (size,)
-    sums,  # (size, N_SUMS)
-    slots,  # (<= MAX_ROWS,)
+    words,  # (n_slots,)
+    rows,  # (n_slots,)
+    row_keys,  # (<= MAX_ROWS,)
+    sums,  # (<= MAX_ROWS, N_SUMS)
     state,  # (3,)
 ):
     """Do what `count_pixels` does, for one slab; its arguments are described there."""
     is_weighted = weights.shape[0] > 0
     n_rows, level, n_clear = state[0], state[1], state[2]
-    shift = np.uint64(32)
+    last, shift = np.uint64(keys.shape[0] - 1), np.uint64(32)
     while keys.shape[0] >> np.int64(np.uint64(32) - shift) > 1:
         shift -= np.uint64(1)
     own_keys = np.empty(STRIP, np.uint32)
-    places = np.empty(STRIP, np.uint64)
-    last, slot = FREE, np.uint64(0)
+    places, slots = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
     for first in range(np.uint64(start), np.uint64(stop), np.uint64(STRIP)):
         size = min(np.uint64(STRIP), np.uint64(stop) - first)
-        if size == STRIP:
-            together = FREE
-            for i in range(np.uint64(STRIP)):
-                together &= numbers[first + i]
-            if together >> ALPHA_SHIFT == BYTE:
-                continue
+        together, any_of = FREE, np.uint32(0)
+        for i in range(first, first + size):
+            together &= numbers[i]
+            any_of |= numbers[i]
+        if together >> ALPHA_SHIFT == BYTE:
+            continue
+        if any_of >> ALPHA_SHIFT == 0 and not is_weighted:
+            n_clear += np.int64(size)
+            continue
         done = np.uint64(0)
         while done < size:  # once more where the table changes its level
-            fill_strip(numbers, first, size, level, own_keys, places)
-            old_level = level
-            while done < size and level == old_level:
-                i = done
+            fill_strip(numbers, first, size, level, shift, last, own_keys, places, slots)
+            is_hashed = level < DIRECT
+            for i in range(done, size):
+                done = i + np.uint64(1)
                 alpha = np.uint32(numbers[first + i] >> ALPHA_SHIFT)
                 weight = weights[first + i] if is_weighted else np.int64(1)
                 if (
                     np.uint32(alpha - ONE) >= np.uint32(BYTE - ONE) or weight == 0
                 ):  # 0 - 1 is a large number
                     n_clear += weight if alpha == 0 else np.int64(0)
-                    done += np.uint64(1)
                     continue
-                key = own_keys[i]
-                if key != last:
-                    slot = find_slot(keys, key, shift)
-                    last = key
-                    if keys[slot] == FREE:
-                        if n_rows == slots.shape[0]:
-                            n_rows = coarsen_table(keys, words, sums, slots, n_rows, level, shift)
+                key, slot = own_keys[i], slots[i]
+                if is_hashed:
+                    while keys[slot] != key and keys[slot] != FREE:
+                        slot = (slot + PROBE_STEP) & last
+                word = words[slot]
+                # A word of 0 may be that of a new cell; 0 - 1 is a large number.
+                if word - np.uint64(1) >= FULL - np.uint64(1) or weight != 1:
+                    row = rows[slot]
+                    if row == 0:
+                        if n_rows == row_keys.shape[0]:
+                            n_rows = coarsen_table(
+                                keys, words, rows, row_keys, sums, n_rows, level, shift
+                            )
                             level += 1
-                            last = FREE
-                            continue
-                        keys[slot] = key
-                        slots[n_rows] = slot
+                            done = i
+                            break
+                        if is_hashed:
+                            keys[slot] = key
+                        row_keys[n_rows] = key
                         n_rows += 1
-                done += np.uint64(1)
-                if weight != 1:
-                    add_place(sums, slot, places[i], weight)
-                    continue
-                word = words[slot] + places[i]
-                if word >= FULL:
-                    add_word(sums, slot, word)
+                        rows[slot] = row = n_rows
+                    add_word(sums, row - 1, word)
                     word = np.uint64(0)
-                words[slot] = word
+                    if weight != 1:
+                        add_place(sums, row - 1, places[i], weight)
+                        words[slot] = word
+                        continue
+                words[slot] = word + places[i]
     state[0], state[1], state[2] = n_rows, level, n_clear
 
 
@@ -280,10 +331,11 @@ def count_pixels(
     numbers,  # (N,) uint32, IN: pixels, R in the lowest byte and alpha in the highest
     weights,  # (N,) or (0,) int64, IN: none means that each pixel counts once
     keys,  # (n_slabs, size) uint32, INOUT: FREE before; size is a power of two above MAX_ROWS or N
-    words,  # (n_slabs, size) uint64, INOUT: zero before
-    sums,  # (n_slabs, size, N_SUMS) int64, INOUT: zero before; what the words could not hold
-    slots,  # (n_slabs, <= MAX_ROWS) int32, OUT: the slots that are taken
-    states,  # (n_slabs, 3) int64, INOUT: how many those are, the level, the weight at alpha 0
+    words,  # (n_slabs, n_slots) uint64, INOUT: zero before; n_slots is size or N_DIRECT, the larger
+    rows,  # (n_slabs, n_slots) int32, INOUT: zero before; 1 + the row of a slot that is taken
+    row_keys,  # (n_slabs, <= MAX_ROWS) uint32, OUT: the keys that are taken
+    sums,  # (n_slabs, <= MAX_ROWS, N_SUMS) int64, INOUT: zero before; what the words cannot hold
+    states,  # (n_slabs, 3) int64, INOUT: the number of rows, the level, the weight at alpha 0
 ):
     """Count the pixels of each translucent color or cell, in a table for every slab of pixels."""
     n_pixels = numbers.shape[0]
@@ -297,8 +349,9 @@ def count_pixels(
             stop,
             keys[slab],
             words[slab],
+            rows[slab],
+            row_keys[slab],
             sums[slab],
-            slots[slab],
             states[slab],
         )
 
@@ -306,19 +359,17 @@ def count_pixels(
 @kernel()
 def gather_rows(
     keys,  # (size,) uint32, IN
-    words,  # (size,) uint64, IN
-    sums,  # (size, N_SUMS) int64, INOUT: with the words after
-    slots,  # (T,) int32, IN
-    own_keys,  # (T,) uint32, OUT
-    own_sums,  # (T, N_SUMS) int64, OUT
+    words,  # (n_slots,) uint64, IN
+    row_keys,  # (T,) uint32, IN
+    level,
+    sums,  # (T, N_SUMS) int64, INOUT: with the words after
 ):
-    """List the keys of a table and their sums."""
-    for i in range(slots.shape[0]):
-        slot = np.uint64(slots[i])
-        own_keys[i] = keys[slot]
-        add_word(sums, slot, words[slot])
-        for column in range(N_SUMS):
-            own_sums[i, column] = sums[slot, column]
+    """Add the words of a table to its sums."""
+    shift = np.uint64(32)
+    while keys.shape[0] >> np.int64(np.uint64(32) - shift) > 1:
+        shift -= np.uint64(1)
+    for row in range(row_keys.shape[0]):
+        add_word(sums, row, words[find_slot(keys, row_keys[row], shift, level >= DIRECT)])
 
 
 @kernel()

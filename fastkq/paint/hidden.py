@@ -14,7 +14,7 @@ import numpy as np
 
 from fastkq import kernels
 from fastkq.colors.histogram import ColorHistogram, histogram_of_blocks
-from fastkq.colors.pixels import OPAQUE, as_rows, split_with_alpha
+from fastkq.colors.pixels import OPAQUE, as_rows, drop_alpha, split_with_alpha
 from fastkq.engine.model import Fit, FitOptions, HiddenEntries
 from fastkq.engine.opaque import fit_opaque
 from fastkq.paint.labels import Labeler, make_table
@@ -96,7 +96,7 @@ class HiddenLabeler:
         for part in split_with_alpha(rows):
             own = result[top : top + len(part)]
             hidden = np.empty(own.shape, np.uint8)
-            pixels = part.reshape(-1, 4)
+            pixels = drop_alpha(part).reshape(-1, 3)
             kernels.remap.remap_pixels(pixels, self._spread, self._table, hidden.reshape(-1))
             is_hidden = part[..., 3] == 0
             own[is_hidden] = hidden[is_hidden] + np.uint8(self._first)

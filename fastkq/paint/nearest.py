@@ -34,12 +34,11 @@ ERROR_UNITS = 2 * OPAQUE**2
 class _Tables:
     """What the kernel keeps from call to call, for each slab; see `kernels.entries`."""
 
-    lists: NDArray[np.int32]
+    lists: NDArray[np.uint64]
     group_points: NDArray[np.float32]
     group_names: NDArray[np.int64]
     n_used: NDArray[np.int64]
-    memos: NDArray[np.uint32]
-    memo_points: NDArray[np.float32]
+    memos: NDArray[np.uint64]
 
 
 class NearestEntries:
@@ -92,7 +91,6 @@ class NearestEntries:
             tables.group_names,
             tables.n_used,
             tables.memos,
-            tables.memo_points,
             labels,
             errors,
         )
@@ -163,8 +161,8 @@ def _make_tables(n_slabs: int, entries: Array) -> _Tables:
     """Return tables that have the list of all entries alone."""
     kernel = kernels.entries
     n_groups = -(-len(entries) // kernel.LANES)
-    lists = np.zeros((n_slabs, kernel.N_CELLS + 1), np.int32)
-    lists[:, -1] = n_groups
+    lists = np.zeros((n_slabs, kernel.N_CELLS + 1), np.uint64)
+    lists[:, -1] = int(kernel.LONG) | n_groups << int(kernel.COUNT_BITS)
     padded = np.full((n_groups * kernel.LANES, 4), kernel.FAR)
     padded[: len(entries)] = entries
     names = np.minimum(np.arange(len(padded)), OPAQUE).reshape(n_groups, kernel.LANES)
@@ -177,6 +175,5 @@ def _make_tables(n_slabs: int, entries: Array) -> _Tables:
         group_points,
         group_names,
         np.full((n_slabs, 1), n_groups, np.int64),
-        np.zeros((n_slabs, 1 << kernel.MEMO_BITS), np.uint32),
-        np.empty((n_slabs, 1 << kernel.MEMO_BITS, 3), np.float32),
+        np.zeros((n_slabs, 1 << kernel.MEMO_BITS), np.uint64),
     )
