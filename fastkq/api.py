@@ -37,6 +37,7 @@ def quantize(
     paper: bool = False,
     dither: str = "none",
     dither_strength: float = 1.0,
+    lossy: float = 0,
     quality: QualityRange | None = None,
     max_mse: float | None = None,
     min_psnr: float | None = None,
@@ -51,16 +52,15 @@ def quantize(
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array
-        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8; an array may
-        be anything with shape, dtype and slicing, such as a memory map or a Zarr array.
+        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8; what has
+        shape, dtype and slicing is an array, such as a memory map or one of Zarr.
     n_colors : int
         1 to 256. The palette has exactly so many colors, or all of the image's where those are
         fewer; the result is then lossless. With `quality`, `max_mse` or `min_psnr`, this is the
         most that the palette may have.
     effort : {"fast", "balanced", "best"}
-        "balanced" is exact K-means from the initial centers. "best" goes on from where that ends:
-        it merges and splits clusters as long as that helps, for 1 to 5 % less error in about ten
-        times the time. "fast" takes half the time for photos of over 2 MP, at 1 to 3 % more error:
+        "balanced" is exact K-means from the initial centers. "best" goes on from its end: it merges
+        and splits clusters while that helps, for 1 to 5 % less error in ten times the time. "fast" takes half the time for photos of over 2 MP, at 1 to 3 % more error:
         it fits the palette to a sample of the pixels, labels the colors of each 2x2x2 cube alike,
         and estimates `inertia` from the sample. It is "balanced" for images of few colors or of
         over 67 MP, in another space than sRGB, and beside a target, `weights` or `protect`.
@@ -69,7 +69,7 @@ def quantize(
         "oklab" spends more colors where the eye tells them apart, and looks closer to the original.
     init : {"wu", "k-means++", "random"} or (n_colors, 3 or 4) array_like
         The initial centers: Wu's variance cut of the color cube (the fastest and best), greedy
-        k-means++ over the cube's cells, random distinct pixels, or those given.
+        k-means++ over its cells, random distinct pixels, or those given.
     max_iter : int
         K-means ends after so many iterations, 0 (the rounded initial centers) or more.
     tol : float, optional
@@ -88,12 +88,10 @@ def quantize(
         first entries, in their order, and the others are fitted around them.
     protect : bool
         Whether patches of opaque pixels of a color far from all of the palette, such as a red sign
-        in a gray street, get entries of their own, at the price of some error elsewhere. Single
-        pixels of such a color, as noise has them, do not.
+        in a gray street, get entries of their own, for some error elsewhere. Single pixels do not.
     paper : bool
         Whether the paper of a scan, a light color with 40 % of all pixels near it, is made one
-        color first, so that its grain takes no entries. Errors and scores are those of what comes
-        of it.
+        color first, so that its grain takes no entries. Errors and scores are those after that.
     dither : {"none", "diffusion", "ordered", "adaptive"}
         Dithering mixes palette entries, so that smooth gradients show no steps. "diffusion" passes
         each pixel's error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
@@ -103,32 +101,31 @@ def quantize(
         coarse. `labels` are then not the nearest entries, and `inertia` is that of what is shown.
     dither_strength : float
         0 (none) to 1.
+    lossy : float
+        How many errors are made for fewer bytes, 0 (none) to 100; not with "ordered" dithering.
+        Labels are chosen by their error and by the bits that they take, most freely in texture, and
+        all errors are passed on as by "diffusion". What is exactly in the palette stays so.
     quality : (min, max), 0 to 100, optional
         The palette has as few colors as reach `max`, on a scale like that of pngquant (100 is
         lossless, 0 anything; see `fastkq.engine.search.quality_to_mse`). If not even `n_colors`
         reach it, the palette has those, and it is an error if they do not reach `min`.
     max_mse : float, optional
-        The palette has as few colors as keep the squared error a pixel, summed over channels, to
-        this.
+        The palette has as few colors as keep the squared error a pixel, over all channels, to this.
     min_psnr : float, 0 to 200, optional
         The palette has as few colors as reach so many dB. At most one of these three is allowed;
         they bound the error before dithering. The result is that of the number of colors that was
-        found: it reaches the target, and one less does not. Some smaller number still might, since
-        the error does not fall strictly with the number.
-    background : "#rrggbb" or (3,) array_like of uint8, optional
+    XX    background : "#rrggbb" or (3,) array_like of uint8, optional
         The color that an image with transparent pixels is laid over; the result is opaque.
     transparent : {"black", "keep", "bleed"}
         Which color lies under an alpha of 0, where nobody sees it but a filter that mixes
         neighbours, as game engines do: black, the image's own, or that of the nearest visible
         pixels. All but "black" take up to a sixteenth of the palette.
     score : bool
-        Whether the result has a `score`, which `ssimulacra2` gives for it and the image, laid over
-        the background; not for images that are read by blocks.
+        Whether the result has a `score`, that of `ssimulacra2`; not if the image comes by blocks.
 
     Returns
     -------
-    QuantizeResult
-        The same for the same input and options, on any number of threads.
+    QuantizeResult, the same for the same input and options, on any number of threads
 
     Notes
     -----
@@ -170,6 +167,7 @@ def quantize(
         paper=paper,
         dither=dither,
         dither_strength=dither_strength,
+        lossy=lossy,
         quality=quality,
         max_mse=max_mse,
         min_psnr=min_psnr,
@@ -191,7 +189,7 @@ def color_histogram(image: ImageSource) -> ColorHistogram:
     Returns
     -------
     ColorHistogram
-        Of the same pixels, the same, however they come. Histograms of several images add up.
+        The same however the pixels come. Histograms of several images add up.
 
     Raises
     ------
@@ -247,6 +245,7 @@ def remap(
     *,
     dither: str = "none",
     dither_strength: float = 1.0,
+    lossy: float = 0,
     background: str | ArrayLike | None = None,
 ) -> UInt8Array:
     """Label every pixel with its nearest palette entry, or dither.
@@ -255,10 +254,9 @@ def remap(
     ----------
     image : what `quantize` takes
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file
-        1 to 256 colors. One with alpha is for any image; one without, for opaque images only.
-        Files: .gpl (GIMP), .act (Photoshop), .hex, .json, or an image of so few colors; an indexed
-        one's palette in its order.
-    dither, dither_strength, background
+        1 to 256 colors, with alpha for any image. Files: .gpl (GIMP), .act (Photoshop), .hex,
+        .json, or an image of so few colors; an indexed one's palette in its order.
+    dither, dither_strength, lossy, background
         As in `quantize`.
 
     Returns
@@ -281,7 +279,11 @@ def remap(
     [[0, 1, 0]]
     """
     options = check_options(
-        palette=palette, dither=dither, dither_strength=dither_strength, background=background
+        palette=palette,
+        dither=dither,
+        dither_strength=dither_strength,
+        lossy=lossy,
+        background=background,
     )
     source = pipeline.open_image(image, options)
     return pipeline.collect(source, pipeline.find_fit(source, options), options).labels
@@ -353,15 +355,15 @@ def compress(
         67 MP. See `QuantizeResult.encode`.
     max_bytes : int, optional
         The largest size of the target. As many colors as fit: one more does not, or is more than
-        `n_colors`, or than `quality`, `max_mse` or `min_psnr` ask for. Each trial encodes the
-        image.
+        `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
-    paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, score
+    paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
+    score
         As in `quantize`.
 
     Returns
     -------
-    bytes, the file, if no target is named; otherwise CompressReport
+    bytes if no target is named; otherwise CompressReport
 
     Raises
     ------

@@ -108,6 +108,14 @@ def _add_compress(commands: _Commands) -> None:
         help="how much of the error dithering spreads, from 0 to 1 (default: 1)",
     )
     compress.add_argument(
+        "--lossy",
+        type=_lossy,
+        default=0.0,
+        metavar="L",
+        help="make errors where they are hardly seen for a far smaller file, from 0 to 100; 20 to "
+        "50 suit photos (default: 0)",
+    )
+    compress.add_argument(
         "--background",
         type=_color,
         metavar="RRGGBB",
@@ -368,6 +376,16 @@ def _strength(text: str) -> float:
     if not 0 <= strength <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return strength
+
+
+def _lossy(text: str) -> float:
+    try:
+        lossy = float(text)
+    except ValueError:
+        lossy = math.nan
+    if not 0 <= lossy <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100")
+    return lossy
 
 
 def _quality(text: str) -> tuple[float, float]:

@@ -24,6 +24,7 @@ from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files.formats import OXIPNG, PNG, format_of
 from fastkq.files.read import read_weights
 from fastkq.files.write import check_output, write_file
+from fastkq.install import terminal
 from fastkq.options import check_options
 from fastkq.pipeline import compress_source, open_image
 from fastkq.result import most_bytes
@@ -70,6 +71,7 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "paper": options.paper,
         "dither": options.dither,
         "dither_strength": options.dither_strength,
+        "lossy": options.lossy,
         "quality": options.quality,
         "max_mse": options.max_mse,
         "min_psnr": options.min_psnr,
@@ -137,7 +139,7 @@ def _compress_one(options: argparse.Namespace) -> int:
     if os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     start = time.perf_counter()
-    _share_compilation(dither=options.dither != "none", score=options.score)
+    terminal.share(terminal.extras_of(options))
     target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(source, checked)
@@ -189,7 +191,7 @@ def _compress_stream(
         raise ValueError("the output would go to the terminal; -o FILE, or a pipe, is allowed")
     if output != STREAM and os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
-    _share_compilation(dither=options.dither != "none", score=options.score)
+    terminal.share(terminal.extras_of(options))
     image = _open_source(source)
     checked = check_options(palette=options.palette, format=name, **_color_options(options))
     opened = open_image(image, checked)
@@ -253,7 +255,7 @@ def _compress_many(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
-    _prepare_workers(len(jobs), n_workers, dither=options.dither != "none", score=options.score)
+    terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(options))
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
         settings, _ = share_palette(jobs, settings, n_workers=n_workers)
@@ -298,7 +300,7 @@ def palette(options: argparse.Namespace) -> int:
     found = find_images(_sources(options), recursive=options.recursive)
     images = [source for source, _ in found if not is_own_output(source)]
     n_workers = options.jobs or n_cores()
-    _prepare_workers(len(images), n_workers, dither=False)
+    terminal.prepare_workers(len(images), n_workers)
     histogram, errors = sum_histograms(images, n_workers=n_workers)
     for reason in errors.values():
         print(f"fastkq: {reason}", file=sys.stderr)
@@ -352,7 +354,7 @@ def warmup(options: argparse.Namespace) -> int:
     """Compile all kernels."""
     from fastkq.install.warmup import warm_up
 
-    _share_compilation()
+    terminal.share()
     print(f"kernels ready in {warm_up():.1f} s")
     return DONE
 
@@ -361,7 +363,7 @@ def doctor(options: argparse.Namespace) -> int:
     """Print the facts of the installation."""
     from fastkq.install.doctor import diagnose
 
-    _share_compilation()
+    terminal.share()
     facts = diagnose()
     if options.json:
         print(json.dumps(facts, indent=2))
@@ -374,26 +376,3 @@ def doctor(options: argparse.Namespace) -> int:
 def _default_output(source: str, name: str) -> Path:
     path = Path(source)
     return path.with_name(f"{path.stem}{BESIDE}.{name}")
-
-
-def _share_compilation(*, dither: bool = False, score: bool = False) -> None:
-    """Have other processes help where kernels must be compiled; tell a terminal user of it."""
-    from fastkq.install.first_run import share_compilation
-
-    share_compilation(_tell_of_compilation, dither=dither, score=score)
-
-
-def _tell_of_compilation() -> None:
-    if sys.stderr.isatty():
-        line = "fastkq: compiling kernels, once on this machine; about 15 s ..."
-        print(line, file=sys.stderr, flush=True)
-
-
-def _prepare_workers(n_images: int, n_workers: int, *, dither: bool, score: bool = False) -> None:
-    """Compile once what each of the worker processes would compile for itself."""
-    if min(n_images, n_workers) > 1:
-        from fastkq.install.first_run import prepare_kernels
-
-        prepare_kernels(_tell_of_compilation, dither=dither, score=score)
-    else:
-        _share_compilation(dither=dither, score=score)

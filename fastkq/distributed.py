@@ -98,7 +98,12 @@ def fit_palette(
 
 
 def remap(
-    array: Any, palette: ArrayLike, *, dither: str = "none", dither_strength: float = 1.0
+    array: Any,
+    palette: ArrayLike,
+    *,
+    dither: str = "none",
+    dither_strength: float = 1.0,
+    lossy: float = 0,
 ) -> Any:
     """Label every pixel of a Dask array with its nearest palette entry, or dither, lazily.
 
@@ -108,7 +113,7 @@ def remap(
         (H, W) or (H, W, 2 to 4) of uint8, cut along any axis; opaque, unless the palette has alpha.
     palette : (K, 3) or (K, 4) uint8 array_like
         1 to 256 colors; one without alpha is for opaque pixels only.
-    dither, dither_strength
+    dither, dither_strength, lossy
         As in `fastkq.quantize`. Dithered blocks are read with the rows above that their pattern
         depends on, so that no border shows.
 
@@ -132,7 +137,7 @@ def remap(
     [[0, 1, 0]]
     """
     array, colors = _check_dask_array(array), check_palette(palette)
-    dithering = Dithering(dither, dither_strength)
+    dithering = Dithering(dither, dither_strength, lossy)
     if dithering:
         return _dither_array(array, colors, dithering)
     return array.map_blocks(

@@ -36,6 +36,7 @@ class ImageKeywords(TypedDict, total=False):
     paper: bool
     dither: str
     dither_strength: float
+    lossy: float
     quality: QualityRange | None
     max_mse: float | None
     min_psnr: float | None

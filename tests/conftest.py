@@ -60,7 +60,7 @@ def pytest_collection_finish(session):
     if is_whole and not any(map(os.environ.get, modes)):
         from fastkq.install.first_run import prepare_kernels
 
-        prepare_kernels(lambda: None, dither=True)
+        prepare_kernels(lambda: None, ["dithering", "lossy"])
 
 
 @pytest.fixture(autouse=True)

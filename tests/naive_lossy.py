@@ -54,7 +54,9 @@ def pick(value, entries, is_opaque, *, own, has_table):
     return part[((whole - np.rint(entries[part, :3]).astype(np.int64)) ** 2).sum(axis=1).argmin()]
 
 
-def choose(points, alphas, exact, pixel_worths, entries, palette, strengths, begins, *, is_coarse):
+def choose(  # noqa: PLR0915 - one loop, as its twin
+    points, alphas, exact, pixel_worths, entries, palette, strengths, begins, *, is_coarse
+):
     """The labels (H, W) of an image of one strip.
 
     Points (H, W, 4) and entries (K, 4) are in float32, in steps; strengths (H, W) of all errors.

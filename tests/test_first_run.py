@@ -28,7 +28,7 @@ PREPARE = """
 from fastkq.install.first_run import prepare_kernels
 told = []
 for _ in range(2):
-    prepare_kernels(lambda: told.append(len(compiled)), dither=DITHER)
+    prepare_kernels(lambda: told.append(len(compiled)), EXTRAS)
 import fastkq, numpy as np
 before = len(compiled)
 image = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)
@@ -39,7 +39,7 @@ print(json.dumps([told, compiled[:before], compiled[before:]]))
 AGAIN = """
 import sys
 from fastkq.install.first_run import prepare_kernels
-prepare_kernels(lambda: print("told"), dither=DITHER)
+prepare_kernels(lambda: print("told"), EXTRAS)
 print("numba" in sys.modules)
 """
 STANDARD_MODULES = ("random", "pickle", "socket", "types", "inspect", "json", "numba")
@@ -63,7 +63,8 @@ def run_python(code, cwd, cache):
 )
 def prepared(request, tmp_path_factory):
     """What two calls of `prepare_kernels` did with an empty cache, in a poisoned directory."""
-    start = f"DITHER = {request.param}\n"
+    extras = ["dithering"] if request.param else []
+    start = f"DITHER, EXTRAS = {request.param}, {extras}\n"
     folder = tmp_path_factory.mktemp("poisoned")
     for name in STANDARD_MODULES:
         (folder / f"{name}.py").write_text(f"open('ran-{name}', 'w')\n")
@@ -99,7 +100,7 @@ def test_preparing_takes_milliseconds(monkeypatch, tmp_path):
     assert kernels.places.is_prepared("quantizing")
     assert not kernels.places.is_prepared("dithering")
     start = time.perf_counter()
-    first_run.prepare_kernels(pytest.fail, dither=False)
+    first_run.prepare_kernels(pytest.fail)
     assert time.perf_counter() - start < 0.05
     # An edit of the kernels makes it new.
     monkeypatch.setattr(kernels.places, "source_digest", lambda: b"other")
@@ -110,7 +111,7 @@ def test_without_a_cache_directory_it_is_told(monkeypatch):
     """Each worker compiles for itself there: to compile here would only cost time."""
     monkeypatch.setattr(kernels.places, "write_place", lambda: None)
     told = []
-    first_run.prepare_kernels(lambda: told.append(True), dither=True)
+    first_run.prepare_kernels(lambda: told.append(True), ["dithering"])
     assert told == [True]
 
 

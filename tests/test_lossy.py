@@ -48,9 +48,9 @@ def twin(image, palette, lossy):
     ditherer = LossyDitherer(palette, Dithering(lossy=lossy))
     every, entries = with_own_alpha(image), with_own_alpha(palette)
     is_coarse = ditherer._tables.is_coarse
-    contrasts = naive.map_strengths(image, LEVELS)
-    if image.shape[2] == 4:
-        contrasts = naive.map_alpha_strengths(image, LEVELS)
+    has_alpha = image.shape[2] == 4
+    map_contrasts = naive.map_alpha_strengths if has_alpha else naive.map_strengths
+    contrasts = map_contrasts(image, LEVELS)
     alphas = every[..., 3]
     exact = naive_lossy.exact_entries(every, entries)
     return naive_lossy.choose(

@@ -274,9 +274,9 @@ def test_workers_find_the_kernels_prepared(monkeypatch):
     monkeypatch.setattr(kernels.places, "set_prepared", prepared.add)
     monkeypatch.setattr(first_run, "share_compilation", lambda *_, **__: None)
     monkeypatch.setattr(warmup, "compile_scoring", lambda: compiled.append("scoring"))
-    first_run.prepare_kernels(pytest.fail, dither=False)
+    first_run.prepare_kernels(pytest.fail)
     assert compiled == []
     for _ in range(2):
-        first_run.prepare_kernels(pytest.fail, dither=False, score=True)
+        first_run.prepare_kernels(pytest.fail, ["scoring"])
     assert compiled == ["scoring"]
     assert prepared == {"quantizing", "scoring"}

@@ -119,8 +119,8 @@ def compress_many(
         Whether to stop after the first image that fails.
     format : {"png", "webp", "gif"}
         Of the targets; see `QuantizeResult.save`.
-    n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, quality, \
-    max_mse, min_psnr, max_bytes, optimize, score
+    n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
+    quality, max_mse, min_psnr, max_bytes, optimize, score
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".

@@ -8,7 +8,7 @@ on disk; and where images are dithered, a third one compiles those kernels (16 s
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fastkq import kernels
@@ -17,15 +17,17 @@ from fastkq import kernels
 # lies in the current directory under the name of a standard module: `-P`, and behind all others.
 START = "import sys; sys.path.append({root!r}); from {module} import {function}; {function}()"
 KMEANS = ("fastkq.pipeline", "compile_kmeans")
-DITHERING = ("fastkq.install.warmup", "compile_dithering")
-SCORING = ("fastkq.install.warmup", "compile_scoring")
+# What not all images need, and the functions of `warmup` that compile it.
+EXTRAS = {
+    "dithering": "compile_dithering",
+    "lossy": "compile_lossy",
+    "scoring": "compile_scoring",
+}
 
 _is_shared = False  # whether a compilation has begun, and was told of
 
 
-def share_compilation(
-    notify: Callable[[], None], *, dither: bool = False, score: bool = False
-) -> None:
+def share_compilation(notify: Callable[[], None], extras: Sequence[str] = ()) -> None:
     """If this process comes to compile a kernel, call `notify` and have other ones help it.
 
     For commands, which own their process and know that `sys.executable` is Python.
@@ -33,10 +35,8 @@ def share_compilation(
     Parameters
     ----------
     notify : called once a process, however often this function is
-    dither : bool
-        Whether the kernels of dithering will be needed.
-    score : bool
-        Whether those of scores will be.
+    extras : of `EXTRAS`
+        What will be needed beside K-means.
     """
 
     def start() -> None:
@@ -46,13 +46,14 @@ def share_compilation(
         _is_shared = True
         notify()
         if kernels.places.write_place() is not None:
-            for function in (KMEANS, *[DITHERING] * dither, *[SCORING] * score):
-                _start_helper(*function)
+            _start_helper(*KMEANS)
+            for extra in extras:
+                _start_helper("fastkq.install.warmup", EXTRAS[extra])
 
     kernels.events.when_compiling(start)
 
 
-def prepare_kernels(tell: Callable[[], None], *, dither: bool, score: bool = False) -> None:
+def prepare_kernels(tell: Callable[[], None], extras: Sequence[str] = ()) -> None:
     """Compile, before worker processes start, what each of them would compile for itself.
 
     Where that was done before, this takes a millisecond and loads no Numba.
@@ -60,26 +61,22 @@ def prepare_kernels(tell: Callable[[], None], *, dither: bool, score: bool = Fal
     Parameters
     ----------
     tell : called once, before the first kernel is compiled, or where each process must compile
-    dither : bool
-        Whether the kernels of dithering will be needed.
-    score : bool
-        Whether those of scores will be.
+    extras : of `EXTRAS`
+        What will be needed beside K-means.
     """
-    needed = ["dithering" if dither else "quantizing", *["scoring"] * score]
+    needed = ["quantizing", *extras]
     if kernels.places.write_place() is None:
         tell()
         return
     if all(map(kernels.places.is_prepared, needed)):
         return
-    from fastkq.install.warmup import compile_dithering, compile_scoring
+    from fastkq.install import warmup
     from fastkq.pipeline import load_kernels
 
-    share_compilation(tell, dither=dither, score=score)
+    share_compilation(tell, extras)
     load_kernels()
-    if dither:
-        compile_dithering()
-    if score:
-        compile_scoring()
+    for extra in extras:
+        getattr(warmup, EXTRAS[extra])()
     for what in needed:
         kernels.places.set_prepared(what)
 

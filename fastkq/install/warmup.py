@@ -27,6 +27,7 @@ def warm_up() -> float:
     few.save(io.BytesIO(), optimize=True)
     compile_dithering()
     _compile_rare_dithering()
+    compile_lossy()
     compile_alpha()
     compile_scoring()
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
@@ -45,6 +46,11 @@ def _compile_rare_dithering() -> None:
     for method in DITHERINGS:
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [255, 255, 255]], dither=method)
         remap(np.zeros((1, 1, 4), np.uint8), [[0, 0, 0, 0], [9, 9, 9, 255]], dither=method)
+
+
+def compile_lossy() -> None:
+    """Load, or compile, the kernels of labels by cost."""
+    remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], lossy=1)
 
 
 def compile_scoring() -> None:

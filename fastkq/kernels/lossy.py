@@ -405,6 +405,7 @@ def choose_strip(
     keys,
     exact_entries,
     is_coarse,
+    has_table,
     has_penalties,
     penalties,
     transparent,
@@ -456,7 +457,7 @@ def choose_strip(
             shown,
             above,
             begins[row % 2],
-            not is_coarse and n_own > 0,
+            has_table,
             has_penalties,
             penalties,
             points,
@@ -492,6 +493,7 @@ def choose(
     keys,  # (N_SLOTS,) int64, IN: see `fill_slots`
     exact_entries,  # (N_SLOTS,) uint8, IN
     is_coarse,  # whether errors are those of light
+    has_table,  # whether opaque pixels are looked up in the table of cells
     has_penalties,  # whether there are any
     penalties,  # (3, K) float32, IN: of each entry, by the kind of a pixel
     transparent,  # the entry of fully transparent pixels
@@ -521,6 +523,7 @@ def choose(
             keys,
             exact_entries,
             is_coarse,
+            has_table,
             has_penalties,
             penalties,
             transparent,

@@ -89,6 +89,7 @@ class LossyDitherer(Ditherer):
             tables.colors,
             *self._slots,
             tables.is_coarse,
+            tables.has_opaque and not tables.is_coarse,
             bool(self._penalties.any()),
             self._penalties,
             tables.transparent,
@@ -115,7 +116,8 @@ class LossyDitherer(Ditherer):
             left = int(lossy.REACH) - way // 2
             if left % self._per_byte == 0:
                 costs[turn, way] = self._copy_bits(n_above * row_bytes + left // self._per_byte)
-        return np.minimum(costs / np.float32(self._literal_bits), lossy.FORBIDDEN)
+        begins: Array = np.minimum(costs / np.float32(self._literal_bits), lossy.FORBIDDEN)
+        return begins
 
     def _copy_bits(self, distance: int) -> float:
         """Return the bits of a copy from so many bytes before."""

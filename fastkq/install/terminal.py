@@ -1,0 +1,41 @@
+"""The first run of a command: its kernels are compiled together, and a terminal user is told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+
+def extras_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return which kernels an image needs beside those of K-means; see `first_run.EXTRAS`."""
+    wanted = {
+        "dithering": options.dither != "none" and not options.lossy,
+        "lossy": options.lossy > 0,
+        "scoring": options.score,
+    }
+    return tuple(name for name, is_wanted in wanted.items() if is_wanted)
+
+
+def share(extras: Sequence[str] = ()) -> None:
+    """Have other processes help where kernels must be compiled."""
+    from fastkq.install.first_run import share_compilation
+
+    share_compilation(_tell, extras)
+
+
+def prepare_workers(n_images: int, n_workers: int, extras: Sequence[str] = ()) -> None:
+    """Compile once what each of the worker processes would compile for itself."""
+    if min(n_images, n_workers) > 1:
+        from fastkq.install.first_run import prepare_kernels
+
+        prepare_kernels(_tell, extras)
+    else:
+        share(extras)
+
+
+def _tell() -> None:
+    if sys.stderr.isatty():
+        line = "fastkq: compiling kernels, once on this machine; about 15 s ..."
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
