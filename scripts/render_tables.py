@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from statistics import geometric_mean
 
 from targets import LARGE, compare, compare_quality
 
@@ -356,6 +357,34 @@ def other_formats() -> str:
     return f"{markdown(header, lines)}\n\n{machine_line(report)}"
 
 
+def rate() -> str:
+    """Bytes at equal look, of pngquant's and of adaptive dithering's."""
+    report = load("rate")
+    ratios = {
+        "default writer / pngquant": "default",
+        "`optimize` / pngquant": "optimize",
+        "`optimize` / oxipng of pngquant": "optimize / oxipng",
+        "WebP / pngquant": "webp",
+        "default writer / adaptive": "default / adaptive",
+        "WebP / adaptive": "webp / adaptive",
+    }
+    groups = list(dict.fromkeys(row["group"] for row in report["rows"]))
+    lines = []
+    for group in [*groups, "all"]:
+        own = [row for row in report["rows"] if group in (row["group"], "all")]
+        cells = [
+            f"{geometric_mean([row[key] for row in own if key in row]):.2f}"
+            for key in ratios.values()
+        ]
+        for metric in ("butteraugli", "flip"):
+            found = [row[metric] for row in own if metric in row]
+            better = 100 * sum(value < 1 for value in found) / len(found)
+            cells.append(f"{geometric_mean(found):.2f}, {better:.0f} %")
+        lines.append([group, *cells])
+    header = ["pictures", *ratios, "butteraugli", "FLIP"]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
 def alpha() -> str:
     """Time and memory of a photo of 24 MP with alpha, and of its stages."""
     report = load("alpha")
@@ -423,6 +452,7 @@ TABLES = {
     "peers_small": peers_small,
     "processes": processes,
     "quality": quality,
+    "rate": rate,
     "quality_targets": quality_targets,
     "quality_wins": quality_wins,
     "resume": resume,

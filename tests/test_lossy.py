@@ -142,7 +142,7 @@ def test_exact_parts_of_an_image_stay_exact():
     page = np.full((64, 256, 3), 255, np.uint8)
     page[rng.random((64, 256)) < 0.1] = 0
     page[:, 128:] = textured_image(64, 128)
-    result = fastkq.quantize(page, 64, locked=["#000000", "#ffffff"], lossy=60)
+    result = fastkq.quantize(page, 64, locked=[[0, 0, 0], [255, 255, 255]], lossy=60)
     assert np.array_equal(result.to_array()[:, :128], page[:, :128])
     assert not np.array_equal(result.to_array()[:, 128:], page[:, 128:])
 

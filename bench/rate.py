@@ -1,0 +1,205 @@
+"""Bytes at equal look: curves of fastkq's `lossy` against pngquant, by SSIMULACRA 2.
+
+    python bench/rate.py [--json bench/results/rate.json]
+
+It takes about twenty minutes. Needs the group `peers` and ../shared/photos. pngquant writes each
+picture with 256, 128 and 64 colors; fastkq with a palette of 256 colors in Oklab, at several values
+of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where the highest
+score of fastkq is below that of pngquant, or the lowest above, on the line beyond, and exact
+pictures are left out. Butteraugli (where libjxl's `butteraugli_main` is) and FLIP are compared at
+pngquant's bytes, or just below.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import oxipng
+import report
+from flip_evaluator import evaluate
+from pictures import PHOTOS
+from PIL import Image
+
+import fastkq
+from fastkq.files.png import encode_indexed_png
+
+GROUPS = ("kodak", "cq100", "photo2mp", "graphics")
+N_COLORS = (256, 128, 64)
+LOSSY = (5, 10, 20, 30, 40, 50, 60, 75, 90, 100)
+WRITERS = ("default", "optimize", "webp")
+OXIPNG_LEVEL = 4
+N_HALVINGS = 7
+BUTTERAUGLI = shutil.which("butteraugli_main")
+PACKAGES = ("pillow", "pngquant-cli", "pyoxipng", "flip-evaluator")
+
+Point = tuple[float, float]  # bytes and score
+
+
+def pngquant(data: bytes, n_colors: int) -> bytes:
+    """Return a PNG as pngquant writes it by default."""
+    program = str(Path(sys.executable).with_name("pngquant"))
+    run = subprocess.run(
+        [program, str(n_colors), "-"], input=data, stdout=subprocess.PIPE, check=True
+    )
+    return run.stdout
+
+
+def as_png(image: np.ndarray) -> bytes:
+    """Return an image as a PNG, hardly compressed."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Return the pixels of a file, (H, W, 3)."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def at_score(curve: list[Point], score: float) -> float:
+    """Return the bytes of a curve at a score, by lines through the logarithms of its bytes."""
+    ordered = sorted((own, np.log(size)) for size, own in curve)
+    scores = np.array([own for own, _ in ordered])
+    logs = np.array([log for _, log in ordered])
+    right = int(np.clip(np.searchsorted(scores, score), 1, len(scores) - 1))
+    rise = scores[right] - scores[right - 1]
+    share = (score - scores[right - 1]) / rise if rise > 0 else 0.0
+    return float(np.exp(logs[right - 1] + share * (logs[right] - logs[right - 1])))
+
+
+def points(image: np.ndarray, **options: object) -> dict[str, Point]:
+    """Return the bytes and the score of a picture by writer."""
+    result = fastkq.quantize(image, color_space="oklab", **options)
+    score = fastkq.ssimulacra2(image, result.to_array())
+    webp = fastkq.compress(image, format="webp", color_space="oklab", **options)
+    return {
+        "default": (len(result.encode()), score),
+        "optimize": (len(result.encode(optimize=True)), score),
+        "webp": (len(webp), fastkq.ssimulacra2(image, decode(webp))),
+    }
+
+
+def butteraugli(original: np.ndarray, shown: np.ndarray) -> float:
+    """Return the 3-norm of libjxl's butteraugli, or nan without the program."""
+    if BUTTERAUGLI is None:
+        return float("nan")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [f"{folder}/{name}.png" for name in ("original", "shown")]
+        for path, image in zip(paths, (original, shown), strict=True):
+            Path(path).write_bytes(as_png(image))
+        run = subprocess.run([BUTTERAUGLI, *paths], capture_output=True, text=True, check=True)
+    return float(re.search(r"3-norm: *([\d.]+)", run.stdout)[1])
+
+
+def flip(original: np.ndarray, shown: np.ndarray) -> float:
+    """Return the mean of FLIP."""
+    images = [image.astype(np.float32) / 255 for image in (original, shown)]
+    return float(evaluate(*images, "LDR")[1])
+
+
+def at_bytes(image: np.ndarray, palette: np.ndarray, most: int) -> np.ndarray:
+    """Return the picture with the least `lossy` whose file takes at most so many bytes."""
+    low, high = 0.0, 100.0
+    for _ in range(N_HALVINGS):
+        middle = (low + high) / 2
+        labels = fastkq.remap(image, palette, lossy=middle)
+        if len(encode_indexed_png(labels, palette)) > most:
+            low = middle
+        else:
+            high = middle
+    return palette[fastkq.remap(image, palette, lossy=high)]
+
+
+def measure(path: Path, group: str) -> list[report.Row]:
+    """Return the rows of a picture, one for each number of colors of pngquant."""
+    with Image.open(path) as opened:
+        image = np.asarray(opened.convert("RGB"))
+    curves: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
+    adaptive: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
+    for lossy in LOSSY:
+        for writer, point in points(image, lossy=lossy).items():
+            curves[writer].append(point)
+    palette = fastkq.fit_palette(image, color_space="oklab")
+    rows: list[report.Row] = []
+    for n_colors in N_COLORS:
+        for writer, point in points(image, n_colors=n_colors, dither="adaptive").items():
+            adaptive[writer].append(point)
+        data = pngquant(as_png(image), n_colors)
+        theirs = decode(data)
+        score = fastkq.ssimulacra2(image, theirs)
+        small = len(oxipng.optimize_from_memory(data, level=OXIPNG_LEVEL))
+        row: report.Row = {
+            "group": group,
+            "picture": path.stem,
+            "K": n_colors,
+            "pngquant bytes": len(data),
+            "oxipng bytes": small,
+            "ssimulacra2": score,
+        }
+        if np.array_equal(theirs, image):
+            rows.append(row)
+            continue
+        for writer, curve in curves.items():
+            row[writer] = at_score(curve, score) / len(data)
+        row["optimize / oxipng"] = at_score(curves["optimize"], score) / small
+        ours = at_bytes(image, palette, len(data))
+        row["butteraugli"] = butteraugli(image, ours) / butteraugli(image, theirs)
+        row["flip"] = flip(image, ours) / flip(image, theirs)
+        row["gain"] = fastkq.ssimulacra2(image, ours) - score
+        rows.append(row)
+    for row, *own in zip(rows, *adaptive.values(), strict=True):
+        for writer, (size, score) in zip(WRITERS, own, strict=True):
+            row[f"{writer} / adaptive"] = at_score(curves[writer], score) / size
+    return rows
+
+
+def mean(rows: list[report.Row], key: str) -> float:
+    """Return the geometric mean of a ratio over the rows that have it."""
+    return float(np.exp(np.mean([np.log(row[key]) for row in rows if key in row])))
+
+
+def table(rows: list[report.Row]) -> str:
+    """Return the means by group as Markdown."""
+    keys = [*WRITERS, "optimize / oxipng", "default / adaptive", "webp / adaptive", "butteraugli"]
+    lines = [
+        [
+            group,
+            *(f"{mean([row for row in rows if row['group'] == group], key):.3f}" for key in keys),
+        ]
+        for group in GROUPS
+    ]
+    return report.markdown(
+        ["group", *keys], [*lines, ["all", *(f"{mean(rows, k):.3f}" for k in keys)]]
+    )
+
+
+def main() -> None:
+    """Measure, print and store."""
+    options = report.arguments(__doc__).parse_args()
+    pictures = [
+        (path, group)
+        for group in GROUPS
+        for path in sorted((PHOTOS / group).iterdir())
+        if path.suffix in (".png", ".jpg")
+    ]
+    rows: list[report.Row] = []
+    with ProcessPoolExecutor() as pool:
+        for (path, _), own in zip(
+            pictures, pool.map(measure, *zip(*pictures, strict=True)), strict=True
+        ):
+            print(path.name, [round(row.get("default", 1.0), 3) for row in own], flush=True)
+            rows.extend(own)
+    report.publish(options, table(rows), rows, PACKAGES)
+
+
+if __name__ == "__main__":
+    main()
