@@ -44,46 +44,41 @@ def quantize(
     background: str | ArrayLike | None = None,
     transparent: str = "black",
     score: bool = False,
+    min_score: float | None = None,
 ) -> QuantizeResult:
-    """Replace the colors of an image by the few that represent it best.
-
-    Exact K-means over all pixels (through their distinct colors), squared error in sRGB.
+    """Replace the colors of an image by the few that represent it best: exact K-means.
 
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array
-        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8; what has
-        shape, dtype and slicing is an array, such as a memory map or one of Zarr.
+        (H, W) gray, (H, W, 2) gray + alpha, (H, W, 3) RGB or (H, W, 4) RGBA of uint8; memory maps
+        and Zarr arrays are arrays too.
     n_colors : int
         1 to 256. The palette has exactly so many colors, or all of the image's where those are
-        fewer; the result is then lossless. With `quality`, `max_mse` or `min_psnr`, this is the
-        most that the palette may have.
+        fewer; the result is then lossless. With `quality` and the like, it has at most so many.
     effort : {"fast", "balanced", "best"}
-        "balanced" is exact K-means from the initial centers. "best" goes on from its end: it merges
-        and splits clusters while that helps, for 1 to 5 % less error in ten times the time. "fast"
-        takes half the time for photos of over 2 MP, at 1 to 3 % more error: it fits the palette to
-        a sample of the pixels, labels the colors of each 2x2x2 cube alike, and estimates `inertia`
-        from the sample. It is "balanced" for images of few colors or of over 67 MP, in another
-        space than sRGB, and beside a target, `weights` or `protect`.
+        "balanced" is exact K-means. "best" goes on from its end: it merges and splits clusters
+        while that helps, for 1 to 5 % less error in ten times the time. "fast" takes half the time
+        for photos of over 2 MP, at 1 to 3 % more error: it fits the palette to a sample, labels the
+        colors of each 2x2x2 cube alike, and estimates `inertia`. It is "balanced" for images of few
+        colors or of over 67 MP, in Oklab, and beside a target, `weights` or `protect`.
     color_space : {"srgb", "oklab"}
         Where distances are measured. "srgb" has the least squared error and the highest PSNR;
         "oklab" spends more colors where the eye tells them apart, and looks closer to the original.
     init : {"wu", "k-means++", "random"} or (n_colors, 3 or 4) array_like
-        The initial centers: Wu's variance cut of the color cube (the fastest and best), greedy
-        k-means++ over its cells, random distinct pixels, or those given.
+        The initial centers: Wu's variance cut of the color cube (the best), greedy k-means++ over
+        its cells, random distinct pixels, or those given.
     max_iter : int
         K-means ends after so many iterations, 0 (the rounded initial centers) or more.
     tol : float, optional
-        K-means ends when the squared distances of all centers to the means of their clusters add up
-        to at most `tol` times the mean variance of a channel; with 0, when no center moves. By
-        default it is 1e-5 times n_colors.
+        K-means ends when the squared distances of centers to the means of their clusters add up to
+        `tol` times the mean variance of a channel, by default 1e-5 n_colors; 0: when none moves.
     random_state : int, numpy.random.Generator or None
         The seed of the random choices of `init`; None takes a fresh one each time.
     weights : (H, W) array_like of real numbers, optional
         How much each pixel counts for the palette, 0 or more; only their ratios matter. Integers
-        count as if each pixel came so often, others are rounded to 16 bits of the largest. Pixels
-        that do not count get the nearest entry as well; `inertia`, `mse` and `psnr` are those of
-        all pixels, unweighted.
+        count as if each pixel came so often, others are rounded to 16 bits of the largest. All
+        pixels are labeled, and `inertia`, `mse` and `psnr` are those of all, unweighted.
     locked : (L, 3) or (L, 4) array_like of uint8, optional
         Up to n_colors distinct colors that the palette must have exactly, used or not. They are its
         first entries, in their order, and the others are fitted around them.
@@ -123,10 +118,12 @@ def quantize(
         pixels. All but "black" take up to a sixteenth of the palette.
     score : bool
         Whether the result has a `score`, that of `ssimulacra2`; not if the image comes by blocks.
+    min_score : float, 0 to 100, optional
+        Be as `lossy` as reaches this `score`, by at most six trials.
 
     Returns
     -------
-    QuantizeResult, the same for the same input and options, on any number of threads
+    QuantizeResult, the same on any number of threads
 
     Notes
     -----
@@ -175,6 +172,7 @@ def quantize(
         background=background,
         transparent=transparent,
         score=score,
+        min_score=min_score,
     )
     return pipeline.quantize_source(pipeline.open_image(image, options), options)
 
@@ -359,7 +357,7 @@ def compress(
         `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
     paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
-    score
+    score, min_score
         As in `quantize`.
 
     Returns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from functools import partial
 from typing import NoReturn, TypeAlias
 
 import fastkq
@@ -102,14 +103,14 @@ def _add_compress(commands: _Commands) -> None:
     )
     compress.add_argument(
         "--dither-strength",
-        type=_strength,
+        type=partial(_number_to, 1),
         default=1.0,
         metavar="S",
         help="how much of the error dithering spreads, from 0 to 1 (default: 1)",
     )
     compress.add_argument(
         "--lossy",
-        type=_lossy,
+        type=partial(_number_to, 100),
         default=0.0,
         metavar="L",
         help="make errors where they are hardly seen for a far smaller file, from 0 to 100; 20 to "
@@ -233,6 +234,12 @@ def _add_targets(compress: argparse.ArgumentParser) -> None:
         type=float,
         metavar="DB",
         help="the least peak signal-to-noise ratio, in dB",
+    )
+    targets.add_argument(
+        "--min-score",
+        type=partial(_number_to, 100),
+        metavar="S",
+        help="as lossy as keeps this score; 90 can hardly be told apart, 70 is high quality",
     )
     targets.add_argument(
         "--max-bytes",
@@ -368,24 +375,14 @@ def _share(text: str) -> float:
     return share
 
 
-def _strength(text: str) -> float:
+def _number_to(most: float, text: str) -> float:
     try:
-        strength = float(text)
+        number = float(text)
     except ValueError:
-        strength = math.nan
-    if not 0 <= strength <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return strength
-
-
-def _lossy(text: str) -> float:
-    try:
-        lossy = float(text)
-    except ValueError:
-        lossy = math.nan
-    if not 0 <= lossy <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100")
-    return lossy
+        number = math.nan
+    if not 0 <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {most}")
+    return number
 
 
 def _quality(text: str) -> tuple[float, float]:

@@ -79,6 +79,7 @@ def _job_options(options: argparse.Namespace) -> dict[str, Any]:
         "background": options.background,
         "transparent": options.transparent,
         "score": options.score,
+        "min_score": options.min_score,
         "optimize": OXIPNG if options.oxipng else options.optimize,
     }
 

@@ -45,6 +45,7 @@ class ImageKeywords(TypedDict, total=False):
     background: str | ArrayLike | None
     transparent: str
     score: bool
+    min_score: float | None
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -99,6 +100,7 @@ class Options:
     transparent : str, which color lies under an alpha of 0
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
+    min_score : float, the lowest score that labels by cost may have, or None
     """
 
     fit: FitOptions
@@ -111,6 +113,7 @@ class Options:
     transparent: str = BLACK
     paper: bool = False
     score: bool = False
+    min_score: float | None = None
 
     @property
     def needs_places(self) -> bool:
@@ -142,6 +145,8 @@ class Options:
             parts.append(f"transparent {self.transparent}")
         if self.paper:
             parts.append("paper")
+        if self.min_score is not None:
+            parts.append(f"min_score {self.min_score:g}")
         return ", ".join(parts)
 
 
@@ -171,6 +176,7 @@ def check_options(
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
     score: bool = False,
+    min_score: float | None = None,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -211,6 +217,7 @@ def check_options(
         transparent=transparent,
         paper=paper,
         score=score,
+        min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
     )
     _check_together(options)
     return options
@@ -273,6 +280,15 @@ def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
 def _check_together(options: Options) -> None:
     """Refuse options that leave each other nothing to decide."""
     target = options.target
+    if options.min_score is not None:
+        others = {
+            "" if target is None else target.name: target is not None,
+            "lossy": options.dithering.lossy > 0,
+            "dither='ordered'": options.dithering.method == "ordered",
+        }
+        names = [name for name, is_given in others.items() if is_given]
+        if names:
+            raise ValueError(f"min_score is given, and {names[0]}; one of the two is allowed")
     if options.palette is not None:
         given = {
             "weights": options.weights is not None,

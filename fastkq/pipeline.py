@@ -32,6 +32,7 @@ from fastkq.files.formats import PNG, check_shape
 from fastkq.files.rows import Source
 from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
 from fastkq.files.write import Nowhere, write_file
+from fastkq.look import find_lossiest
 from fastkq.options import BLACK, BLEED, Options
 from fastkq.paint.dither import Dithering
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
@@ -55,8 +56,13 @@ def open_image(image: ImageSource, options: Options) -> Source:
     """
     source = _open_while_kernels_load(image)
     check_shape(source.shape, options.output.format)
-    if options.score:
+    if options.score or options.min_score is not None:
         check_scorable(source)
+    if options.min_score is not None and _is_streamed(source, options):
+        raise ValueError(
+            f"image has {source.n_pixels / 1e6:.0f} MP, and min_score is given; a PNG of up to "
+            f"{blocks.LARGE_PIXELS / 1e6:.0f} MP is allowed"
+        )
     if options.background is not None:
         source = flatten_source(source, options.background)
     if options.paper:
@@ -66,8 +72,8 @@ def open_image(image: ImageSource, options: Options) -> Source:
 
 def quantize_source(source: Source, options: Options) -> QuantizeResult:
     """Count, fit, label, and collect the labels."""
-    result = collect(source, find_fit(source, options), options)
-    if not options.score:
+    result = collect_look(source, find_fit(source, options), options)
+    if not options.score or result.score is not None:
         return result
     return replace(result, score=score_labels(source, result.labels, result.palette))
 
@@ -104,18 +110,19 @@ def compress_source(
             score=None if labels is None else score_labels(source, labels, fit.palette),
         )
     # By the number of colors; labels only where they are scored.
-    tried: dict[int, tuple[float, bytes, UInt8Array | None]] = {}
+    tried: dict[int, tuple[float, bytes, UInt8Array | None, float | None]] = {}
 
     def encode(fit: Fit) -> int:
-        result = collect(source, fit, options)
+        result = collect_look(source, fit, options)
         data = result.encode(format=options.output.format, optimize=options.output.optimize)
-        tried[len(fit.palette)] = result.inertia, data, result.labels if options.score else None
+        labels = result.labels if options.score and result.score is None else None
+        tried[len(fit.palette)] = result.inertia, data, labels, result.score
         return len(data)
 
     fit = find_fit(source, options, encode)
     if len(fit.palette) not in tried:
         encode(fit)
-    inertia, data, labels = tried[len(fit.palette)]
+    inertia, data, labels, score = tried[len(fit.palette)]
     fits = most is None or len(data) <= most
     if target is not None and (fits or not isinstance(target, (str, os.PathLike))):
         write_file(target, data, like=source.path, exclusive=exclusive)
@@ -126,7 +133,7 @@ def compress_source(
         len(data),
         data if target is None else b"",
         fits=fits,
-        score=None if labels is None else score_labels(source, labels, fit.palette),
+        score=score if labels is None else score_labels(source, labels, fit.palette),
     )
 
 
@@ -187,6 +194,20 @@ def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
         icc_profile=source.icc_profile,
         n_ordered=None if options.palette is not None else len(options.fit.locked),
     )
+
+
+def collect_look(source: Source, fit: Fit, options: Options) -> QuantizeResult:
+    """Label all pixels of an image; with `min_score`, as lossily as that allows, and scored."""
+    if options.min_score is None:
+        return collect(source, fit, options)
+
+    def label(lossy: float) -> tuple[QuantizeResult, float]:
+        dithering = replace(options.dithering, lossy=lossy)
+        result = collect(source, fit, replace(options, dithering=dithering))
+        score = score_labels(source, result.labels, result.palette)
+        return replace(result, score=score), score
+
+    return find_lossiest(label, options.min_score)
 
 
 def _make_labeler(source: Source, fit: Fit, options: Options) -> Labeler | HiddenLabeler:

@@ -20,6 +20,7 @@ ROOMS = [
     *(
         "result",
         "score",
+        "look",
         "pipeline",
         "api",
         "batch",

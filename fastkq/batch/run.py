@@ -120,7 +120,8 @@ def compress_many(
     format : {"png", "webp", "gif"}
         Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
-    quality, max_mse, min_psnr, max_bytes, optimize, score
+    quality, max_mse, min_psnr, max_bytes, optimize, score, \
+    min_score
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 def extras_of(options: argparse.Namespace) -> tuple[str, ...]:
     """Return which kernels an image needs beside those of K-means; see `first_run.EXTRAS`."""
+    is_lossy = options.lossy > 0 or options.min_score is not None
     wanted = {
-        "dithering": options.dither != "none" and not options.lossy,
-        "lossy": options.lossy > 0,
-        "scoring": options.score,
+        "dithering": options.dither != "none" and not is_lossy,
+        "lossy": is_lossy,
+        "scoring": options.score or options.min_score is not None,
     }
     return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
