@@ -23,7 +23,7 @@ from fastkq.types import Array, UInt8Array
 # the full `lossy` and no contrast. It grows with the square of `lossy`, for even steps of bytes,
 # and by itself with so many levels of contrast around a pixel, which hide errors.
 MOST_WEIGHT, CONTRAST_UNIT = 2.0, 2.0
-SQUARED_STEPS = (kernels.steps.STEPS / 255) ** 2  # of a level
+SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
 # Of errors, so much is passed on: with all of it, copies end sooner.
 PASSED_ON = 0.65
 PNG, WEBP, GIF = "png", "webp", "gif"
