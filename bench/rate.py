@@ -22,9 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import oxipng
 import report
-from flip_evaluator import evaluate
 from pictures import PHOTOS
 from PIL import Image
 
@@ -102,6 +100,8 @@ def butteraugli(original: np.ndarray, shown: np.ndarray) -> float:
 
 def flip(original: np.ndarray, shown: np.ndarray) -> float:
     """Return the mean of FLIP."""
+    from flip_evaluator import evaluate
+
     images = [image.astype(np.float32) / 255 for image in (original, shown)]
     return float(evaluate(*images, "LDR")[1])
 
@@ -121,6 +121,8 @@ def at_bytes(image: np.ndarray, palette: np.ndarray, most: int) -> np.ndarray:
 
 def measure(path: Path, group: str) -> list[report.Row]:
     """Return the rows of a picture, one for each number of colors of pngquant."""
+    import oxipng
+
     with Image.open(path) as opened:
         image = np.asarray(opened.convert("RGB"))
     curves: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
