@@ -34,7 +34,7 @@ def cluster(tmp_path_factory):
             n_workers=2,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",  # any port: workers of pytest-xdist have a cluster each
             local_directory=tmp_path_factory.mktemp("workers"),
         ) as started,
         distributed.Client(started) as client,
