@@ -33,29 +33,30 @@ def find_lossiest(
     TargetNotReachedError
         Not even the least lossy labels reach it.
     """
-    results, scores = {}, {}
-    results[FIRST], scores[FIRST] = label(FIRST)
-    other = MOST if scores[FIRST] >= min_score else LEAST
-    results[other], scores[other] = label(other)
-    if max(scores.values()) < min_score:
-        best = results[LEAST]
+    result, score = label(FIRST)
+    is_enough = score >= min_score
+    other, other_score = label(MOST if is_enough else LEAST)
+    if not is_enough and other_score < min_score:
         raise TargetNotReachedError(
-            f"min_score is {min_score:g}; {len(best.palette)} colors reach {scores[LEAST]:.1f}",
-            len(best.palette),
-            best.mse,
+            f"min_score is {min_score:g}; {len(other.palette)} colors reach {other_score:.1f}",
+            len(other.palette),
+            other.mse,
         )
-    low, high = (FIRST, MOST) if other == MOST else (LEAST, FIRST)
-    above, below = scores[low] - min_score, min_score - scores[high]
-    while len(scores) < MAX_TRIALS and below > 0:
+    best = result if is_enough and other_score < min_score else other
+    low, high = (FIRST, MOST) if is_enough else (LEAST, FIRST)
+    low_score, high_score = (score, other_score) if is_enough else (other_score, score)
+    above, below = low_score - min_score, min_score - high_score
+    for _ in range(2, MAX_TRIALS):
+        if below <= 0:  # even the most lossy labels reach it
+            break
         share = min(max(above / (above + below), MARGIN), 1 - MARGIN)
         between = round((low**2 + share * (high**2 - low**2)) ** 0.5, 2)
         if not low < between < high:
             break
-        results[between], scores[between] = label(between)
+        result, score = label(between)
         # The end that stays counts half from now on (the Illinois algorithm), so that both move.
-        difference = scores[between] - min_score
-        if difference >= 0:
-            low, above, below = between, difference, below / 2
+        if score >= min_score:
+            best, low, above, below = result, between, score - min_score, below / 2
         else:
-            high, above, below = between, above / 2, -difference
-    return results[max(lossy for lossy, score in scores.items() if score >= min_score)]
+            high, above, below = between, above / 2, min_score - score
+    return best

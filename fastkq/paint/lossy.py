@@ -11,12 +11,7 @@ import numpy as np
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
-from fastkq.paint.dither import (
-    FULL,
-    N_WITH_ALPHA,
-    Ditherer,
-    Dithering,
-)
+from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering
 from fastkq.types import Array, UInt8Array
 
 # A bit is worth a squared error, in levels of lightness of which there are 255 in Oklab: this at
@@ -58,11 +53,10 @@ class LossyDitherer(Ditherer):
         colors, n_slots = self._tables.colors, int(kernels.lossy.N_SLOTS)
         self._slots = np.empty(n_slots, np.int64), np.empty(n_slots, np.uint8)
         kernels.lossy.fill_slots(colors, *self._slots)
+        opaque, transparent = kernels.lossy.OPAQUE_KIND, kernels.lossy.TRANSPARENT_KIND
         is_closed = np.zeros((3, n_colors), np.bool_)
-        is_closed[int(kernels.lossy.OPAQUE_KIND)] = colors[:, 3] != OPAQUE
-        is_closed[0] &= self._tables.has_opaque
-        is_closed[int(kernels.lossy.TRANSPARENT_KIND)] = True
-        is_closed[int(kernels.lossy.TRANSPARENT_KIND), self._tables.transparent] = False
+        is_closed[opaque] = self._tables.has_opaque & (colors[:, 3] != OPAQUE)
+        is_closed[transparent] = np.arange(n_colors) != self._tables.transparent
         self._penalties = np.where(is_closed, kernels.lossy.FORBIDDEN, np.float32(0))
 
     def _dither_rows(self, rows: UInt8Array, lead: int, labels: UInt8Array, first: int) -> float:
