@@ -18,6 +18,7 @@ from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
 from fastkq.files.formats import OXIPNG, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
+from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
@@ -26,7 +27,14 @@ from fastkq.validate import check_flag, check_integer, check_number
 BLACK, KEEP, BLEED = TRANSPARENT = ("black", "keep", "bleed")
 
 
-class ImageKeywords(TypedDict, total=False):
+class ReadKeywords(TypedDict, total=False):
+    """How files are read; see `quantize`."""
+
+    max_pixels: int | None
+    allow_truncated: bool
+
+
+class ImageKeywords(ReadKeywords, total=False):
     """Options that one image and many have in common; see `quantize` and `compress`."""
 
     effort: str
@@ -66,7 +74,7 @@ class HistogramKeywords(TypedDict, total=False):
     locked: ArrayLike | None
 
 
-class FitKeywords(HistogramKeywords, total=False):
+class FitKeywords(HistogramKeywords, ReadKeywords, total=False):
     """Options of `fit_palette` for images; see `quantize`."""
 
     weights: ArrayLike | None
@@ -101,6 +109,7 @@ class Options:
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
+    reading : ReadOptions, how files are read
     """
 
     fit: FitOptions
@@ -114,6 +123,7 @@ class Options:
     paper: bool = False
     score: bool = False
     min_score: float | None = None
+    reading: ReadOptions = DEFAULT
 
     @property
     def needs_places(self) -> bool:
@@ -147,7 +157,7 @@ class Options:
             parts.append("paper")
         if self.min_score is not None:
             parts.append(f"min_score {self.min_score:g}")
-        return ", ".join(parts)
+        return ", ".join(parts + self.reading.describe())
 
 
 def check_options(
@@ -177,6 +187,8 @@ def check_options(
     transparent: str = BLACK,
     score: bool = False,
     min_score: float | None = None,
+    max_pixels: int | None = None,
+    allow_truncated: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -218,9 +230,19 @@ def check_options(
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
+        reading=check_reading(max_pixels=max_pixels, allow_truncated=allow_truncated),
     )
     _check_together(options)
     return options
+
+
+def check_reading(*, max_pixels: int | None = None, allow_truncated: bool = False) -> ReadOptions:
+    """Return how files are read, if it is allowed."""
+    check_flag(allow_truncated, "allow_truncated")
+    return ReadOptions(
+        None if max_pixels is None else check_integer(max_pixels, "max_pixels", 1),
+        allow_truncated,
+    )
 
 
 def check_color(color: str | ArrayLike, name: str) -> UInt8Array:

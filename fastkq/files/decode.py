@@ -15,11 +15,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from fastkq.colors.pixels import check_array
-from fastkq.files.errors import PixelsNotAllowedError, os_error, reason, silence, tell
+from fastkq.files.errors import (
+    ImageReadError,
+    PixelsNotAllowedError,
+    os_error,
+    reason,
+    silence,
+    tell,
+)
+from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
 from fastkq.types import Array, UInt8Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
+
+    from fastkq.files.checksums import PngFacts
 
 PNG, TIFF = "PNG", "TIFF"
 # How each format starts. Others that Pillow knows are left out: some run programs (EPS), many are
@@ -99,10 +109,12 @@ def check_format(file: BinaryIO, name: str) -> str:
     start = file.read(SIGNATURE_BYTES)
     file.seek(0)
     if not start:
-        raise ValueError(f"{name}: is empty; {ALLOWED_FORMATS} are allowed")
+        raise ImageReadError(f"{name}: is empty; {ALLOWED_FORMATS} are allowed")
     found = find_format(start)
     if found is None:
-        raise ValueError(f"{name}: is no image of a known format; {ALLOWED_FORMATS} are allowed")
+        raise ImageReadError(
+            f"{name}: is no image of a known format; {ALLOWED_FORMATS} are allowed"
+        )
     return found
 
 
@@ -113,19 +125,20 @@ def _matches(start: bytes, signature: bytes) -> bool:
 
 
 def open_image(file: BinaryIO, kind: str) -> PillowImage:
-    """Open an image of a known format, or raise what its decoder says."""
-    from PIL import Image, UnidentifiedImageError
+    """Open an image of a known format, or raise what its decoder says; only its header is read.
+
+    The decoder is asked directly: `Image.open` drops the cause of what fails, and has a limit of
+    its own for the number of pixels.
+    """
+    from PIL import Image
 
     silence("PIL")
     if kind == TIFF:
         _silence_libtiff()
-    try:
-        return Image.open(file, formats=(kind.upper(),))
-    except UnidentifiedImageError:
-        # Pillow drops the cause, which its decoder tells where it is asked directly.
-        file.seek(0)
-        Image.OPEN[kind.upper()][0](file, "")
-        raise
+    if kind.upper() not in Image.OPEN:
+        Image.init()
+    file.seek(0)
+    return Image.OPEN[kind.upper()][0](file, "")
 
 
 @cache
@@ -147,29 +160,32 @@ def _silence_libtiff() -> None:
             setter(None)
 
 
-def decode_file(file: BinaryIO, name: str) -> InputImage:
+def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> InputImage:
     """Return the image of a file that is open at its beginning, turned upright.
 
     Raises
     ------
-    ValueError
-        It is no image of an allowed format, is damaged, or has pixels that are not allowed.
+    ImageReadError
+        It is no image of an allowed format, is damaged, or has pixels, or more of them, than are
+        allowed.
     """
     kind = check_format(file, name)
     try:
         if kind == PNG:
-            return _decode_png(file)
+            return _decode_png(file, name, reading)
         with open_image(file, kind) as image:
-            return _decode_tiff(file, image) if kind == TIFF else _decode_plain(file, image)
-    except MemoryError:
+            reading.check_size(name, *image.size)
+            with pillow_reads(image.width * image.height, reading):
+                return _decode_tiff(file, image) if kind == TIFF else _decode_plain(file, image)
+    except (MemoryError, ImageReadError):
         raise
     except PixelsNotAllowedError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise ImageReadError(f"{name}: {error}") from error
     except Exception as error:
         raise damage(name, error) from error
 
 
-def damage(name: str, error: Exception) -> ValueError:
+def damage(name: str, error: Exception) -> ImageReadError:
     """Return the error of a damaged file.
 
     Its decoder raises anything: OSError, SyntaxError, struct.error, ...
@@ -178,7 +194,7 @@ def damage(name: str, error: Exception) -> ValueError:
     for start, plain in PLAIN_REASONS.items():
         if text.startswith(start):
             text = plain
-    return ValueError(f"{name}: cannot be decoded: {text}")
+    return ImageReadError(f"{name}: cannot be decoded: {text}")
 
 
 def _decode_plain(file: BinaryIO, image: PillowImage) -> InputImage:
@@ -186,11 +202,23 @@ def _decode_plain(file: BinaryIO, image: PillowImage) -> InputImage:
     return finish(_read_pixels(file, mode_to_read(image.mode, info)), image.mode, info)
 
 
-def _decode_png(file: BinaryIO) -> InputImage:
-    from fastkq.files import checksums, depths
+def _decode_png(file: BinaryIO, name: str, reading: ReadOptions) -> InputImage:
+    from fastkq.files import checksums
 
     data = file.read()
-    facts, file = checksums.check_png(data), io.BytesIO(data)
+    facts = checksums.check_png(data, allow_truncated=reading.allow_truncated)
+    reading.check_size(name, facts.width, facts.height)
+    with pillow_reads(facts.width * facts.height, reading):
+        array, mode, info = _decode_png_pixels(io.BytesIO(data), facts)
+    if not reading.allow_truncated:
+        checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
+    return finish(array, mode, info)
+
+
+def _decode_png_pixels(file: BinaryIO, facts: PngFacts) -> tuple[Array, str, dict[str, Any]]:
+    """Return the pixels of a PNG, the mode that Pillow has for them, and what it tells of them."""
+    from fastkq.files import checksums, depths
+
     with open_image(file, PNG) as image:
         mode, info = image.mode, get_info(image)
     key = facts.key
@@ -208,8 +236,7 @@ def _decode_png(file: BinaryIO) -> InputImage:
             is_key = (array.reshape(*array.shape[:2], -1) == levels).all(axis=2)
             array = round_16_bit(array) if facts.depth > 8 else array
             array = depths.add_key(array, is_key)
-    checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
-    return finish(array, mode, info)
+    return array, mode, info
 
 
 def _decode_tiff(file: BinaryIO, image: PillowImage) -> InputImage:

@@ -23,16 +23,15 @@ from fastkq.files.decode import (
     open_image,
 )
 from fastkq.files.decode import InputImage as InputImage  # noqa: PLC0414 - callers read it here
-from fastkq.files.errors import PixelsNotAllowedError
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
+from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
 from fastkq.types import ImageSource, UInt8Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
 
-
-def read_image(source: ImageSource) -> InputImage:
+def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImage:
     """Read an image, turned as its EXIF orientation says.
 
     Parameters
@@ -40,13 +39,17 @@ def read_image(source: ImageSource) -> InputImage:
     source : path, bytes, file object, PIL image or array
         Of an animation or a multi-page file, the first image is read. Files of 16 bits a channel
         are rounded to 8; CMYK and other color models are converted to RGB.
+    reading : ReadOptions
+        How files are read.
 
     Raises
     ------
     OSError
         A file cannot be opened.
+    ImageReadError
+        It is not an image of an allowed format, is damaged, has no pixels or more than are allowed.
     ValueError
-        It is not an image of an allowed format, is damaged or has no pixels.
+        An array or PIL image is not allowed.
     TypeError
         The source or its dtype is not allowed.
     """
@@ -57,28 +60,24 @@ def read_image(source: ImageSource) -> InputImage:
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
         with open_file(path) as file:
-            return decode_file(file, path)
+            return decode_file(file, path, reading)
     data = read_bytes(source)
     if data is not None:
-        return decode_file(io.BytesIO(data), "<bytes>")
+        return decode_file(io.BytesIO(data), "<bytes>", reading)
     raise TypeError(
         f"image is a {type(source).__name__}; a path, bytes, a binary file object, a PIL image or "
         "a NumPy array is allowed"
     )
 
 
-def count_pixels(path: str) -> int | None:
-    """Return how many pixels an image file has, by its header; None where Pillow refuses so many.
+def count_pixels(path: str) -> int:
+    """Return how many pixels an image file has, by its header.
 
     It is 0 for a file that is no image: reading that fails soon enough.
     """
-    from PIL import Image
-
     try:
-        with open_file(path) as file, Image.open(file, formats=PILLOW_FORMATS) as image:
+        with open_file(path) as file, open_image(file, check_format(file, path)) as image:
             return image.width * image.height
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return None
     except Exception:
         # A damaged file makes its decoder raise anything.
         return 0
@@ -110,11 +109,13 @@ def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
                 check_png(file.read())
                 file.seek(0)
             with open_image(file, kind) as image:
-                image.load()
+                DEFAULT.check_size(name, *image.size)
+                with pillow_reads(image.width * image.height, DEFAULT):
+                    image.load()
                 if image.mode != "P":
                     return None
                 levels, transparency = image.getpalette("RGB"), image.info.get("transparency")
-        except MemoryError:
+        except (MemoryError, ImageReadError):
             raise
         except Exception as error:
             raise damage(name, error) from error

@@ -10,7 +10,8 @@ import numpy as np
 
 from fastkq.files import rows as blocks
 from fastkq.files.decode import SIGNATURE_BYTES, SIGNATURES, TIFF, rgb_profile
-from fastkq.files.errors import silence
+from fastkq.files.errors import ImageReadError, silence
+from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.files.rows import Source, block_rows, is_large, open_array
 from fastkq.types import Array
 
@@ -25,13 +26,16 @@ STRAIGHT_ALPHA = 2  # a kind of extra samples: alpha that the colors are not mul
 N_SAMPLES = {MINISBLACK: (1, 2), RGB: (3, 4), YCBCR: (3, 3)}
 
 
-def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
+def open_tiff(
+    path: str, reading: ReadOptions = DEFAULT, large_pixels: int | None = None
+) -> Source | None:
     """Return the blocks of a large TIFF, or None for what is decoded whole.
 
     Raises
     ------
-    ValueError
-        It is damaged: its tiles or strips are not those that it needs.
+    ImageReadError
+        It has more pixels than are allowed; or it is damaged: its tiles or strips are not those
+        that it needs.
     """
     if not os.path.isfile(path) or os.path.getsize(path) < MIN_TIFF_BYTES:
         return None
@@ -52,7 +56,10 @@ def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
             comes_by_rows = is_large(shape, large_pixels) and _comes_by_rows(page)
     except Exception:  # damaged: the error of decoding it whole is the one for all formats
         return None
-    return _blocks_of_page(path, page, profile) if comes_by_rows else None
+    if not comes_by_rows:
+        return None
+    reading.check_size(path, shape[1], shape[0], by_blocks=True)
+    return _blocks_of_page(path, page, profile)
 
 
 def _comes_by_rows(page: Any) -> bool:
@@ -95,7 +102,7 @@ def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
 
 
 def _check_segments(path: str, page: Any, n_bytes: int) -> None:
-    """Raise ValueError if the tiles or strips of a page are not as many, or where, they must be.
+    """Raise ImageReadError if a page has not the tiles or strips that it needs, in the file.
 
     One with neither an offset nor a length was left out, and is black; one that lacks only either,
     or ends beyond the file, is damaged.
@@ -108,7 +115,7 @@ def _check_segments(path: str, page: Any, n_bytes: int) -> None:
     offsets, lengths = _numbers(page.dataoffsets), _numbers(page.databytecounts)
     kind = "tiles" if page.is_tiled else "strips"
     if len(offsets) != n_needed or len(lengths) != n_needed:
-        raise ValueError(
+        raise ImageReadError(
             f"{path}: is damaged: it has {len(offsets)} offsets and {len(lengths)} lengths of "
             f"{kind}, and needs {n_needed}"
         )
@@ -116,7 +123,7 @@ def _check_segments(path: str, page: Any, n_bytes: int) -> None:
     is_whole &= (offsets == 0) == (lengths == 0)
     if not is_whole.all():
         first = int(np.argmin(is_whole))
-        raise ValueError(
+        raise ImageReadError(
             f"{path}: is damaged: {np.count_nonzero(~is_whole)} of its {n_needed} {kind} are not "
             f"in the file, the first at byte {offsets[first]:.0f} with {lengths[first]:.0f} bytes"
         )
