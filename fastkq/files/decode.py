@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from fastkq.colors.pixels import check_array
+from fastkq.files import whole_jpeg
 from fastkq.files.errors import (
     ImageReadError,
     PixelsNotAllowedError,
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
     from fastkq.files.checksums import PngFacts
 
-PNG, TIFF = "PNG", "TIFF"
+JPEG, PNG, TIFF = "JPEG", "PNG", "TIFF"
 # How each format starts. Others that Pillow knows are left out: some run programs (EPS), many are
 # never photos, and a list makes the error for a text file say what is allowed.
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
+    (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"RIFF....WEBP", "WebP"),
     (b"II*\0", TIFF),
@@ -176,7 +177,12 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
         with open_image(file, kind) as image:
             reading.check_size(name, *image.size)
             with pillow_reads(image.width * image.height, reading):
-                return _decode_tiff(file, image) if kind == TIFF else _decode_plain(file, image)
+                if kind == TIFF:
+                    return _decode_tiff(file, image)
+                decoded = _decode_plain(file, image)
+                if kind == JPEG and not reading.allow_truncated:
+                    whole_jpeg.check_blocks(file, decoded.array)
+                return decoded
     except (MemoryError, ImageReadError):
         raise
     except PixelsNotAllowedError as error:
