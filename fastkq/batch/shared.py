@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -11,10 +12,15 @@ from fastkq.api import color_histogram
 from fastkq.batch.job import check_source
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram, count_nothing
+from fastkq.files.reading import DEFAULT, ReadOptions
 
 
 def sum_histograms(
-    sources: Iterable[str], *, n_workers: int = 1
+    sources: Iterable[str],
+    *,
+    n_workers: int = 1,
+    timeout: float | None = None,
+    reading: ReadOptions = DEFAULT,
 ) -> tuple[ColorHistogram, dict[str, str]]:
     """Count the colors of many images together; own output is left out.
 
@@ -39,8 +45,9 @@ def sum_histograms(
     totals = np.zeros(1 << CODE_BITS, np.int64)
     others = nothing = count_nothing()
     errors: dict[str, str] = {}
+    count = partial(count_colors, reading=reading)
     images = [source for source in sources if not is_own_output(source)]
-    for source, counted in map_images(count_colors, images, str, n_workers):
+    for source, counted in map_images(count, images, str, n_workers, timeout):
         if isinstance(counted, ColorHistogram):
             totals[counted.codes] += counted.counts
             others += replace(counted, codes=nothing.codes, counts=nothing.counts)
@@ -54,10 +61,14 @@ def sum_histograms(
     return replace(others, codes=codes, counts=totals[codes]), errors
 
 
-def count_colors(source: str) -> ColorHistogram | str:
+def count_colors(source: str, reading: ReadOptions = DEFAULT) -> ColorHistogram | str:
     """Return an image's histogram, or what is wrong with it."""
     try:
         check_source(source)
-        return color_histogram(source)
+        return color_histogram(
+            source,
+            max_pixels=reading.max_pixels,
+            allow_truncated=reading.allow_truncated,
+        )
     except Exception as error:
         return one_line(error)

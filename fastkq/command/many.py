@@ -28,6 +28,8 @@ def compress_many(options: argparse.Namespace) -> int:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
     if options.allow_larger and options.min_savings:
         options.parser.error("--min-savings and --allow-larger exclude each other")
+    if options.backup is not None and not options.in_place:
+        options.parser.error("--backup is for --in-place: other outputs replace no source")
     settings = check_job_options(
         options.colors,
         **job_options(options),
@@ -35,6 +37,8 @@ def compress_many(options: argparse.Namespace) -> int:
         overwrite=options.force,
         allow_larger=options.allow_larger,
         copy_unchanged=options.copy_unchanged,
+        in_place=options.in_place,
+        backup=options.backup,
         palette=SHARED if options.shared_palette else options.palette,
         format=options.format or PNG,
     )
@@ -44,6 +48,8 @@ def compress_many(options: argparse.Namespace) -> int:
         recursive=options.recursive,
         format=settings.image.output.format,
         copies=settings.copy_unchanged,
+        suffix=options.suffix,
+        in_place=options.in_place,
     )
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
@@ -52,13 +58,14 @@ def compress_many(options: argparse.Namespace) -> int:
     terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(options))
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
-        settings, _ = share_palette(jobs, settings, n_workers=n_workers)
+        settings, _ = share_palette(jobs, settings, n_workers=n_workers, timeout=options.timeout)
     results = run_jobs(
         jobs,
         settings,
         n_workers=n_workers,
         report=options.report,
         fail_fast=options.fail_fast,
+        timeout=options.timeout,
     )
     summary = follow(results, len(jobs), style)
     if style == JSON:

@@ -10,6 +10,7 @@ from fastkq.batch.find import find_images
 from fastkq.batch.text import one_line
 from fastkq.command.sources import list_sources
 from fastkq.install import terminal
+from fastkq.options import check_reading
 
 DONE, FAILED = 0, 1
 
@@ -31,7 +32,8 @@ def palette(options: argparse.Namespace) -> int:
     images = [source for source, _ in found if not is_own_output(source)]
     n_workers = options.jobs or n_cores()
     terminal.prepare_workers(len(images), n_workers)
-    histogram, errors = sum_histograms(images, n_workers=n_workers)
+    reading = check_reading(max_pixels=options.max_pixels, allow_truncated=options.allow_truncated)
+    histogram, errors = sum_histograms(images, n_workers=n_workers, reading=reading)
     for reason in errors.values():
         print(f"fastkq: {reason}", file=sys.stderr)
     colors = fastkq.fit_palette(
