@@ -221,12 +221,12 @@ def compress_many(
         from distributed import default_client
 
         client = default_client()
-    format = checked.image.output.format
+    format, reading = checked.image.output.format, checked.image.reading
     planned = plan_jobs(
         sources, directory, recursive=recursive, format=format, copies=copy_unchanged
     )
     if is_shared:
-        histogram = _add_readable(client, [job.source for job in planned])
+        histogram = _add_readable(client, [job.source for job in planned], reading)
         checked = use_shared(histogram, checked)
     mapper = partial(_map_jobs, client, retries)
     return run_jobs(planned, checked, mapper=mapper, report=report, fail_fast=fail_fast)
@@ -262,11 +262,11 @@ def _map_jobs(
         client.cancel(list(waiting))
 
 
-def _add_readable(client: Client, sources: Sequence[str]) -> ColorHistogram:
+def _add_readable(client: Client, sources: Sequence[str], reading: Any) -> ColorHistogram:
     """Return the histogram of all images that can be read; fastkq's own output is left out."""
     from dask import delayed
 
-    parts = [delayed(_count_if_readable)(source) for source in sources]
+    parts = [delayed(_count_if_readable)(source, reading) for source in sources]
     histogram: ColorHistogram = client.compute(_add_in_a_tree(parts, SPLIT_EVERY)).result()
     if len(histogram) == 0:
         raise ValueError(f"no palette: none of {len(sources)} images could be read")
@@ -315,10 +315,10 @@ def _count_images(images: Iterable[Any]) -> ColorHistogram:
     return _add(_on_one_thread(color_histogram, image) for image in images)
 
 
-def _count_if_readable(source: str) -> ColorHistogram:
+def _count_if_readable(source: str, reading: Any) -> ColorHistogram:
     from fastkq.files.mark import is_own_output
 
-    counted = None if is_own_output(source) else _on_one_thread(count_colors, source)
+    counted = None if is_own_output(source) else _on_one_thread(count_colors, source, reading)
     return counted if isinstance(counted, ColorHistogram) else count_nothing()
 
 

@@ -10,6 +10,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 GRACE = 5.0  # seconds in which a decoder should come back to the interpreter
+SOON = 0.01
+IMPORTER = "<frozen importlib"
+
+
+class _TimeIsUp(BaseException):
+    """No Exception: nobody on the way takes it for an error of a decoder."""
 
 
 @contextmanager
@@ -25,7 +31,12 @@ def end_after(seconds: float | None, name: str) -> Iterator[None]:
         return
 
     def give_up(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"{name}: took longer than {seconds:g} s, the timeout")
+        while frame is not None:  # an import is not interrupted, which may drop exceptions
+            if frame.f_code.co_filename.startswith(IMPORTER):
+                signal.setitimer(signal.ITIMER_REAL, SOON)
+                return
+            frame = frame.f_back
+        raise _TimeIsUp
 
     has_alarm = hasattr(signal, "setitimer")  # not on Windows
     before = signal.signal(signal.SIGALRM, give_up) if has_alarm else None
@@ -35,6 +46,8 @@ def end_after(seconds: float | None, name: str) -> Iterator[None]:
             if has_alarm:
                 signal.setitimer(signal.ITIMER_REAL, seconds)
             yield
+        except _TimeIsUp:
+            raise TimeoutError(f"{name}: took longer than {seconds:g} s, the timeout") from None
         finally:
             if has_alarm:
                 signal.setitimer(signal.ITIMER_REAL, 0)
