@@ -26,7 +26,7 @@ from PIL import Image
 
 SHAPE = (500, 700, 3)
 AFTER_FILE = 0.02  # seconds between a temporary file and the kill, at most
-GIVE_UP = 60
+GIVE_UP, POLL = 60, 0.0005
 
 
 def start(arguments: list[str]) -> subprocess.Popen[bytes]:
@@ -52,6 +52,7 @@ def kill_one(
             if any(name.endswith(".tmp") for name in os.listdir(folder)):
                 time.sleep(chance.uniform(0, AFTER_FILE))
                 break
+            time.sleep(POLL)
     has_ended = process.poll() is not None
     process.kill()
     process.wait()
@@ -120,8 +121,10 @@ def main() -> None:
         folder = Path(root, "work")
         folder.mkdir()
         trial = Trial(folder, original.read_bytes())
-        for number in range(options.kills):
+        number = 0
+        while counts["kills"] < options.kills:  # some runs end before they are killed
             trial.kill(list(trial.ways)[number % 2], chance, counts)
+            number += 1
     names = ("kills", "at random", "while it writes", "temporary files left", "files lost or torn")
     names += ("sources changed", "next runs that cleaned up", "next runs that did not")
     results = {name: counts[name] for name in names}

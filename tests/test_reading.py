@@ -169,6 +169,18 @@ def test_a_jpeg_whose_last_rows_would_be_gray_is_an_error(options):
         read_image(short, reading.ReadOptions(allow_truncated=True))
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_progressive_jpeg_without_its_last_scans_is_an_error(mode):
+    image = picture().resize((200, 160)).convert(mode)
+    data = encode("JPEG", image, progressive=True)
+    assert read_image(data).array.shape[:2] == (160, 200)
+    scans = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]
+    assert len(scans) > 4
+    for end in (scans[-1], scans[3]):
+        with pytest.raises(fastkq.ImageReadError, match=r"ends early: the last scans of \d of"):
+            read_image(data[:end] + b"\xff\xd9")
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_jpeg_that_is_gray_is_no_error(mode):
     gray = Image.new("RGB", (50, 70), (128, 128, 128)).convert(mode)

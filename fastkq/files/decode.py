@@ -181,7 +181,8 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
                     return _decode_tiff(file, image)
                 decoded = _decode_plain(file, image)
                 if kind == JPEG and not reading.allow_truncated:
-                    whole_jpeg.check_blocks(file, decoded.array)
+                    is_progressive = "progression" in image.info
+                    whole_jpeg.check_jpeg(file, decoded.array, is_progressive=is_progressive)
                 return decoded
     except (MemoryError, ImageReadError):
         raise
