@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -281,3 +282,26 @@ def test_reports_and_lines_escape_names(tmp_path):
     assert len(lines) == len(wild)
     assert all(line.startswith(b'{"source": "') and b"\x1b" not in line for line in lines)
     assert printable("a\nb.png") in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["kill_moments.py", "--kills", "12"],
+        ["fuzz_readers.py", "palettes", "-max_total_time=10"],
+        ["fuzz_readers.py", "images", "-max_total_time=20"],
+    ],
+)
+def test_the_long_scripts_find_nothing(tmp_path, command):
+    script = Path(__file__).parents[1] / "scripts" / command[0]
+    result = subprocess.run(
+        [sys.executable, script, *command[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    if result.stdout.startswith("skipped"):
+        pytest.skip(result.stdout)

@@ -149,6 +149,24 @@ def test_a_file_that_ends_early_is_read_if_that_is_allowed(kind, tmp_path):
     assert fastkq.quantize(half, 9, allow_truncated=True).labels.shape == (400, 400)
 
 
+def test_a_pil_image_of_a_damaged_file_is_an_error_of_that_kind():
+    data = encode("JPEG", picture().resize((300, 300)))
+    with (
+        Image.open(io.BytesIO(data[: len(data) // 2])) as image,
+        pytest.raises(fastkq.ImageReadError, match=r"^image: cannot be decoded: .*truncated"),
+    ):
+        fastkq.quantize(image)
+
+
+def test_a_webp_may_have_more_than_pillow_allows(monkeypatch):
+    data = encode("WEBP")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(fastkq.ImageReadError, match="exceeds limit of 200 pixels"):
+        read_image(data)
+    array = read_image(data, reading.ReadOptions(max_pixels=2000)).array
+    assert array.shape == (SIDE, SIDE, 3)
+
+
 def test_a_wrong_checksum_is_an_error_even_then():
     data = bytearray(encode("PNG"))
     data[-20] ^= 1

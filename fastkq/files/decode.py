@@ -174,7 +174,10 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
     try:
         if kind == PNG:
             return _decode_png(file, name, reading)
-        with open_image(file, kind) as image:
+        # A WebP's decoder makes room for its pixels as it is opened, and looks at the limit.
+        with pillow_reads(reading.max_pixels or 0, reading):
+            opened = open_image(file, kind)
+        with opened as image:
             reading.check_size(name, *image.size)
             with pillow_reads(image.width * image.height, reading):
                 if kind == TIFF:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 
+MANY_PIXELS = 1 << 40
+
+
 def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImage:
     """Read an image, turned as its EXIF orientation says.
 
@@ -73,11 +76,16 @@ def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImag
 def count_pixels(path: str) -> int:
     """Return how many pixels an image file has, by its header.
 
-    It is 0 for a file that is no image: reading that fails soon enough.
+    It is 0 for a file that is no image: reading that fails soon enough. Of a file that has more
+    than Pillow makes room for, it is any large number.
     """
+    from PIL import Image
+
     try:
         with open_file(path) as file, open_image(file, check_format(file, path)) as image:
             return image.width * image.height
+    except Image.DecompressionBombError:
+        return MANY_PIXELS
     except Exception:
         # A damaged file makes its decoder raise anything.
         return 0
@@ -153,6 +161,12 @@ def _convert_pillow_image(image: PillowImage) -> InputImage:
 
     mode, info = image.mode, get_info(image)
     wanted = mode_to_read(mode, info)
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # it was opened from a file, which is damaged
+        raise damage("image", error) from error
     turned = ImageOps.exif_transpose(image)
     try:
         return finish(np.asarray(turned if wanted is None else turned.convert(wanted)), mode, info)
