@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,9 +35,9 @@ from fastkq.files.rows import Source
 from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
 from fastkq.files.verify import check_bytes, check_file
 from fastkq.files.write import Nowhere, write_file
-from fastkq.look import find_lossiest
+from fastkq.look import find_clearest, find_lossiest
 from fastkq.options import BLACK, BLEED, Options
-from fastkq.paint.dither import Dithering
+from fastkq.paint.dither import MOST_LOSSY, Dithering
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
 from fastkq.result import QuantizeResult, Written, write_blocks
@@ -91,9 +91,8 @@ def compress_source(
 ) -> Written:
     """Count, fit, label, and write the labels as they come; to memory where there is no target.
 
-    With `exclusive`, a target that exists is an error. A new one is no more readable than the
-    source. A path is not written if the file would have more than `most` bytes; memory and file
-    objects have it all the same.
+    With `exclusive`, a target that exists is an error. A new one is no more readable than its
+    source. No path is written with more than `most` bytes; memory and file objects have them.
     """
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
@@ -117,21 +116,10 @@ def compress_source(
             if labels is not None and options.score
             else None,
         )
-    # By the number of colors; labels only where they are scored.
-    tried: dict[int, tuple[float, bytes, UInt8Array | None, float | None]] = {}
-
-    def encode(fit: Fit) -> int:
-        result = collect_look(source, fit, options)
-        data = result.encode(format=options.output.format, optimize=options.output.optimize)
-        is_scored = options.score and result.score is None
-        labels = result.labels if is_scored or options.safety.verify else None
-        tried[len(fit.palette)] = result.inertia, data, labels, result.score
-        return len(data)
-
-    fit = find_fit(source, options, encode)
-    if len(fit.palette) not in tried:
-        encode(fit)
-    inertia, data, labels, score = tried[len(fit.palette)]
+    fit, encoded = _encode_fit(source, options)
+    data, score, labels = encoded.data, encoded.score, encoded.labels
+    if labels is not None and options.score and score is None:
+        score = score_labels(source, labels, fit.palette)
     fits = most is None or len(data) <= most
     if labels is not None and options.safety.verify and fits:
         check_bytes(data, labels, fit.palette)
@@ -139,15 +127,56 @@ def compress_source(
         write_file(target, data, like=source.path, exclusive=exclusive, safety=options.safety)
     return Written(
         fit.palette,
-        inertia,
+        encoded.inertia,
         fit.n_iter,
         len(data),
         data if target is None else b"",
         fits=fits,
-        score=score_labels(source, labels, fit.palette)
-        if labels is not None and score is None and options.score
-        else score,
+        score=score,
     )
+
+
+class _Encoded(NamedTuple):
+    """A file of a fit; with labels only where they are still to be scored, or compared."""
+
+    data: bytes
+    inertia: float
+    score: float | None
+    labels: UInt8Array | None
+
+
+def _encode_fit(source: Source, options: Options) -> tuple[Fit, _Encoded]:
+    """Count, fit, label and encode, as a target asks for it if there is one."""
+
+    def encode(fit: Fit, options: Options) -> _Encoded:
+        result = collect_look(source, fit, options)
+        data = result.encode(format=options.output.format, optimize=options.output.optimize)
+        is_scored = options.score and result.score is None
+        labels = result.labels if is_scored or options.safety.verify else None
+        return _Encoded(data, result.inertia, result.score, labels)
+
+    target = options.target
+    if target is not None and target.max_bytes is not None and options.is_clearest:
+        fit = find_fit(source, replace(options, target=target.without_bytes()))
+
+        def encode_lossy(lossy: float) -> tuple[_Encoded, int]:
+            encoded = encode(fit, options.with_lossy(lossy))
+            return encoded, len(encoded.data)
+
+        clearest = find_clearest(encode_lossy, target.max_bytes)
+        if clearest is not None:
+            return fit, clearest
+        options = options.with_lossy(MOST_LOSSY)  # and fewer colors
+    tried: dict[int, _Encoded] = {}  # by the number of colors
+
+    def count_bytes(fit: Fit) -> int:
+        tried[len(fit.palette)] = encode(fit, options)
+        return len(tried[len(fit.palette)].data)
+
+    fit = find_fit(source, options, count_bytes)
+    if len(fit.palette) not in tried:
+        count_bytes(fit)
+    return fit, tried[len(fit.palette)]
 
 
 def count_source(source: Source) -> ColorHistogram:
@@ -215,8 +244,7 @@ def collect_look(source: Source, fit: Fit, options: Options) -> QuantizeResult:
         return collect(source, fit, options)
 
     def label(lossy: float) -> tuple[QuantizeResult, float]:
-        dithering = replace(options.dithering, lossy=lossy)
-        result = collect(source, fit, replace(options, dithering=dithering))
+        result = collect(source, fit, options.with_lossy(lossy))
         score = score_labels(source, result.labels, result.palette)
         return replace(result, score=score), score
 
@@ -249,10 +277,7 @@ def _stream(
     most: int | None = None,
     labels: UInt8Array | None = None,
 ) -> tuple[int, float]:
-    """Label an image and write it as the labels come; return the file's bytes and the inertia.
-
-    `labels` (H, W), if given, is filled.
-    """
+    """Label an image and write it, and fill `labels` (H, W); return the bytes and the inertia."""
     labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
 
@@ -265,10 +290,9 @@ def _stream(
             first += len(part)
             yield part
 
-    def check(path: Path) -> None:
-        if labels is not None:
-            check_file(path, labels, fit.palette)
-
+    check = None
+    if labels is not None and options.safety.verify:
+        check = partial(check_file, labels=labels, palette=fit.palette)
     shape = (source.shape[0], source.shape[1])
     n_bytes = write_blocks(
         target,
@@ -280,7 +304,7 @@ def _stream(
         exclusive=exclusive,
         most=most,
         safety=options.safety,
-        check=check if labels is not None and options.safety.verify else None,
+        check=check,
     )
     return n_bytes, labeler.base_error + sum(errors)
 
