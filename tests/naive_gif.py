@@ -1,10 +1,12 @@
 """LZW and labels by cost for it, slowly: what `kernels.lzw` and `kernels.lossy_gif` compute."""
 
+import itertools
+
 import numpy as np
-from naive import nearest_entry
+from naive_lossy import pick
 
 single = np.float32
-LOOK_AHEAD, KEPT, BEAM, N_BEGINNINGS = 24, 12, 32, 16
+LOOK_AHEAD, KEPT, BEAM, N_BEGINNINGS = 24, 18, 32, 16
 
 
 class Phrases:
@@ -91,10 +93,18 @@ class Row:
 class Palette:
     """The entries (K, 4) in steps, and those that are allowed, (3, K) by the kind of a pixel."""
 
-    def __init__(self, entries, is_open):
-        self.entries, self.is_open = entries, is_open
+    def __init__(self, entries, is_open, *, has_table):
+        self.entries, self.is_open, self.has_table = entries, is_open, has_table
         self.near = beginnings(entries, is_open)
         self.own = np.flatnonzero(is_open[0])
+
+
+def other_steps(ways, best, phrases):
+    """How all ways but the best go on: from what, by which label, to which phrase and cost."""
+    for way in ways:
+        if way is not best:
+            for label in phrases.children.get(way[1], []):
+                yield way, label, (*way[1], label), way[0]
 
 
 def look_ahead(row, phrases, start, stop, error):
@@ -107,33 +117,26 @@ def look_ahead(row, phrases, start, stop, error):
         forced, limit = row.exact[x], single(0.7) * code_bits
         color = row.color(x, best[2])
         if forced < 0:
-            own = palette.own if row.kinds[x] == 0 else np.arange(len(palette.entries))
-            nearest = nearest_entry(color, palette.entries, own)[0]
+            pool = {"own": palette.own, "has_table": palette.has_table}
+            nearest = int(pick(color, palette.entries, row.kinds[x] == 0, **pool))
             forced = nearest if forced == -2 else -1
 
         is_open = palette.is_open[row.kinds[x]].copy()
         if forced >= 0:
             is_open[:] = np.arange(len(is_open)) == forced
+        longer = phrases.children.get(best[1], [])
+        steps = [(best, label, (*best[1], label), best[0]) for label in longer]
+        begun = [forced] if forced >= 0 else palette.near[nearest].tolist()
+        cost = best[0] + code_bits
+        steps += [(best, label, (label,), cost) for label in begun if label not in longer]
         found, least = [], single(np.inf)
-
-        def consider(way, label, phrase, base):
-            nonlocal least
+        for step in itertools.chain(steps, other_steps(ways, best, phrases)):
+            way, label, phrase, cost = step
             entry, color = palette.entries[label], row.color(x, way[2])
-            cost = base + row.inverses[x] * squared(color, entry)
+            cost = cost + row.inverses[x] * squared(color, entry)
             if is_open[label] and cost < least + limit:
                 least = min(least, cost)
                 found.append((cost, phrase, color - entry, (*way[3], label)))
-
-        longer = phrases.children.get(best[1], [])
-        for label in longer:
-            consider(best, label, (*best[1], label), best[0])
-        for label in [forced] if forced >= 0 else palette.near[nearest]:
-            if label not in longer:
-                consider(best, int(label), (int(label),), best[0] + code_bits)
-        for way in ways:
-            if way is not best and way[0] < least + limit:
-                for label in phrases.children.get(way[1], []):
-                    consider(way, label, (*way[1], label), way[0])
         while len(ways := [way for way in found if way[0] <= least + limit]) > BEAM:
             limit *= single(0.7)
     return min(ways, key=lambda way: way[0])[3]

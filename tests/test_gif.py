@@ -56,7 +56,9 @@ def twin(image, palette, lossy):
     alphas = every[..., 3]
     exact = naive_lossy.exact_entries(every, entries)
     is_open = np.ones((3, len(entries)), bool)
-    if np.any(entries[:, 3] == 255):
+    has_opaque = np.any(entries[:, 3] == 255)
+    has_table = has_opaque and not is_coarse
+    if has_opaque:
         is_open[0] = entries[:, 3] == 255
     is_open[2] = np.arange(len(entries)) == np.argmin(entries[:, 3])
     return naive_gif.choose(
@@ -64,7 +66,9 @@ def twin(image, palette, lossy):
         alphas,
         exact,
         naive_lossy.worths(map_contrasts(image, LEVELS), alphas, exact, np.float32(1)),
-        naive_gif.Palette(to_points(entries[None], is_coarse=is_coarse)[0], is_open),
+        naive_gif.Palette(
+            to_points(entries[None], is_coarse=is_coarse)[0], is_open, has_table=has_table
+        ),
         np.full(alphas.shape, np.float32(PASSED_ON)),
         np.float32(8 * (lossy / 100) ** 2 * 16),
         max(2, (len(palette) - 1).bit_length()),

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastkq.files.mark import EXIF
 from fastkq.types import UInt8Array
 

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 def extras_of(options: argparse.Namespace) -> tuple[str, ...]:
     """Return which kernels an image needs beside those of K-means; see `first_run.EXTRAS`."""
     is_lossy = options.lossy > 0 or options.min_score is not None
+    is_gif = options.format == "gif" or str(options.output).lower().endswith(".gif")
     wanted = {
         "dithering": options.dither != "none" and not is_lossy,
-        "lossy": is_lossy,
+        "lossy": is_lossy and not is_gif,
+        "lossy-gif": is_lossy and is_gif,
         "scoring": options.score or options.min_score is not None,
     }
     return tuple(name for name, is_wanted in wanted.items() if is_wanted)

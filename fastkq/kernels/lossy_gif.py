@@ -8,7 +8,7 @@ come are those of the least
 
 A beam of ways is followed for some pixels: each goes on below its node of the tree, for no bits, or
 ends its phrase there and begins another, for those of a code, as words are found in speech (Ney and
-Ortmanns 1999). Each way has errors of its own and passes them on. The first half of the best is
+Ortmanns 1999). Each way has errors of its own and passes them on. The beginning of the best is
 kept, and the tree grows by it.
 
 The patience grows with the contrast around a pixel, which hides errors. What is exactly in the
@@ -24,13 +24,13 @@ from fastkq.kernels.general import start_any_row
 from fastkq.kernels.lossy import start_pixels
 from fastkq.kernels.lossy_ways import OPAQUE_KIND
 from fastkq.kernels.lossy_weights import NEAREST, NO_ENTRY, find_exact_row, weigh_row
-from fastkq.kernels.lzw import N_CODES
-from fastkq.kernels.nearest import LABEL_BITS, nearest_of_all
+from fastkq.kernels.lzw import N_CODES, NO_NODE, clear_tree, grow
+from fastkq.kernels.nearest import LABEL_BITS, nearest_in_group, nearest_of_all, search_further
 from fastkq.kernels.steps import ZERO, alpha_squared_error, convert_any_row, read_alphas
 
-# Pixels that ways are followed for, and those of them that are kept. 48 and 24 saved 0.5 % of the
-# bytes, 16 and 8 cost 2 %; with 32 and 8, 2 % fewer took half as long again.
-LOOK_AHEAD, KEPT = 24, 12
+# Pixels that ways are followed for, and those of them that are kept. Keeping 12 took 1 % fewer
+# bytes and half as long again, 24 of 32 as many bytes.
+LOOK_AHEAD, KEPT = 24, 18
 # So many ways at most are followed; half as many cost 1 % of the bytes. Those are given up that
 # cost more than the best by this share of a code's bits: a new phrase would cost one.
 BEAM, GIVEN_UP, NARROWER = 32, np.float32(0.7), np.float32(0.7)
@@ -39,46 +39,8 @@ N_BEGINNINGS = 16
 N_CANDIDATES = 512  # at least those of one way, 256, and the beginnings
 # Chroma counts so much of lightness in an error: half of it took 1 % fewer bytes, for false hues.
 CHROMA_WEIGHT = np.float32(0.7)
-NO_NODE, NOTHING = -1, np.float32(np.inf)
+NOTHING, ONE = np.float32(np.inf), np.uint64(1)
 BASE_WORTH = np.float32(1)  # what bits are worth without contrast, before `patience`
-
-
-@kernel()
-def clear_tree(
-    root_bits,  # of a label: the nodes below its power of two are phrases of one label
-    first,  # (N_CODES,) int16, OUT: of each phrase, the last one that is longer by a label
-    labels,  # (N_CODES,) uint8, OUT: the last label of each phrase
-):
-    """Begin a tree of phrases; return the last code and the width of codes, in bits."""
-    for root in range(1 << root_bits):
-        first[root], labels[root] = NO_NODE, root
-    return (1 << root_bits) + 1, root_bits + 1
-
-
-@kernel(inline=True)
-def grow(
-    label,
-    node,  # the phrase that is being written, or NO_NODE
-    last,  # the last code
-    width,  # of codes, in bits
-    root_bits,
-    first,  # (N_CODES,) int16, INOUT: see `clear_tree`
-    sibling,  # (N_CODES,) int16, INOUT: the phrase before, that is as long and differs in one label
-    labels,  # (N_CODES,) uint8, INOUT
-):
-    """Let a tree grow by a label as `lzw.compress` does; return the new `node`, `last`, `width`."""
-    child = np.int64(first[node]) if node >= 0 else NO_NODE
-    while child >= 0 and labels[child] != label:
-        child = np.int64(sibling[child])
-    if child < 0 and node >= 0:
-        last += 1
-        first[last], sibling[last], labels[last] = NO_NODE, first[node], label
-        first[node] = last
-        if last == N_CODES - 1:
-            last, width = clear_tree(root_bits, first, labels)
-        elif last == 1 << width:
-            width += 1
-    return (child if child >= 0 else np.int64(label)), last, width
 
 
 @kernel(inline=True)
@@ -107,7 +69,8 @@ def go_on(
     u3,
     inverse,  # float32: of the patience
     forced,  # the only entry that is allowed, or NO_ENTRY
-    is_open,  # (K,) bool, IN: those that are
+    kind,  # of the pixel, by its alpha
+    is_open,  # (3, K) bool, IN: those that are, by kind
     points,  # (K, 4) float32, IN
     first,  # (N_CODES,) int16, IN: the tree, see `grow`
     sibling,
@@ -124,7 +87,7 @@ def go_on(
     while child >= 0:
         label = np.uint64(labels[child])
         total = cost + inverse * weigh(u0, u1, u2, u3, label, points)
-        is_allowed = np.int64(label) == forced if forced >= 0 else is_open[label]
+        is_allowed = np.int64(label) == forced if forced >= 0 else is_open[kind, label]
         if is_allowed and total < least + limit and n_found < N_CANDIDATES:
             least = min(least, total)
             found_nodes[n_found], found_tokens[n_found] = child, token
@@ -142,9 +105,10 @@ def keep_best(
     found_nodes,  # see `go_on`
     found_tokens,
     found_costs,
-    nodes,  # (BEAM,) int16, OUT
-    tokens,  # (BEAM,) uint8, OUT: those of the pixel before
-    costs,  # (BEAM,) float32, OUT
+    place,  # in what follows
+    nodes,  # (LOOK_AHEAD + 1, BEAM) int16, OUT
+    tokens,  # (LOOK_AHEAD + 1, BEAM) uint8, OUT: those of the pixel before
+    costs,  # (LOOK_AHEAD + 1, BEAM) float32, OUT
 ):
     """Keep the ways that cost little more than the least; return how many."""
     n_kept = n_found
@@ -158,21 +122,22 @@ def keep_best(
     n_kept = 0
     for i in range(n_found):
         if found_costs[i] <= least + limit and n_kept < BEAM:
-            nodes[n_kept], tokens[n_kept] = found_nodes[i], found_tokens[i]
-            costs[n_kept] = found_costs[i]
+            nodes[place, n_kept], tokens[place, n_kept] = found_nodes[i], found_tokens[i]
+            costs[place, n_kept] = found_costs[i]
             n_kept += 1
     return n_kept
 
 
 @kernel(inline=True)
 def index_of_least(
-    costs,  # (>= n,) float32, IN
+    costs,  # (LOOK_AHEAD + 1, BEAM) float32, IN
+    place,
     n,
 ):
-    """Return the first index of the least cost."""
+    """Return the first index of the least of some costs."""
     best = 0
     for i in range(1, n):
-        best = i if costs[i] < costs[best] else best
+        best = i if costs[place, i] < costs[place, best] else best
     return best
 
 
@@ -190,6 +155,10 @@ def look_ahead(
     is_open,  # (3, K) bool, IN: whether an entry is allowed, by the kind of a pixel
     points,  # (K, 4) float32, IN: the palette, in steps
     beginnings,  # (K, n) uint8, IN: each entry and those nearest to it, n <= N_BEGINNINGS
+    has_table,  # whether opaque pixels are looked up in the table of cells
+    cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
+    further,  # (n + 1,) int64, IN: where the further groups of each group start
+    groups,  # (n_groups, 4, LANES) int16, IN
     entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
     numbers,  # (n_groups, LANES) int32, IN: of these entries
     n_own,  # how many groups are for opaque pixels
@@ -216,21 +185,27 @@ def look_ahead(
         kind, share, inverse = np.int64(kinds[x]), shares[x], inverses[x]
         alpha_share = ZERO if kind == OPAQUE_KIND else share
         v0, v1, v2, v3 = values[0, x], values[1, x], values[2, x], values[3, x]
-        best = index_of_least(costs[i], n_tokens)
+        best = index_of_least(costs, i, n_tokens)
         u0, u1 = v0 + share * errors[i, best, 0], v1 + share * errors[i, best, 1]
         u2, u3 = v2 + share * errors[i, best, 2], v3 + alpha_share * errors[i, best, 3]
         forced = np.int64(exact[x])
         label = np.int64(0)
         if forced < 0:
-            begin = 0 if kind == OPAQUE_KIND else n_own
-            end = n_own if kind == OPAQUE_KIND else entries.shape[0]
-            label = np.int64(nearest_of_all(u0, u1, u2, u3, begin, end, entries, numbers))
-            label &= np.int64(LABEL_BITS)
+            if kind == OPAQUE_KIND and has_table:
+                s0, s1, s2, group, key = nearest_in_group(u0, u1, u2, cells, groups)
+                if further[group] < further[group + ONE]:
+                    begin, end = further[group], further[group + ONE]
+                    key = search_further(s0, s1, s2, key, begin, end, groups)
+            else:
+                begin = 0 if kind == OPAQUE_KIND else n_own
+                end = n_own if kind == OPAQUE_KIND else entries.shape[0]
+                key = nearest_of_all(u0, u1, u2, u3, begin, end, entries, numbers)
+            label = np.int64(key & LABEL_BITS)
             forced = label if forced == NEAREST else np.int64(NO_ENTRY)
         # The best way goes on, or begins a phrase, but not one that only would go on.
         ended = np.int64(nodes[i, best])
         n_found, least = go_on(
-            best, ended, costs[i, best], u0, u1, u2, u3, inverse, forced, is_open[kind],
+            best, ended, costs[i, best], u0, u1, u2, u3, inverse, forced, kind, is_open,
             points, first, sibling, labels, limit, 0, NOTHING,
             found_nodes, found_tokens, found_costs,
         )  # fmt: skip
@@ -255,13 +230,13 @@ def look_ahead(
             u2, u3 = v2 + share * errors[i, token, 2], v3 + alpha_share * errors[i, token, 3]
             n_found, least = go_on(
                 token, np.int64(nodes[i, token]), costs[i, token], u0, u1, u2, u3, inverse, forced,
-                is_open[kind], points, first, sibling, labels, limit, n_found, least,
+                kind, is_open, points, first, sibling, labels, limit, n_found, least,
                 found_nodes, found_tokens, found_costs,
             )  # fmt: skip
         place = i + 1
         n_tokens = keep_best(
             n_found, least, limit, found_nodes, found_tokens, found_costs,
-            nodes[place], tokens[place], costs[place],
+            place, nodes, tokens, costs,
         )  # fmt: skip
         for token in range(n_tokens):
             before, label = np.int64(tokens[place, token]), np.int64(labels[nodes[place, token]])
@@ -269,7 +244,7 @@ def look_ahead(
             errors[place, token, 1] = v1 + share * errors[i, before, 1] - points[label, 1]
             errors[place, token, 2] = v2 + share * errors[i, before, 2] - points[label, 2]
             errors[place, token, 3] = v3 + alpha_share * errors[i, before, 3] - points[label, 3]
-    token = index_of_least(costs[stop - start], n_tokens)
+    token = index_of_least(costs, stop - start, n_tokens)
     for place in range(stop - start, 0, -1):
         x = start + place - 1
         own[x] = labels[nodes[place, token]]
@@ -299,6 +274,10 @@ def choose_strip(
     points,
     columns,
     beginnings,
+    has_table,
+    cells,
+    further,
+    groups,
     entries,
     numbers,
     n_own,
@@ -346,8 +325,8 @@ def choose_strip(
             stop = min(x + LOOK_AHEAD, n_columns)
             look_ahead(
                 x, stop, node, width, values, kinds, exact, worths, shares_before, is_open, points,
-                beginnings, entries, numbers, n_own, first, sibling, names, nodes, tokens, costs,
-                errors, marks, n_marks, own, own_errors,
+                beginnings, has_table, cells, further, groups, entries, numbers, n_own, first,
+                sibling, names, nodes, tokens, costs, errors, marks, n_marks, own, own_errors,
             )  # fmt: skip
             n_marks += LOOK_AHEAD  # a pixel is looked at again, with other phrases
             kept = stop if stop == n_columns else x + KEPT
@@ -384,6 +363,10 @@ def choose(
     points,  # (K, 4) float32, IN: the palette, in steps
     columns,  # (4, K) float32, IN: the same
     beginnings,  # (K, n) uint8, IN: each entry and those nearest to it, n <= N_BEGINNINGS
+    has_table,  # whether opaque pixels are looked up in the table of cells
+    cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
+    further,  # (n + 1,) int64, IN: where the further groups of each group start
+    groups,  # (n_groups, 4, LANES) int16, IN
     entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
     numbers,  # (n_groups, LANES) int32, IN: of these entries
     n_own,  # how many groups are for opaque pixels
@@ -395,5 +378,5 @@ def choose(
         errors[strip] = choose_strip(
             pixels, lead, np.int64(strip), strip_rows, contrasts, strengths, scale, patience,
             light, colors, keys, exact_entries, root_bits, is_coarse, is_open, transparent, points,
-            columns, beginnings, entries, numbers, n_own, labels,
+            columns, beginnings, has_table, cells, further, groups, entries, numbers, n_own, labels,
         )  # fmt: skip

@@ -21,6 +21,7 @@ BYTE, BYTE_BITS = np.uint64(255), np.uint64(8)
 # `lossy_gif` cuts an image into strips of so many pixels at least, each with a table of its own.
 # A table lives for 4 to 40 thousand pixels, so what a strip loses is small.
 STRIP_PIXELS = 1 << 17
+NO_NODE = -1
 
 
 def rows_of_strip(width: int) -> int:
@@ -103,3 +104,41 @@ def compress(
     bits, n_bits, place = put(clear + 1, width, bits, n_bits, place, stream)
     stream[place] = bits
     return place + 1 if n_bits > 0 else place
+
+
+@kernel()
+def clear_tree(
+    root_bits,  # of a label: the nodes below its power of two are phrases of one label
+    first,  # (N_CODES,) int16, OUT: of each phrase, the last one that is longer by a label
+    labels,  # (N_CODES,) uint8, OUT: the last label of each phrase
+):
+    """Begin a tree of phrases; return the last code and the width of codes, in bits."""
+    for root in range(1 << root_bits):
+        first[root], labels[root] = NO_NODE, root
+    return (1 << root_bits) + 1, root_bits + 1
+
+
+@kernel(inline=True)
+def grow(
+    label,
+    node,  # the phrase that is being written, or NO_NODE
+    last,  # the last code
+    width,  # of codes, in bits
+    root_bits,
+    first,  # (N_CODES,) int16, INOUT: see `clear_tree`
+    sibling,  # (N_CODES,) int16, INOUT: the phrase before, that is as long and differs in one label
+    labels,  # (N_CODES,) uint8, INOUT
+):
+    """Let a tree grow by a label as `compress` does; return the new `node`, `last`, `width`."""
+    child = np.int64(first[node]) if node >= 0 else NO_NODE
+    while child >= 0 and labels[child] != label:
+        child = np.int64(sibling[child])
+    if child < 0 and node >= 0:
+        last += 1
+        first[last], sibling[last], labels[last] = NO_NODE, first[node], label
+        first[node] = last
+        if last == N_CODES - 1:
+            last, width = clear_tree(root_bits, first, labels)
+        elif last == 1 << width:
+            width += 1
+    return (child if child >= 0 else np.int64(label)), last, width

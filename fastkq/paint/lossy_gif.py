@@ -82,6 +82,8 @@ class LossyGifDitherer(Ditherer):
             np.ascontiguousarray(tables.points.T),
             tables.points,
             self._beginnings,
+            tables.has_opaque and not tables.is_coarse,
+            *self._table,
             *self._groups,
             labels,
             errors,
