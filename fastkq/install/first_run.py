@@ -21,6 +21,7 @@ KMEANS = ("fastkq.pipeline", "compile_kmeans")
 EXTRAS = {
     "dithering": "compile_dithering",
     "lossy": "compile_lossy",
+    "lossy-gif": "compile_lossy_gif",
     "scoring": "compile_scoring",
 }
 

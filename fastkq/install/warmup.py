@@ -11,6 +11,7 @@ from fastkq.api import quantize, remap
 from fastkq.colors.pixels import OPAQUE
 from fastkq.colors.ssimulacra2 import Picture, score_pictures
 from fastkq.colors.translucent import count_translucent
+from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
 from fastkq.pipeline import load_kernels
@@ -28,6 +29,7 @@ def warm_up() -> float:
     compile_dithering()
     _compile_rare_dithering()
     compile_lossy()
+    compile_lossy_gif()
     compile_alpha()
     compile_scoring()
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
@@ -51,6 +53,12 @@ def _compile_rare_dithering() -> None:
 def compile_lossy() -> None:
     """Load, or compile, the kernels of labels by cost."""
     remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], lossy=1)
+
+
+def compile_lossy_gif() -> None:
+    """Load, or compile, the kernels of labels by cost for GIF, and those that write it."""
+    palette, image = [[0, 0, 0], [9, 9, 9]], np.zeros((1, 1, 3), np.uint8)
+    compress(image, palette=palette, lossy=1, format="gif")
 
 
 def compile_scoring() -> None:

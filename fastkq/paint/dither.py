@@ -144,10 +144,10 @@ class Ditherer:
             Of some rows, from the top.
         """
         above = rows_above()
-        strip = kernels.dither.STRIP_ROWS
         rows, lead, first = None, 0, 0  # of the rows, so many are done; the number of the next
         for block in blocks:
             rows = block if rows is None else np.concatenate([rows, block])
+            strip = self._strip_rows(rows.shape[1])
             n_ready = (len(rows) - lead - MAP_ROWS) // strip * strip
             if n_ready > 0:
                 part = rows[: lead + n_ready + MAP_ROWS]
@@ -186,6 +186,10 @@ class Ditherer:
         """
         labels = label(rows[lead : lead + n_rows])
         return labels, self._dither_rows(np.ascontiguousarray(rows), lead, labels, first)
+
+    def _strip_rows(self, width: int) -> int:
+        """Return how many rows of so many pixels go together."""
+        return int(kernels.dither.STRIP_ROWS)
 
     def _dither_rows(self, rows: UInt8Array, lead: int, labels: UInt8Array, first: int) -> float:
         """Dither rows of an image; see the kernels for the parameters."""
