@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         remap,
         ssimulacra2,
         steps,
+        team,
         translucent,
         wu,
     )
@@ -65,6 +66,7 @@ __all__ = [
     "remap",
     "ssimulacra2",
     "steps",
+    "team",
     "threads",
     "translucent",
     "wu",

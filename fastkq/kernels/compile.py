@@ -12,11 +12,24 @@ from numba.core import event
 
 from fastkq.kernels import cache
 from fastkq.kernels.events import waiting
-from fastkq.kernels.threads import ParallelKernel
+from fastkq.kernels.threads import ParallelKernel, SharedKernel
 
 
-def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Any], Callable[..., Any]]:
+def kernel(
+    *,
+    pieces: int | str | None = None,
+    least: int = 1,
+    parallel: bool = False,
+    inline: bool = False,
+) -> Callable[[Any], Callable[..., Any]]:
     """Return the decorator that every kernel wears.
+
+    A kernel of several `pieces` does a range of them, which its first two arguments are, and is
+    called without these: `team` shares the pieces among threads. There are so many, or as many as
+    the argument of this name says or is long, and at least `least` of them to a call.
+
+    A `parallel` kernel has a loop that Numba shares among its own threads. That takes four times as
+    long to compile: 1.8 s instead of 0.5 for a loop around a call with thirteen arrays.
 
     Kernels release the GIL and never use `fastmath`: labels must be the same on every path and
     any number of threads, so no compiler may reorder a sum. Compiled code is kept on disk by
@@ -28,6 +41,8 @@ def kernel(*, parallel: bool = False, inline: bool = False) -> Callable[[Any], C
     """
 
     def decorate(function: Any) -> Callable[..., Any]:
+        if pieces is not None:
+            return SharedKernel(_compile(function), pieces, least)
         if not parallel:
             return _compile(function, inline=inline)
         return ParallelKernel(

@@ -1,7 +1,6 @@
 """Kernels of error diffusion, by strips of rows."""
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.nearest import (
@@ -239,8 +238,10 @@ def diffuse_pair(
     return total
 
 
-@kernel(parallel=True)
+@kernel(pieces="errors")
 def diffuse(
+    begin,  # of the pairs of strips ...
+    end,  # ... and the end of these
     pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1 or 3 channels
     lead,  # rows of it that are above the first one to label, for warming up
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
@@ -257,7 +258,7 @@ def diffuse(
     errors,  # (n_pairs,) int64, OUT: the squared error of each pair of strips
 ):
     """Dither by error diffusion (Floyd and Steinberg 1976), every other row from the right."""
-    for pair in prange(errors.shape[0]):
+    for pair in range(begin, end):
         errors[pair] = diffuse_pair(
             pixels,
             lead,

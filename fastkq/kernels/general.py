@@ -6,7 +6,6 @@ light, whose coordinates `steps` explains.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.dither import (
@@ -290,8 +289,10 @@ def diffuse_any_pair(
     return total
 
 
-@kernel(parallel=True)
+@kernel(pieces="errors")
 def diffuse_any(
+    begin,  # of the pairs of strips ...
+    end,  # ... and the end of these
     pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1, 3 or 4 channels
     lead,  # rows of it that are above the first one to label, for warming up
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
@@ -318,7 +319,7 @@ def diffuse_any(
     errors,  # (n_pairs,) int64, OUT: the squared error of each pair of strips, in 1 / 510^2
 ):
     """Dither by error diffusion as `dither.diffuse` does, any image with any palette."""
-    for pair in prange(errors.shape[0]):
+    for pair in range(begin, end):
         errors[pair] = diffuse_any_pair(
             pixels,
             lead,

@@ -7,7 +7,6 @@ pictures have none at all, and scores are those of float64 to a thousandth.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -15,6 +14,7 @@ from fastkq.kernels.compile import kernel
 TILE, STRIP = 512, 128
 RADIUS = 4
 N_TAPS = 2 * RADIUS + 1
+LEAST_ROWS = 8  # that a thread is asked for
 # The Gaussian of sigma 1.5 as a sum of three cosines that end at 5 (Charalampidis 2016), which is
 # what the reference's recursive filter computes.
 TAPS = np.array(
@@ -62,17 +62,19 @@ def cube_root(
     return root - (square * root - x) / (THREE * square)
 
 
-@kernel(parallel=True)
+@kernel(pieces="levels", least=LEAST_ROWS)
 def fill_light(
+    begin,  # of the rows ...
+    end,  # ... and the end of these
     levels,  # (h, W * C) uint8, IN
     table,  # (1 or 3, 256 or 65536) float32, IN: light by level, or by 256 * alpha + level
     light,  # (3, h, W) float32, OUT
 ):
     """Look up the light of pixels; of one channel, a table of three rows has all three colors."""
-    _, height, width = light.shape
+    width = light.shape[2]
     n_channels = levels.shape[1] // width
     has_alpha = n_channels % 2 == 0
-    for y in prange(height):
+    for y in range(begin, end):
         row = levels[y]
         for c in range(3):
             shares, line = table[c % table.shape[0]], light[c, y]
@@ -90,17 +92,20 @@ def fill_light(
                     line[x] = shares[colors[3 * x]]
 
 
-@kernel(parallel=True)
+@kernel(pieces="n_rows", least=LEAST_ROWS)
 def halve(
+    begin,  # of the rows to fill ...
+    end,  # ... and the end of these
     light,  # (3, h, W) float32, IN: some rows of an image
     top,  # the first row to average ...
     bottom,  # ... and the one behind the last
     smaller,  # (3, ., (W + 1) // 2) float32, OUT: of the whole image
     at,  # its first row to fill
+    n_rows,  # to fill
 ):
     """Average the light of 2x2 pixels; a last row or column that is alone is taken twice."""
     width, n_columns = light.shape[2], smaller.shape[2]
-    for i in prange((bottom - top + 1) // 2):
+    for i in range(begin, end):
         y = top + 2 * i
         for c in range(3):
             above, below = light[c, y], light[c, min(y + 1, bottom - 1)]
@@ -285,19 +290,21 @@ def sum_tile(
             sums[c, k] = total
 
 
-@kernel(parallel=True)
+@kernel(pieces="sums")
 def sum_errors(
+    begin,  # of the tiles ...
+    end,  # ... and the end of these
     first,  # (3, h, W) float32, IN: the light of some rows of the original ...
     second,  # (3, h, W) float32, IN: ... and of the distorted image
     top,  # the first row to count; those before and behind are for the blur, 0 beyond the image
     bottom,  # the row behind the last to count
-    sums,  # (n_strips, n_tiles, 3, 6) float64, OUT
+    sums,  # (n_strips * n_tiles, 3, 6) float64, OUT
 ):
     """Sum the errors of rows, by tiles."""
-    n_strips, n_tiles = sums.shape[0], sums.shape[1]
     width = first.shape[2]
-    for job in prange(n_strips * n_tiles):
+    n_tiles = -(-width // TILE)
+    for job in range(begin, end):
         strip, tile = job // n_tiles, job % n_tiles
         row, left = top + strip * STRIP, tile * TILE
         n = min(TILE, width - left)
-        sum_tile(first, second, row, min(row + STRIP, bottom), left, n, sums[strip, tile])
+        sum_tile(first, second, row, min(row + STRIP, bottom), left, n, sums[job])
