@@ -19,6 +19,7 @@ def kernel(
     *,
     pieces: int | str | None = None,
     least: int = 1,
+    each: str | None = None,
     parallel: bool = False,
     inline: bool = False,
 ) -> Callable[[Any], Callable[..., Any]]:
@@ -27,6 +28,7 @@ def kernel(
     A kernel of several `pieces` does a range of them, which its first two arguments are, and is
     called without these: `team` shares the pieces among threads. There are so many, or as many as
     the argument of this name says or is long, and at least `least` of them to a call.
+    Where a piece is long, the kernel does `each` in a call, and its first argument is which.
 
     A `parallel` kernel has a loop that Numba shares among its own threads. That takes four times as
     long to compile: 1.8 s instead of 0.5 for a loop around a call with thirteen arrays.
@@ -41,6 +43,8 @@ def kernel(
     """
 
     def decorate(function: Any) -> Callable[..., Any]:
+        if each is not None:
+            return SharedKernel(_compile(function), each, is_single=True)
         if pieces is not None:
             return SharedKernel(_compile(function), pieces, least)
         if not parallel:
@@ -58,6 +62,7 @@ def _compile(function: Any, *, parallel: bool = False, inline: bool = False) -> 
         inline="always" if inline else "never",
         nogil=True,
         error_model="numpy",
+        no_cfunc_wrapper=True,  # for calls by pointer, of which there are none
     )(function)
     cache.attach(compiled)
     return compiled

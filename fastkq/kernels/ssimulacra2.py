@@ -216,18 +216,20 @@ def add_errors(
         n5[x] += lost * lost
 
 
-@kernel()
-def sum_tile(
-    first,  # (3, h, W) float32, IN: light
-    second,  # (3, h, W) float32, IN
-    top,  # the first row of the tile ...
-    bottom,  # ... and the one behind its last
-    left,  # its first column ...
-    n,  # ... and how many there are
-    sums,  # (3, 6) float64, OUT
+@kernel(each="sums")
+def sum_errors(
+    tile,  # row by row of these
+    first,  # (3, h, W) float32, IN: the light of some rows of the original ...
+    second,  # (3, h, W) float32, IN: ... and of the distorted image
+    top,  # the first row to count; those before and behind are for the blur, 0 beyond the image
+    bottom,  # the row behind the last to count
+    sums,  # (n_strips * n_tiles, 3, 6) float64, OUT
 ):
-    """Sum the errors of a tile, by component; outside of the image all planes are 0."""
+    """Sum the errors of rows, by tiles."""
     _, height, width = first.shape
+    n_tiles = -(-width // TILE)
+    row, left = top + tile // n_tiles * STRIP, tile % n_tiles * TILE
+    end, n = min(row + STRIP, bottom), min(TILE, width - left)
     wide = n + 2 * RADIUS
     start, stop = max(left - RADIUS, 0), min(left + n + RADIUS, width)
     low = start - left + RADIUS
@@ -238,8 +240,8 @@ def sum_tile(
     across = blurred.reshape(12 * wide)
     a, b = np.empty((3, stop - start), np.float32), np.empty((3, stop - start), np.float32)
     norms = np.zeros((3, N_NORMS, n), np.float32)
-    for y in range(top - RADIUS, bottom + RADIUS):
-        step = y - top + RADIUS
+    for y in range(row - RADIUS, end + RADIUS):
+        step = y - row + RADIUS
         planes = ring[step % N_TAPS]
         if 0 <= y < height:
             fill_xyb(first[0, y, start:stop], first[1, y, start:stop], first[2, y, start:stop], a)
@@ -287,24 +289,4 @@ def sum_tile(
             total = 0.0
             for x in range(n):
                 total += norms[c, k, x]
-            sums[c, k] = total
-
-
-@kernel(pieces="sums")
-def sum_errors(
-    begin,  # of the tiles ...
-    end,  # ... and the end of these
-    first,  # (3, h, W) float32, IN: the light of some rows of the original ...
-    second,  # (3, h, W) float32, IN: ... and of the distorted image
-    top,  # the first row to count; those before and behind are for the blur, 0 beyond the image
-    bottom,  # the row behind the last to count
-    sums,  # (n_strips * n_tiles, 3, 6) float64, OUT
-):
-    """Sum the errors of rows, by tiles."""
-    width = first.shape[2]
-    n_tiles = -(-width // TILE)
-    for job in range(begin, end):
-        strip, tile = job // n_tiles, job % n_tiles
-        row, left = top + strip * STRIP, tile * TILE
-        n = min(TILE, width - left)
-        sum_tile(first, second, row, min(row + STRIP, bottom), left, n, sums[job])
+            sums[tile, c, k] = total

@@ -56,23 +56,31 @@ class ParallelKernel:
 
 
 class SharedKernel:
-    """A kernel that does a range of pieces a call, on this thread and those of `team`.
+    """A kernel that does a piece or a range of them a call, on this thread and those of `team`.
 
-    It is called as its function is, without the first two arguments: the range.
+    It is called as its function is, without the first argument or two: the piece, or the range.
 
     Attributes
     ----------
     compiled : Numba dispatcher
     """
 
-    def __init__(self, compiled: Callable[..., Any], pieces: int | str, least: int = 1) -> None:
+    def __init__(
+        self,
+        compiled: Callable[..., Any],
+        pieces: int | str,
+        least: int = 1,
+        *,
+        is_single: bool = False,
+    ) -> None:
         function = getattr(compiled, "py_func", compiled)  # compiled, or not: NUMBA_DISABLE_JIT
         self.compiled = compiled
+        self._run = _piece_by_piece(compiled) if is_single else compiled
         self._least = least
         self._n_pieces = pieces if isinstance(pieces, int) else None
         self._place = 0
         if isinstance(pieces, str):
-            self._place = function.__code__.co_varnames.index(pieces) - len(("begin", "end"))
+            self._place = function.__code__.co_varnames.index(pieces) - (1 if is_single else 2)
 
     def __call__(self, *arrays: Any) -> None:
         """Run the kernel for all pieces."""
@@ -80,7 +88,15 @@ class SharedKernel:
         if n_pieces is None:
             told = arrays[self._place]
             n_pieces = told if isinstance(told, int) else len(told)
-        team.share(self.compiled, n_pieces, self._least, n_threads(), arrays)
+        team.share(self._run, n_pieces, self._least, n_threads(), arrays)
+
+
+def _piece_by_piece(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    def run(begin: int, end: int, *arrays: Any) -> None:
+        for piece in range(begin, end):
+            kernel(piece, *arrays)
+
+    return run
 
 
 def n_threads() -> int:

@@ -146,11 +146,16 @@ def make_tables(palette: UInt8Array) -> PaletteTables:
 
 def to_steps(colors: UInt8Array, *, is_coarse: bool) -> Array:
     """Return the coordinates (4, K) of colors (K, 4), in steps, as the kernels compute them."""
-    row = np.ascontiguousarray(colors).reshape(-1).view()
-    row.flags.writeable = False
-    points = np.empty((4, len(colors)), np.float32)
+    points = np.zeros((4, len(colors)), np.float32)
     light = linear_levels().astype(np.float32)
-    kernels.steps.convert_any_row(row, colors[:, 3].copy(), light, is_coarse, points)
+    # Most palettes are opaque, and their kernels are compiled in half of the time.
+    is_plain = not is_coarse and (colors[:, 3] == OPAQUE).all()
+    row = np.ascontiguousarray(colors[:, :3] if is_plain else colors).reshape(-1).view()
+    row.flags.writeable = False
+    if is_plain:
+        kernels.steps.convert_row(row, light, points[:3])
+    else:
+        kernels.steps.convert_any_row(row, colors[:, 3].copy(), light, is_coarse, points)
     return points
 
 
