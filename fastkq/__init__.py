@@ -10,10 +10,11 @@ from fastkq import kernels as kernels  # at once, and without Numba: it watches 
 from fastkq._version import __version__
 
 if TYPE_CHECKING:
-    from fastkq.api import color_histogram, compress, fit_palette, quantize, remap
+    from fastkq.api import color_histogram, fit_palette, quantize, remap
     from fastkq.batch.job import JobResult
     from fastkq.batch.run import compress_many
     from fastkq.colors.histogram import ColorHistogram
+    from fastkq.compression import compress
     from fastkq.engine.dense import KMeansResult, kmeans
     from fastkq.engine.search import TargetNotReachedError
     from fastkq.result import CompressReport, QuantizeResult
@@ -49,7 +50,8 @@ _HOMES = {
     "compress_many": "batch.run",
     "kmeans": "engine.dense",
     "ssimulacra2": "score",
-    **dict.fromkeys(("color_histogram", "compress", "fit_palette", "quantize", "remap"), "api"),
+    "compress": "compression",
+    **dict.fromkeys(("color_histogram", "fit_palette", "quantize", "remap"), "api"),
 }
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Wrong usage is argparse's 2; a target out of reach is what it is of pngquant; the last two are
 # those of a program that its signal ended, as shells have it.
 DONE, FAILED, NOT_REACHED, INTERRUPTED, BROKEN_PIPE = 0, 1, 99, 130, 141
+# In which module of the room `command` each command is.
+HOMES = {"compress": "compress", "palette": "palette", "warmup": "machine", "doctor": "machine"}
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -33,12 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from fastkq import commands
-    from fastkq.arguments import make_parser
+    from importlib import import_module
+
+    from fastkq.command.arguments import make_parser
 
     try:
         options = make_parser().parse_args(arguments)
-        code: int = getattr(commands, options.command)(options)
+        home = import_module(f"fastkq.command.{HOMES[options.command]}")
+        code: int = getattr(home, options.command)(options)
         _flush()
     except BrokenPipeError:  # whoever read the output has gone, as `head` does
         _drop_output()

@@ -523,13 +523,13 @@ def test_two_at_once_write_one_target(photo, tmp_path):
     """Both find none there; the second is told, and what the first wrote stays."""
     target = tmp_path / "out.png"
     code = (
-        "import sys, fastkq.commands as commands\n"
+        "import sys, fastkq.command.compress as command\n"
         "from pathlib import Path\n"
-        "open_image = commands.open_image\n"
+        "open_image = command.open_image\n"
         "def slow(source, options):\n"
         f"    Path({str(target)!r}).write_bytes(b'another')\n"
         "    return open_image(source, options)\n"
-        "commands.open_image = slow\n"
+        "command.open_image = slow\n"
         "from fastkq.cli import main\n"
         f"sys.exit(main(['compress', {str(photo)!r}, '-o', {str(target)!r}, '-k', '4']))\n"
     )
@@ -557,13 +557,13 @@ def test_modes_of_outputs(photo, tmp_path):
 
 @pytest.mark.parametrize("order", [["--oxipng", "--optimize"], ["--optimize", "--oxipng"]])
 def test_oxipng_stays_in_any_order(order):
-    from fastkq import commands
-    from fastkq.arguments import make_parser
+    from fastkq.command.arguments import make_parser
+    from fastkq.command.options import job_options
 
     options = make_parser().parse_args(["compress", "a.png", *order])
-    assert commands._job_options(options)["optimize"] == "oxipng"
+    assert job_options(options)["optimize"] == "oxipng"
     options = make_parser().parse_args(["compress", "a.png", "--optimize"])
-    assert commands._job_options(options)["optimize"] is True
+    assert job_options(options)["optimize"] is True
 
 
 @pytest.mark.parametrize(
@@ -574,7 +574,7 @@ def test_oxipng_stays_in_any_order(order):
     ],
 )
 def test_locked_colors_may_have_alpha(text, colors):
-    from fastkq.arguments import make_parser
+    from fastkq.command.arguments import make_parser
 
     assert make_parser().parse_args(["compress", "a.png", "--lock", text]).lock == colors
 

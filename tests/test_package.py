@@ -23,13 +23,13 @@ ROOMS = [
         "look",
         "pipeline",
         "api",
+        "compression",
         "batch",
         "distributed",
         "fastkq",
         "install",
-        "arguments",
     ),
-    *("commands", "cli", "__main__"),
+    *("command", "cli", "__main__"),
 ]
 STRANGERS = {"files": {"engine", "paint"}, "engine": {"files"}, "paint": {"files"}}
 HEAVY = {

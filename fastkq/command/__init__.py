@@ -1,0 +1,1 @@
+"""What each command does: checked arguments in, exit codes out."""

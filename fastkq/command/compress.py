@@ -1,0 +1,187 @@
+"""What `fastkq compress` does: one image here, many in a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from fastkq.batch.job import DONE as JOB_DONE
+from fastkq.batch.job import NO_GAIN, JobResult
+from fastkq.batch.plan import BESIDE
+from fastkq.batch.progress import describe, megabytes, suggest
+from fastkq.batch.text import one_line, printable
+from fastkq.colors.metrics import psnr_from_mse
+from fastkq.command.many import compress_many
+from fastkq.command.options import color_options
+from fastkq.command.sources import STREAM, is_pipe
+from fastkq.files.formats import PNG, format_of
+from fastkq.files.write import check_output, write_file
+from fastkq.install import terminal
+from fastkq.options import check_options
+from fastkq.pipeline import compress_source, open_image
+from fastkq.result import most_bytes
+from fastkq.types import ImageSource
+
+DONE = 0
+WRITE_ANYWAY = "; --allow-larger writes it all the same"
+# Options of a run over many images.
+FOR_MANY = (
+    "directory",
+    "files_from",
+    "recursive",
+    "jobs",
+    "min_savings",
+    "copy_unchanged",
+    "shared_palette",
+    "report",
+    "fail_fast",
+    "dry_run",
+)
+# Options that choose colors, which a palette has.
+NOT_WITH_PALETTE = (
+    "lock",
+    "protect",
+    "weights",
+    "shared_palette",
+    "quality",
+    "max_mse",
+    "min_psnr",
+    "max_bytes",
+)
+
+
+def compress(options: argparse.Namespace) -> int:
+    """Compress one image, or many where several are named or an option is for many."""
+    if options.palette is not None:
+        for name in NOT_WITH_PALETTE:
+            if _is_given(options, name):
+                options.parser.error(f"{_flag(name)} and --palette exclude each other")
+    for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
+    if not for_many and len(options.sources) == 1:
+        return _compress_one(options)
+    if not options.sources and options.files_from is None:
+        options.parser.error("no source")
+    reason = f"{for_many[0]} is for many" if for_many else f"there are {len(options.sources)}"
+    for name in ("output", "weights"):
+        if getattr(options, name) is not None:
+            options.parser.error(f"{_flag(name)} is for one image, and {reason}")
+    return compress_many(options)
+
+
+def _is_given(options: argparse.Namespace, name: str) -> bool:
+    """Return whether an option is named on the command line: 0 is a value, and equals False."""
+    value = getattr(options, name)
+    return value is not None and value is not False
+
+
+def _flag(name: str) -> str:
+    """Return what a user calls an option."""
+    return {"directory": "-d", "output": "-o"}.get(name, f"--{name.replace('_', '-')}")
+
+
+def _compress_one(options: argparse.Namespace) -> int:
+    (source,) = options.sources
+    is_stream = source == STREAM or is_pipe(source)
+    output = options.output or (
+        STREAM if is_stream else _default_output(source, options.format or PNG)
+    )
+    name = _format(options, output)
+    if is_stream or output == STREAM:
+        return _compress_stream(source, output, name, options)
+    if os.path.exists(output) and not options.force:
+        raise FileExistsError(f"{output}: exists; --force overwrites it")
+    start = time.perf_counter()
+    terminal.share(terminal.extras_of(options))
+    target = check_output(output, source, exclusive=not options.force)
+    checked = check_options(palette=options.palette, format=name, **color_options(options))
+    opened = open_image(source, checked)
+    most = None if options.allow_larger else most_bytes(opened.n_bytes)
+    written = compress_source(opened, checked, target, exclusive=not options.force, most=most)
+    result = JobResult(
+        source,
+        os.fspath(output),
+        JOB_DONE if written.fits else NO_GAIN,
+        source_bytes=opened.n_bytes,
+        target_bytes=written.n_bytes,
+        pixels=opened.n_pixels,
+        n_colors=len(written.palette),
+        psnr=psnr_from_mse(written.inertia / opened.n_pixels),
+        score=written.score,
+        seconds=time.perf_counter() - start,
+    )
+    if options.json:
+        print(json.dumps(result.to_dict()))
+    elif not options.quiet:
+        hint = suggest(checked.output, len(written.palette)) + WRITE_ANYWAY
+        print(describe(result) + ("" if written.fits else hint))
+    return DONE
+
+
+def _compress_stream(
+    source: str, output: str | Path, name: str, options: argparse.Namespace
+) -> int:
+    """Compress from the standard input or to the standard output, which then has nothing else."""
+    if source == STREAM and sys.stdin is None:
+        raise OSError("the standard input is closed; a file, or an open stream, is allowed")
+    if output == STREAM and sys.stdout is None:
+        raise OSError("the standard output is closed; -o FILE, or an open stream, is allowed")
+    if output == STREAM and sys.stdout.isatty():
+        raise ValueError("the output would go to the terminal; -o FILE, or a pipe, is allowed")
+    if output != STREAM and os.path.exists(output) and not options.force:
+        raise FileExistsError(f"{output}: exists; --force overwrites it")
+    terminal.share(terminal.extras_of(options))
+    image = _open_source(source)
+    checked = check_options(palette=options.palette, format=name, **color_options(options))
+    opened = open_image(image, checked)
+    most = None if options.allow_larger else most_bytes(opened.n_bytes)
+    written = compress_source(opened, checked, most=most)
+    if output == STREAM:  # whoever reads it gets a picture, whatever its size
+        sys.stdout.buffer.write(written.data)
+    elif written.fits:
+        write_file(output, written.data, exclusive=not options.force)
+    psnr = psnr_from_mse(written.inertia / opened.n_pixels)
+    if not options.quiet:
+        names = f"{printable(source)} -> {printable(str(output))}"
+        score = "" if written.score is None else f"SSIMULACRA2 {written.score:.1f}, "
+        size, n_colors = megabytes(written.n_bytes), len(written.palette)
+        found = f"{size}, PSNR {psnr:.1f} dB, {score}{n_colors} colors"
+        hint = suggest(checked.output, n_colors)
+        if written.fits:
+            hint = ""
+        elif output == STREAM:
+            hint = f"; no smaller than its source{hint}"
+        else:
+            hint = f"; no gain, not written{hint}{WRITE_ANYWAY}"
+        print(f"{names}: {found}{hint}", file=sys.stderr)
+    return DONE
+
+
+def _open_source(source: str) -> ImageSource:
+    """Return what is read: the standard input, what a pipe holds, or the path of a file."""
+    if source == STREAM:
+        return sys.stdin.buffer
+    return Path(source).read_bytes() if is_pipe(source) else source
+
+
+def _format(options: argparse.Namespace, output: str | Path) -> str:
+    """Return the format of an output: its suffix tells, or of the standard output, --format."""
+    if output == STREAM:
+        return str(options.format or PNG)
+    try:
+        name = format_of(output)
+    except ValueError as error:
+        options.parser.error(one_line(error))
+    if options.format not in (None, name):
+        options.parser.error(
+            f"-o {output} is a {name} by its suffix, not --format {options.format}"
+        )
+    return name
+
+
+def _default_output(source: str, name: str) -> Path:
+    path = Path(source)
+    return path.with_name(f"{path.stem}{BESIDE}.{name}")

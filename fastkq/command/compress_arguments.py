@@ -1,0 +1,220 @@
+"""The arguments of `fastkq compress`, by what people want: look, size, files, many images."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+from fastkq.batch.plan import BESIDE
+from fastkq.command.shared_arguments import add_colors, add_sources
+from fastkq.command.values import color, number_to, quality, share
+from fastkq.files.formats import FORMATS
+from fastkq.options import BLACK, TRANSPARENT
+
+
+def add_compress_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `fastkq compress`."""
+    add_sources(parser)
+    _add_colors(parser.add_argument_group("colors"))
+    _add_look(parser.add_argument_group("how it looks"))
+    _add_size(parser.add_argument_group("how small it gets"))
+    _add_targets(
+        parser.add_argument_group(
+            "what you want, instead of how many colors",
+            "An image gets the fewest colors, at most K, that reach it; where not even K colors "
+            "do, nothing is written.",
+        )
+    )
+    _add_files(parser.add_argument_group("files"))
+    _add_messages(parser.add_argument_group("messages"))
+    _add_many(
+        parser.add_argument_group(
+            "many images",
+            f"Several sources, or any of these options, make a run over many images. Without -d, "
+            f"each output goes beside its source, as NAME{BESIDE}.png.",
+        )
+    )
+
+
+def _add_colors(group: argparse._ArgumentGroup) -> None:
+    add_colors(group)
+    group.add_argument(
+        "--palette",
+        metavar="FILE",
+        help="use these colors instead of fitting any: a .gpl, .act, .hex or .json file, or an "
+        "image of up to 256 colors",
+    )
+    group.add_argument(
+        "--protect",
+        action="store_true",
+        help="keep small patches of colors that are unlike all others; the error grows elsewhere",
+    )
+    group.add_argument(
+        "--paper",
+        action="store_true",
+        help="for scans: give the paper one color first, so that its grain takes no colors and few "
+        "bytes",
+    )
+    group.add_argument(
+        "--weights",
+        metavar="IMAGE",
+        help="a gray image of the size of the one image: the lighter a pixel, the more it counts "
+        "when the colors are chosen; black ones do not count",
+    )
+
+
+def _add_look(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--dither",
+        choices=("none", "diffusion", "ordered", "adaptive"),
+        default="none",
+        help="mix colors, so that smooth gradients show no steps; adaptive makes smaller files "
+        "than diffusion, and ordered keeps still between the frames of a film (default: none)",
+    )
+    group.add_argument(
+        "--dither-strength",
+        type=partial(number_to, 1),
+        default=1.0,
+        metavar="S",
+        help="how much of the error dithering spreads, from 0 to 1 (default: 1)",
+    )
+    group.add_argument(
+        "--background",
+        type=color,
+        metavar="RRGGBB",
+        help="lay images over this color, so that no transparency is left",
+    )
+    group.add_argument(
+        "--transparent",
+        choices=TRANSPARENT,
+        default=BLACK,
+        help="the color that the file stores under fully transparent pixels: black, keep for those "
+        "that the image has there, or bleed for those of the nearest visible pixels, which games "
+        "that filter their textures need (default: black)",
+    )
+
+
+def _add_size(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--lossy",
+        type=partial(number_to, 100),
+        default=0.0,
+        metavar="L",
+        help="make errors where they are hardly seen for a far smaller file, from 0 to 100; 20 to "
+        "50 suit photos (default: 0)",
+    )
+    group.add_argument(
+        "--optimize",
+        action="store_true",
+        help="take several times as long for a smaller file of the same pixels",
+    )
+    group.add_argument(
+        "--oxipng",
+        action="store_true",
+        help="take dozens of times as long for a still smaller PNG; needs fastkq[oxipng]",
+    )
+
+
+def _add_targets(group: argparse._ArgumentGroup) -> None:
+    error = group.add_mutually_exclusive_group()
+    error.add_argument(
+        "--quality",
+        type=quality,
+        metavar="MIN-MAX",
+        help="two numbers from 0 to 100, as pngquant takes them: the image gets as few colors as "
+        "reach MAX, or K; it fails if those do not reach MIN",
+    )
+    error.add_argument(
+        "--max-mse",
+        type=float,
+        metavar="E",
+        help="the largest squared error of a pixel, over all channels, in the mean",
+    )
+    error.add_argument(
+        "--min-psnr",
+        type=float,
+        metavar="DB",
+        help="the least peak signal-to-noise ratio, in dB",
+    )
+    group.add_argument(
+        "--min-score",
+        type=partial(number_to, 100),
+        metavar="S",
+        help="as lossy as keeps this score; 90 can hardly be told apart, 70 is high quality",
+    )
+    group.add_argument(
+        "--max-bytes",
+        type=int,
+        metavar="N",
+        help="the largest size of the file; it can be combined with one of the others",
+    )
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=f"the output of one image, a .png, .webp or .gif; - is the standard output (default: "
+        f"SOURCE{BESIDE}.png beside the source)",
+    )
+    group.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "
+        "(default: the suffix of -o tells, or png)",
+    )
+    group.add_argument("--force", action="store_true", help="overwrite existing outputs")
+    group.add_argument(
+        "--allow-larger",
+        action="store_true",
+        help="write an output even if it is no smaller than its source; by default that is told "
+        "instead, in one line, and is no failure",
+    )
+
+
+def _add_messages(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--score",
+        action="store_true",
+        help="tell how close the result looks to its source, by SSIMULACRA 2: 100 is equal, 90 can "
+        "hardly be told apart, 70 is high and 50 medium quality",
+    )
+    style = group.add_mutually_exclusive_group()
+    style.add_argument("-q", "--quiet", action="store_true", help="tell only of what fails")
+    style.add_argument(
+        "--json",
+        action="store_true",
+        help="print a line of JSON for each image, and for many a summary",
+    )
+
+
+def _add_many(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "-d", "--directory", metavar="DIR", help="write the outputs into this folder"
+    )
+    group.add_argument(
+        "--min-savings",
+        type=share,
+        metavar="SHARE",
+        help="write an output only if it saves this share of its source, such as 5%% (default: 0%%;"
+        " any saving)",
+    )
+    group.add_argument(
+        "--copy-unchanged",
+        action="store_true",
+        help="copy an image into the folder of -d under its own name where no output is written "
+        "though it could be read, so that every picture is there",
+    )
+    group.add_argument(
+        "--shared-palette", action="store_true", help="fit one palette to all images together"
+    )
+    group.add_argument(
+        "--report", metavar="JSONL", help="add a line of JSON for each image to this file"
+    )
+    group.add_argument(
+        "--fail-fast", action="store_true", help="stop after the first image that fails"
+    )
+    group.add_argument(
+        "--dry-run", action="store_true", help="tell what would be written where, and write nothing"
+    )

@@ -1,0 +1,38 @@
+"""From arguments to the keywords of the functions."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fastkq.files.formats import OXIPNG
+from fastkq.files.read import read_weights
+
+
+def job_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides over the colors of one image and of many, but how many colors."""
+    return {
+        "effort": options.effort,
+        "color_space": options.color_space,
+        "locked": options.lock,
+        "protect": options.protect,
+        "paper": options.paper,
+        "dither": options.dither,
+        "dither_strength": options.dither_strength,
+        "lossy": options.lossy,
+        "quality": options.quality,
+        "max_mse": options.max_mse,
+        "min_psnr": options.min_psnr,
+        "max_bytes": options.max_bytes,
+        "background": options.background,
+        "transparent": options.transparent,
+        "score": options.score,
+        "min_score": options.min_score,
+        "optimize": OXIPNG if options.oxipng else options.optimize,
+    }
+
+
+def color_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides over the colors of one image, as `fastkq.quantize` takes it."""
+    weights = None if options.weights is None else read_weights(options.weights)
+    return {"n_colors": options.colors, "weights": weights, **job_options(options)}

@@ -1,0 +1,128 @@
+"""From an image to a file of few colors: `compress`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Unpack, overload
+
+from numpy.typing import ArrayLike
+
+from fastkq import pipeline
+from fastkq.files.write import check_output
+from fastkq.options import QuantizeKeywords, check_options
+from fastkq.result import CompressReport, format_for, most_bytes
+from fastkq.types import MAX_COLORS, ImageSource, PathOrFile
+from fastkq.validate import check_flag
+
+
+@overload
+def compress(
+    image: ImageSource,
+    target: None = None,
+    n_colors: int = MAX_COLORS,
+    *,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    overwrite: bool = True,
+    allow_larger: bool = False,
+    **options: Unpack[QuantizeKeywords],
+) -> bytes: ...
+
+
+@overload
+def compress(
+    image: ImageSource,
+    target: PathOrFile,
+    n_colors: int = MAX_COLORS,
+    *,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    overwrite: bool = True,
+    allow_larger: bool = False,
+    **options: Unpack[QuantizeKeywords],
+) -> CompressReport: ...
+
+
+def compress(
+    image: ImageSource,
+    target: PathOrFile | None = None,
+    n_colors: int = MAX_COLORS,
+    *,
+    palette: ArrayLike | str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    overwrite: bool = True,
+    allow_larger: bool = False,
+    **options: Unpack[QuantizeKeywords],
+) -> CompressReport | bytes:
+    """Quantize an image into an indexed PNG, a WebP or a GIF; one of any size, by blocks of rows.
+
+    Parameters
+    ----------
+    image : path, bytes, file object, PIL image or array
+        What `quantize` takes. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are read by
+        blocks of rows, twice or more often, and must not change meanwhile; the result is the same
+        as of the whole image in memory.
+    target : path ending in .png, .webp or .gif, binary file object, or None
+        A file that exists is replaced in one step and keeps its permissions; a new one has none
+        that the source lacks; none may be the source. By default the file is returned as bytes.
+    palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file, optional
+        These colors, in their order, instead of those that represent the image best; options that
+        choose them are then without effect, or refused. For the files, see `remap`.
+    format : {"png", "webp", "gif"}, optional
+        Of bytes and file objects, by default "png"; a path's suffix tells its own. See
+        `QuantizeResult.encode`.
+    overwrite : bool
+        Whether an existing target is replaced, or a FileExistsError, also if it came meanwhile.
+    allow_larger : bool
+        Whether a path is written even if its file is no smaller than the source's. By default the
+        report says that it is not: `written`. Bytes and file objects always get the picture.
+    optimize : bool or "oxipng"
+        Take several times as long for a smaller file of the same pixels; not for a PNG of over
+        67 MP. See `QuantizeResult.encode`.
+    max_bytes : int, optional
+        The largest size of the target. As many colors as fit: one more does not, or is more than
+        `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
+    n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
+    paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
+    score, min_score
+        As in `quantize`.
+
+    Returns
+    -------
+    bytes if no target is named; otherwise CompressReport
+
+    Raises
+    ------
+    TargetNotReachedError
+        Not even `n_colors`, or as many as `max_bytes` has room for, reach what is asked for.
+    ValueError, TypeError, OSError
+        As `quantize`, and where the target cannot be written. Nothing is left behind in any case.
+
+    Examples
+    --------
+    >>> import fastkq, numpy as np, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scan = np.lib.format.open_memmap(f"{folder}/scan.npy", "w+", np.uint8, (30, 40, 3))
+    ...     scan[:, 20:] = 200
+    ...     report = fastkq.compress(scan, os.path.join(folder, "scan.png"))
+    >>> report.source, report.n_colors, report.mse
+    ('memmap (30, 40, 3)', 2, 0.0)
+    >>> fastkq.compress(np.zeros((2, 2, 3), np.uint8))[1:4]
+    b'PNG'
+    """
+    start = time.perf_counter()
+    check_flag(overwrite, "overwrite")
+    check_flag(allow_larger, "allow_larger")
+    if isinstance(target, (str, os.PathLike)):
+        source_path = image if isinstance(image, (str, os.PathLike)) else None
+        target = check_output(target, source_path, exclusive=not overwrite)
+    checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
+    source = pipeline.open_image(image, checked)
+    is_bound = isinstance(target, Path) and source.is_file and not allow_larger
+    most = most_bytes(source.n_bytes) if is_bound else None
+    written = pipeline.compress_source(source, checked, target, exclusive=not overwrite, most=most)
+    if target is None:
+        return written.data
+    return written.report(source, target, time.perf_counter() - start)
