@@ -11,7 +11,8 @@ def extras_of(options: argparse.Namespace) -> tuple[str, ...]:
     """Return which kernels an image needs beside those of K-means; see `first_run.EXTRAS`."""
     is_lossy = options.lossy > 0 or options.min_score is not None
     wanted = {
-        "dithering": options.dither != "none" and not is_lossy,
+        "diffusion": options.dither in ("diffusion", "adaptive") and not is_lossy,
+        "ordered": options.dither == "ordered" and not is_lossy,
         "lossy": is_lossy,
         "scoring": options.score or options.min_score is not None,
     }

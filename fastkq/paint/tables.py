@@ -194,6 +194,11 @@ def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
     nearest = kernels.nearest
     entries = np.rint(palette)
     n_colors, n_cells = palette.shape[1], int(nearest.N_CELLS)
+    if n_colors <= nearest.LANES:  # one group, for all cells, and no kernel to compile
+        places = np.arange(nearest.LANES)
+        numbers = np.where(places < n_colors, places, 0)
+        groups = np.vstack([entries[:, numbers], numbers])[None].astype(np.int16)
+        return np.zeros(n_cells, np.int32), np.zeros(2, np.int64), groups
     lists, lengths = np.empty((n_cells, n_colors), np.uint8), np.empty(n_cells, np.int64)
     nearest.list_candidates(entries, lists, lengths)
     is_crowded = lengths > nearest.LANES
