@@ -197,8 +197,8 @@ def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
     if n_colors <= nearest.LANES:  # one group, for all cells, and no kernel to compile
         places = np.arange(nearest.LANES)
         numbers = np.where(places < n_colors, places, 0)
-        groups = np.vstack([entries[:, numbers], numbers])[None].astype(np.int16)
-        return np.zeros(n_cells, np.int32), np.zeros(2, np.int64), groups
+        group = np.ascontiguousarray([*entries[:, numbers], numbers], np.int16)
+        return np.zeros(n_cells, np.int32), np.zeros(2, np.int64), group[None]
     lists, lengths = np.empty((n_cells, n_colors), np.uint8), np.empty(n_cells, np.int64)
     nearest.list_candidates(entries, lists, lengths)
     is_crowded = lengths > nearest.LANES
