@@ -19,8 +19,10 @@ def extras_of(options: Mapping[str, Any], format: str) -> tuple[str, ...]:
     """
     has_score = options.get("min_score") is not None
     is_lossy = options.get("lossy", 0) != 0 or has_score
+    dither = options.get("dither", "none")
     wanted = {
-        "dithering": options.get("dither", "none") != "none" and not is_lossy,
+        "diffusion": dither in ("diffusion", "adaptive") and not is_lossy,
+        "ordered": dither == "ordered" and not is_lossy,
         "lossy": is_lossy and format != GIF,
         "lossy-gif": is_lossy and format == GIF,
         "scoring": options["score"] or has_score,

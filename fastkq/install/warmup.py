@@ -14,6 +14,7 @@ from fastkq.colors.translucent import count_translucent
 from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
+from fastkq.paint.dither import Ditherer, Dithering
 from fastkq.pipeline import load_kernels
 
 DITHERINGS = ("diffusion", "ordered", "adaptive")
@@ -26,7 +27,9 @@ def warm_up() -> float:
     label_cubes(np.zeros((1, 3), np.uint8))
     few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
     few.save(io.BytesIO(), optimize=True)
-    compile_dithering()
+    compile_tables()
+    compile_diffusion()
+    compile_ordered()
     _compile_rare_dithering()
     compile_lossy()
     compile_lossy_gif()
@@ -37,10 +40,27 @@ def warm_up() -> float:
     return time.perf_counter() - start
 
 
-def compile_dithering() -> None:
-    """Load, or compile, the kernels of all ways to dither, for opaque images and most palettes."""
-    for method in DITHERINGS:
+def compile_diffusion() -> None:
+    """Load, or compile, the kernels of error diffusion, for opaque images and most palettes."""
+    for method in ("diffusion", "adaptive"):
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
+
+
+def compile_ordered() -> None:
+    """Load, or compile, those of ordered dithering, for opaque images and most palettes."""
+    remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither="ordered")
+
+
+def compile_tables() -> None:
+    """Load, or compile, what every way to dither looks at before: a large palette, and contrast.
+
+    Palettes of up to 16 colors, as those of the other functions, have no tables to compile.
+    """
+    grays = np.repeat(np.arange(20, dtype=np.uint8)[:, None], 3, axis=1)
+    ditherer = Ditherer(grays, Dithering("adaptive"))
+    row = np.zeros((1, 3), np.uint8)
+    row.flags.writeable = False  # as those of images are
+    ditherer.map_contrast(row, 1)
 
 
 def _compile_rare_dithering() -> None:

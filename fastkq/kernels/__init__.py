@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         remap,
         ssimulacra2,
         steps,
+        team,
         translucent,
         wu,
     )
@@ -73,6 +74,7 @@ __all__ = [
     "remap",
     "ssimulacra2",
     "steps",
+    "team",
     "threads",
     "translucent",
     "wu",

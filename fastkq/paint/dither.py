@@ -248,7 +248,7 @@ class Ditherer:
         kernels.dither.diffuse(
             pixels,
             lead,
-            self._map(pixels, labels.shape[1]),
+            self.map_contrast(pixels, labels.shape[1]),
             np.float32(self._strength / FULL),
             self._light,
             self._packed,
@@ -268,7 +268,7 @@ class Ditherer:
         kernels.general.diffuse_any(
             pixels,
             lead,
-            self._map(pixels, labels.shape[1]),
+            self.map_contrast(pixels, labels.shape[1]),
             np.float32(self._strength / FULL),
             self._light,
             tables.colors,
@@ -288,7 +288,7 @@ class Ditherer:
         )
         return sum(errors.tolist())  # without an end
 
-    def _map(self, pixels: UInt8Array, width: int) -> UInt8Array:
+    def map_contrast(self, pixels: UInt8Array, width: int) -> UInt8Array:
         """Return how strongly each pixel is dithered, (h, W), or (1, 1) for all."""
         if not self._is_adaptive:
             return np.full((1, 1), FULL, np.uint8)

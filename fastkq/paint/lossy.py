@@ -75,7 +75,7 @@ class LossyDitherer(Ditherer):
             pixels,
             lead,
             contrasts,
-            self._map(pixels, width),
+            self.map_contrast(pixels, width),
             np.float32(self._strength / FULL),
             self._worth,
             self._begins(width),
