@@ -16,7 +16,6 @@ palette, as in drawings and screenshots, stays exact.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.dither import FROM_BEFORE, SIXTEENTH, WARM_UP_ROWS, fill_shares
@@ -253,37 +252,38 @@ def look_ahead(
         token = np.int64(tokens[place, token])
 
 
-@kernel()
-def choose_strip(
-    pixels,  # see `choose`
-    lead,
+@kernel(each="totals")
+def choose(
     strip,
-    strip_rows,
-    contrasts,
-    strengths,
-    scale,
-    patience,
-    light,
-    colors,
-    keys,
-    exact_entries,
-    root_bits,
-    is_coarse,
-    is_open,
-    transparent,
-    points,
-    columns,
-    beginnings,
-    has_table,
-    cells,
-    further,
-    groups,
-    entries,
-    numbers,
-    n_own,
-    labels,
+    pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1, 3 or 4 channels
+    lead,  # rows of it that are above the first one to label, for warming up
+    strip_rows,  # of a strip, see `lzw.rows_of_strip`
+    contrasts,  # (h, W) uint8, IN: around each pixel, in levels
+    strengths,  # (h, W) uint8, IN, of error diffusion; or (1, 1), for all pixels
+    scale,  # float32: the strength of 255
+    patience,  # float32: the squared error that a bit is worth where there is no contrast
+    light,  # (256,) float32, IN: the light of each level
+    colors,  # (K, 4) uint8, IN: the palette
+    keys,  # (N_SLOTS,) int64, IN: see `fill_slots`
+    exact_entries,  # (N_SLOTS,) uint8, IN
+    root_bits,  # see `lzw.compress`
+    is_coarse,  # whether errors are those of light
+    is_open,  # (3, K) bool, IN: whether an entry is allowed, by the kind of a pixel
+    transparent,  # the entry of fully transparent pixels
+    points,  # (K, 4) float32, IN: the palette, in steps
+    columns,  # (4, K) float32, IN: the same
+    beginnings,  # (K, n) uint8, IN: each entry and those nearest to it, n <= N_BEGINNINGS
+    has_table,  # whether opaque pixels are looked up in the table of cells
+    cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
+    further,  # (n + 1,) int64, IN: where the further groups of each group start
+    groups,  # (n_groups, 4, LANES) int16, IN
+    entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
+    numbers,  # (n_groups, LANES) int32, IN: of these entries
+    n_own,  # how many groups are for opaque pixels
+    labels,  # (n_rows, W) uint8, OUT
+    totals,  # (n_strips,) int64, OUT: the squared error of each strip, in 1 / 510^2
 ):
-    """Choose the labels of a strip; return the squared error of its pixels."""
+    """Choose the labels of a strip by error and bits."""
     n_rows, n_columns = labels.shape
     own_errors = np.zeros((4, n_columns + 2), np.float32)
     values = np.empty((4, n_columns), np.float32)
@@ -340,43 +340,4 @@ def choose_strip(
         n_marks += n_columns
         if row >= start:
             total += alpha_squared_error(pixels[source], alphas, own, colors)
-    return total
-
-
-@kernel(parallel=True)
-def choose(
-    pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1, 3 or 4 channels
-    lead,  # rows of it that are above the first one to label, for warming up
-    strip_rows,  # of a strip, see `lzw.rows_of_strip`
-    contrasts,  # (h, W) uint8, IN: around each pixel, in levels
-    strengths,  # (h, W) uint8, IN, of error diffusion; or (1, 1), for all pixels
-    scale,  # float32: the strength of 255
-    patience,  # float32: the squared error that a bit is worth where there is no contrast
-    light,  # (256,) float32, IN: the light of each level
-    colors,  # (K, 4) uint8, IN: the palette
-    keys,  # (N_SLOTS,) int64, IN: see `fill_slots`
-    exact_entries,  # (N_SLOTS,) uint8, IN
-    root_bits,  # see `lzw.compress`
-    is_coarse,  # whether errors are those of light
-    is_open,  # (3, K) bool, IN: whether an entry is allowed, by the kind of a pixel
-    transparent,  # the entry of fully transparent pixels
-    points,  # (K, 4) float32, IN: the palette, in steps
-    columns,  # (4, K) float32, IN: the same
-    beginnings,  # (K, n) uint8, IN: each entry and those nearest to it, n <= N_BEGINNINGS
-    has_table,  # whether opaque pixels are looked up in the table of cells
-    cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
-    further,  # (n + 1,) int64, IN: where the further groups of each group start
-    groups,  # (n_groups, 4, LANES) int16, IN
-    entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
-    numbers,  # (n_groups, LANES) int32, IN: of these entries
-    n_own,  # how many groups are for opaque pixels
-    labels,  # (n_rows, W) uint8, OUT
-    errors,  # (n_strips,) int64, OUT: the squared error of each strip, in 1 / 510^2
-):
-    """Choose the labels of an image by error and bits, by strips of rows."""
-    for strip in prange(errors.shape[0]):
-        errors[strip] = choose_strip(
-            pixels, lead, np.int64(strip), strip_rows, contrasts, strengths, scale, patience,
-            light, colors, keys, exact_entries, root_bits, is_coarse, is_open, transparent, points,
-            columns, beginnings, has_table, cells, further, groups, entries, numbers, n_own, labels,
-        )  # fmt: skip
+    totals[strip] = total

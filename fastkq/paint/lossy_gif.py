@@ -69,7 +69,7 @@ class LossyGifDitherer(Ditherer):
             lead,
             strip_rows,
             contrasts,
-            self._map(pixels, width),
+            self.map_contrast(pixels, width),
             np.float32(self._strength / FULL),
             self._patience,
             self._light,
