@@ -85,8 +85,8 @@ def compress(
         The largest size of the target. As many colors as fit: one more does not, or is more than
         `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
-    paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
-    score, min_score
+    masking, paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, \
+    transparent, score, min_score
         As in `quantize`.
 
     Returns

@@ -8,7 +8,7 @@ from steps import to_points, to_steps
 
 import fastkq
 from fastkq import kernels
-from fastkq.paint.dither import Ditherer, Dithering
+from fastkq.paint.dither import PASSED_ON, Ditherer, Dithering
 from fastkq.paint.mask import blue_noise, blue_noise_ranks
 
 METHODS = ("diffusion", "ordered", "adaptive")
@@ -57,8 +57,9 @@ def test_diffusion_is_that_of_its_twin(name, strength):
     is_coarse = name == "inks"
     points = to_points(image, is_coarse=is_coarse)
     entries = to_points(palette[None], is_coarse=is_coarse)[0]
+    passed_on = strength * (1 if is_coarse else PASSED_ON)
     twin = naive.diffuse_any(
-        points, image[..., 3], entries, palette[:, 3], strength, is_coarse=is_coarse
+        points, image[..., 3], entries, palette[:, 3], passed_on, is_coarse=is_coarse
     )
     assert np.array_equal(labels, twin)
 

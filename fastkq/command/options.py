@@ -16,6 +16,7 @@ def job_options(options: argparse.Namespace) -> dict[str, Any]:
         "color_space": options.color_space,
         "locked": options.lock,
         "protect": options.protect,
+        "masking": options.masking,
         "paper": options.paper,
         "dither": options.dither,
         "dither_strength": options.dither_strength,

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
-from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering
+from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering, strengths_by_contrast
 from fastkq.types import Array, UInt8Array
 
 # A bit is worth a squared error, in levels of lightness of which there are 255 in Oklab: this at
@@ -19,8 +19,10 @@ from fastkq.types import Array, UInt8Array
 # and by itself with so many levels of contrast around a pixel, which hide errors.
 MOST_WEIGHT, CONTRAST_UNIT = 2.0, 2.0
 SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
-# Of errors, so much is passed on: with all of it, copies end sooner.
+# Of errors, so much is passed on, and by contrast with adaptive dithering: with more, as dithering
+# alone does, copies end sooner.
 PASSED_ON = 0.65
+STRENGTHS = (0.2, 0.35, 0.5, 0.6, 0.7)
 PNG, WEBP, GIF = "png", "webp", "gif"
 WINDOW = 1 << 15  # how far deflate copies from, in bytes
 # The bits of a copy: in deflate those of its distance come on top; LZW writes one code, and WebP
@@ -41,8 +43,8 @@ class LossyDitherer(Ditherer):
     def __init__(self, palette: UInt8Array, dithering: Dithering) -> None:
         method = "diffusion" if dithering.method == "none" else dithering.method
         super().__init__(palette, replace(dithering, method=method))
-        if not self._is_adaptive:
-            self._strength *= PASSED_ON
+        self._strength = dithering.strength * (1 if self._is_adaptive else PASSED_ON)
+        self._strengths = strengths_by_contrast(STRENGTHS)
         n_colors = len(palette)
         self._literal_bits = max(1.0, np.log2(n_colors) - 1)
         contrasts = 1 + np.arange(256) / CONTRAST_UNIT
