@@ -181,9 +181,10 @@ def test_far_from_translucent_pixels_labels_are_those_of_an_opaque_image(method)
     image = soft_image(270, 300)
     image[..., 3] = 255
     palette = PALETTES["fine"]
-    expected, _ = dithered(image, palette, method)
+    strength = 0.6 if method == "adaptive" else 1.0  # with more, errors hardly die out on their way
+    expected, _ = dithered(image, palette, method, strength)
     image[:, :5, 3] = [0, 60, 120, 180, 240]
-    labels, _ = dithered(image, palette, method)
+    labels, _ = dithered(image, palette, method, strength)
     assert np.array_equal(labels[:, 150:], expected[:, 150:])
 
 
