@@ -24,6 +24,7 @@ from fastkq.validate import check_number
 
 METHODS = ("none", "diffusion", "ordered", "adaptive")
 FULL = 255  # strength of a pixel, in a map
+MOST_LOSSY = 200  # as gifsicle's --lossy
 # Of an error, so much is passed on at a strength of 1. All of it makes worms, for 0.2 to 1 less
 # SSIMULACRA2 and 1 to 3 % more bytes; the mean of a flat patch stays within half a step of 1020.
 PASSED_ON = 0.875
@@ -44,15 +45,16 @@ NO_TABLE = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros((1, 4, 16), np
 class Dithering:
     """How an image is dithered.
 
-    Attributes
-    ----------
-    method : {"none", "diffusion", "ordered", "adaptive"}
-    strength : float, 0 (as "none") to 1
-        Error diffusion passes `PASSED_ON` of each error on at 1, all of it with few colors.
-    lossy : float, 0 to 100
-        How many errors are made for fewer bytes, see `paint.lossy`.
-    format : {"png", "webp", "gif"}
-        Whose bytes.
+        Attributes
+        ----------
+        method : {"none", "diffusion", "ordered", "adaptive"}
+        strength : float, 0 (as "none") to 1
+    MOST_LOSSY = 200  # as gifsicle's --lossy
+            Error diffusion passes `PASSED_ON` of each error on at 1, all of it with few colors.
+        lossy : float, 0 to 100
+            How many errors are made for fewer bytes, see `paint.lossy`.
+        format : {"png", "webp", "gif"}
+            Whose bytes.
     """
 
     method: str = "none"
@@ -64,7 +66,7 @@ class Dithering:
         if self.method not in METHODS:
             raise ValueError(f"dither is {self.method!r}; one of {METHODS} is allowed")
         check_number(self.strength, "dither_strength", 0, 1)
-        check_number(self.lossy, "lossy", 0, 100)
+        check_number(self.lossy, "lossy", 0, MOST_LOSSY)
         if self.lossy and self.method == "ordered":
             raise ValueError(
                 f"dither is 'ordered' and lossy is {self.lossy:g}; lossy passes errors on, so that "
