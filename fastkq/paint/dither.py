@@ -45,16 +45,15 @@ NO_TABLE = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros((1, 4, 16), np
 class Dithering:
     """How an image is dithered.
 
-        Attributes
-        ----------
-        method : {"none", "diffusion", "ordered", "adaptive"}
-        strength : float, 0 (as "none") to 1
-    MOST_LOSSY = 200  # as gifsicle's --lossy
-            Error diffusion passes `PASSED_ON` of each error on at 1, all of it with few colors.
-        lossy : float, 0 to 100
-            How many errors are made for fewer bytes, see `paint.lossy`.
-        format : {"png", "webp", "gif"}
-            Whose bytes.
+    Attributes
+    ----------
+    method : {"none", "diffusion", "ordered", "adaptive"}
+    strength : float, 0 (as "none") to 1
+        Error diffusion passes `PASSED_ON` of each error on at 1, all of it with few colors.
+    lossy : float, 0 to 200
+        How many errors are made for fewer bytes, see `paint.lossy`.
+    format : {"png", "webp", "gif"}
+        Whose bytes.
     """
 
     method: str = "none"
