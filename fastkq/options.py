@@ -19,7 +19,7 @@ from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
 from fastkq.files.formats import OXIPNG, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
-from fastkq.files.reading import DEFAULT, ReadOptions
+from fastkq.files.reading import DEFAULT, ReadOptions, check_reading
 from fastkq.files.write import PLAIN, Safety
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
@@ -46,6 +46,7 @@ class ImageKeywords(ReadKeywords, total=False):
     color_space: str
     locked: ArrayLike | None
     protect: bool
+    masking: bool
     paper: bool
     dither: str
     dither_strength: float
@@ -87,6 +88,7 @@ class FitKeywords(HistogramKeywords, ReadKeywords, total=False):
 
     weights: ArrayLike | None
     protect: bool
+    masking: bool
     paper: bool
 
 
@@ -114,6 +116,7 @@ class Options:
     output : Output
     background : (3,) uint8, or None: alpha is kept
     transparent : str, which color lies under an alpha of 0
+    masking : bool, whether pixels and colors count for the palette by what is seen of them
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
@@ -130,6 +133,7 @@ class Options:
     output: Output
     background: UInt8Array | None = None
     transparent: str = BLACK
+    masking: bool = False
     paper: bool = False
     score: bool = False
     min_score: float | None = None
@@ -140,7 +144,7 @@ class Options:
     @property
     def needs_places(self) -> bool:
         """Whether it matters where in the image a color is."""
-        return self.weights is not None or self.fit.protect
+        return self.weights is not None or self.fit.protect or self.masking
 
     def with_lossy(self, lossy: float) -> Options:
         """Return options that are so lossy."""
@@ -153,8 +157,8 @@ class Options:
             parts = [f"{fit.n_colors} colors", fit.effort, fit.color_space]
             if len(fit.locked):
                 parts.append(f"locked {zlib.crc32(fit.locked.tobytes()):08x}")
-            if fit.protect:
-                parts.append("protect")
+            kinds = {"protect": fit.protect, "masking": self.masking}
+            parts += [name for name, is_given in kinds.items() if is_given]
         else:
             parts = [f"palette {zlib.crc32(self.palette.tobytes()):08x}"]
         if self.dithering:
@@ -195,6 +199,7 @@ def check_options(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    masking: bool = False,
     paper: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     dither: str = "none",
@@ -231,6 +236,7 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
+    check_flag(masking, "masking")
     check_flag(paper, "paper")
     check_flag(score, "score")
     flags = {"durable": durable, "verify": verify, "preserve": preserve}
@@ -260,6 +266,7 @@ def check_options(
         output=Output(format, optimize),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
+        masking=masking,
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
@@ -269,15 +276,6 @@ def check_options(
     )
     _check_together(options)
     return options
-
-
-def check_reading(*, max_pixels: int | None = None, allow_truncated: bool = False) -> ReadOptions:
-    """Return how files are read, if it is allowed."""
-    check_flag(allow_truncated, "allow_truncated")
-    return ReadOptions(
-        None if max_pixels is None else check_integer(max_pixels, "max_pixels", 1),
-        allow_truncated,
-    )
 
 
 def choose_look(
@@ -364,6 +362,8 @@ def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
 def _check_together(options: Options) -> None:
     """Refuse options that leave each other nothing to decide."""
     target = options.target
+    if options.masking and options.weights is not None:
+        raise ValueError("weights is given, and masking; one of the two is allowed")
     if options.min_score is not None:
         others = {
             "" if target is None else target.name: target is not None,
@@ -378,6 +378,7 @@ def _check_together(options: Options) -> None:
             "weights": options.weights is not None,
             "locked": len(options.fit.locked) > 0,
             "protect": options.fit.protect,
+            "masking": options.masking,
             "" if target is None else target.name: target is not None,
         }
         names = [name for name, is_given in given.items() if is_given]

@@ -19,6 +19,7 @@ from fastkq.colors.histogram import (
     histogram_of_array,
     histogram_of_blocks,
 )
+from fastkq.colors.masking import mask_colors
 from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
@@ -33,7 +34,7 @@ from fastkq.files.formats import PNG, check_shape
 from fastkq.files.reading import ReadOptions
 from fastkq.files.rows import Source
 from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
-from fastkq.files.verify import check_bytes, check_file
+from fastkq.files.verify import check_bytes, checker_of
 from fastkq.files.write import Nowhere, write_file
 from fastkq.look import find_clearest, find_lossiest
 from fastkq.options import BLACK, BLEED, Options
@@ -290,9 +291,6 @@ def _stream(
             first += len(part)
             yield part
 
-    check = None
-    if labels is not None and options.safety.verify:
-        check = partial(check_file, labels=labels, palette=fit.palette)
     shape = (source.shape[0], source.shape[1])
     n_bytes = write_blocks(
         target,
@@ -304,7 +302,7 @@ def _stream(
         exclusive=exclusive,
         most=most,
         safety=options.safety,
-        check=check,
+        check=checker_of(labels if options.safety.verify else None, fit.palette),
     )
     return n_bytes, labeler.base_error + sum(errors)
 
@@ -334,6 +332,8 @@ def _look_at_places(
     if options.weights is not None:
         weights = check_weights(options.weights, source.shape)
     weighted = histogram if weights is None else weigh_colors(histogram, source, weights)
+    if options.masking:
+        weighted = mask_colors(histogram, source)
     solid = solid_counts(source, histogram.codes, weights) if options.fit.protect else None
     return weighted, solid
 
@@ -380,6 +380,7 @@ def _open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source
 
 def load_kernels() -> None:
     """Load, or compile, the kernels that quantizing an image needs."""
+    kernels.events.begin_loading()
     # Noise of so many pixels goes the way of large images.
     shape = (SORT_LIMIT // 256, 256, 3)
     noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
@@ -388,7 +389,7 @@ def load_kernels() -> None:
     nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
     Labeler(nearest, Dithering(), 3).label(noise)
     seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
-    kernels.events.wait_for_helpers()
+    kernels.events.end_loading()
     compile_kmeans()
 
 

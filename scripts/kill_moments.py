@@ -31,6 +31,16 @@ from fastkq.cli import main as main_of_command
 SHAPE = (500, 700, 3)
 FORK = multiprocessing.get_context("fork")
 AFTER_FILE = 0.02  # seconds between a temporary file and the kill, at most
+NAMES = (
+    "kills",
+    "at random",
+    "while it writes",
+    "temporary files left",
+    "files lost or torn",
+    "sources changed",
+    "next runs that cleaned up",
+    "next runs that did not",
+)
 GIVE_UP, POLL = 60, 0.0005
 
 
@@ -123,6 +133,15 @@ class Trial:
         return sum(name.endswith(".tmp") for name in os.listdir(self._folder))
 
 
+def store(counts: Counter[str], path: Path | None) -> dict[str, int]:
+    """Return the figures, and store them."""
+    results = {name: counts[name] for name in NAMES}
+    if path is not None:
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(known | {"kills": results}, indent=1) + "\n")
+    return results
+
+
 def main() -> None:
     """Kill runs and count what they leave."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -142,13 +161,9 @@ def main() -> None:
         while counts["kills"] < options.kills:  # some runs end before they are killed
             trial.kill(list(trial.ways)[number % 2], chance, counts)
             number += 1
-    names = ("kills", "at random", "while it writes", "temporary files left", "files lost or torn")
-    names += ("sources changed", "next runs that cleaned up", "next runs that did not")
-    results = {name: counts[name] for name in names}
+            store(counts, options.json)  # what was found is kept, whenever this ends
+    results = store(counts, options.json)
     print(json.dumps(results))
-    if options.json is not None:
-        known = json.loads(options.json.read_text()) if options.json.exists() else {}
-        options.json.write_text(json.dumps(known | {"kills": results}, indent=1) + "\n")
     wrong = ("files lost or torn", "sources changed", "next runs that did not")
     sys.exit(any(results[name] for name in wrong))
 

@@ -229,6 +229,28 @@ def _wins(found: list[dict], rival: dict[str, dict]) -> list[str]:
     ]
 
 
+def dithering() -> str:
+    """How dithered pictures look beside quantette's method, at equal colors and equal bytes."""
+    report = load("dithering")
+    parts = []
+    for group, title in list(QUALITY_GROUPS.items())[:3]:
+        rows = [row for row in report["rows"] if row["group"] == group]
+        colors = sorted({row["K"] for row in rows})
+        header = [title]
+        header += [f"K = {k}: {w}" for k in colors for w in ("score", "kB", "at equal bytes")]
+        lines = []
+        for mode, masking in dict.fromkeys((row["mode"], row["masking"]) for row in rows):
+            cells = [f"{mode}, masking" if masking else mode]
+            for k in colors:
+                key = (mode, masking, k)
+                own = [row for row in rows if (row["mode"], row["masking"], row["K"]) == key]
+                cells += [f"{_mean(own, 'ssimulacra2'):.1f}", f"{_mean(own, 'bytes') / 1e3:.1f}"]
+                cells.append(f"{_mean(own, 'at equal bytes'):+.1f}")
+            lines.append(cells)
+        parts.append(markdown(header, lines))
+    return "\n\n".join([*parts, machine_line(report)])
+
+
 def _mean(rows: list[dict], key: str) -> float:
     return sum(row[key] for row in rows) / len(rows)
 
@@ -383,6 +405,26 @@ def rate() -> str:
             cells.append(f"{geometric_mean(found):.2f}, {better:.0f} %")
         lines.append([group, *cells])
     header = ["pictures", *ratios, "butteraugli", "FLIP"]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
+def gif() -> str:
+    """Bytes of GIFs at equal look, and scores at equal bytes, beside gifsicle's."""
+    report = load("gif")
+    rows = report["rows"]
+    levels = list(dict.fromkeys(row["level"] for row in rows))
+    lines = []
+    for group in [*dict.fromkeys(row["group"] for row in rows), "all"]:
+        cells = []
+        for level in levels:
+            own = [r for r in rows if r["level"] == level and group in (r["group"], "all")]
+            gain = sum(row["gain"] for row in own) / len(own)
+            ratio = geometric_mean([row["bytes"] for row in own])
+            most = max(row["bytes"] for row in own)
+            cells += [f"{ratio:.2f}", f"{most:.2f}", f"{gain:+.0f}"]
+        lines.append([group, *cells])
+    heads = ("bytes at `--lossy={}`", "at most", "score")
+    header = ["pictures", *(head.format(level) for level in levels for head in heads)]
     return f"{markdown(header, lines)}\n\n{machine_line(report)}"
 
 
@@ -547,6 +589,7 @@ TABLES = {
     "alpha": alpha,
     "bytes": file_bytes,
     "cluster": cluster,
+    "dithering": dithering,
     "faults": faults,
     "folder": folder,
     "gigapixel": gigapixel,
@@ -560,6 +603,7 @@ TABLES = {
     "processes": processes,
     "quality": quality,
     "rate": rate,
+    "gif": gif,
     "quality_targets": quality_targets,
     "quality_wins": quality_wins,
     "resume": resume,

@@ -50,6 +50,7 @@ NOT_IN_PLACE = ("output", "directory", "suffix", "format", "allow_larger", "copy
 NOT_WITH_PALETTE = (
     "lock",
     "protect",
+    "masking",
     "weights",
     "shared_palette",
     "quality",
@@ -104,7 +105,7 @@ def _compress_one(options: argparse.Namespace) -> int:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     start = time.perf_counter()
     chosen = color_options(options)
-    terminal.share(terminal.extras_of(chosen))
+    terminal.share(terminal.extras_of(chosen, name))
     target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_image(source, checked)
@@ -143,7 +144,7 @@ def _compress_stream(
     if output != STREAM and os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     chosen = color_options(options)
-    terminal.share(terminal.extras_of(chosen))
+    terminal.share(terminal.extras_of(chosen, name))
     image = _open_source(source)
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_image(image, checked)

@@ -9,8 +9,8 @@ import fastkq
 from fastkq.batch.find import find_images
 from fastkq.batch.text import one_line
 from fastkq.command.sources import list_sources
+from fastkq.files.reading import check_reading
 from fastkq.install import terminal
-from fastkq.options import check_reading
 
 DONE, FAILED = 0, 1
 

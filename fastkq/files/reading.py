@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fastkq.files.errors import ImageReadError
+from fastkq.validate import check_flag, check_integer
 
 # Pillow's limit, and that of most programs of the field: half a gigabyte of RGB, and with the
 # copies that are made on the way about two.
@@ -52,6 +53,15 @@ class ReadOptions:
 
 
 DEFAULT = ReadOptions()
+
+
+def check_reading(*, max_pixels: int | None = None, allow_truncated: bool = False) -> ReadOptions:
+    """Return how files are read, if it is allowed."""
+    check_flag(allow_truncated, "allow_truncated")
+    return ReadOptions(
+        None if max_pixels is None else check_integer(max_pixels, "max_pixels", 1),
+        allow_truncated,
+    )
 
 
 @contextmanager
