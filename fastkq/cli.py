@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 # those of a program that its signal ended, as shells have it.
 DONE, FAILED, NOT_REACHED, INTERRUPTED, BROKEN_PIPE = 0, 1, 99, 130, 141
 # In which module of the room `command` each command is.
-HOMES = {"compress": "compress", "palette": "palette", "warmup": "machine", "doctor": "machine"}
+HOMES = {
+    "compress": "compress",
+    "palette": "palette",
+    "serve": "serve",
+    "warmup": "machine",
+    "doctor": "machine",
+}
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 

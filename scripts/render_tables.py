@@ -159,11 +159,12 @@ def estimator() -> str:
             f"{row['sklearn_s']:.2f}",
             f"{row['fastkq_s']:.2f}",
             f"{row['sklearn_s'] / row['fastkq_s']:.1f}",
+            f"{row['equal_labels']:.3%}",
         ]
         for row in report["rows"]
     ]
     header = ["data", "samples", "distinct", "K", "iterations", "scikit-learn, s", "fastkq, s"]
-    return f"{markdown([*header, 'times faster'], rows)}\n\n{machine_line(report)}"
+    return f"{markdown([*header, 'times faster', 'equal labels'], rows)}\n\n{machine_line(report)}"
 
 
 def file_bytes() -> str:
@@ -463,6 +464,7 @@ def score() -> str:
 TABLES = {
     "alpha": alpha,
     "bytes": file_bytes,
+    "estimator": estimator,
     "cluster": cluster,
     "folder": folder,
     "gigapixel": gigapixel,

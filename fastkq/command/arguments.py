@@ -37,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_compress(commands)
     _add_palette(commands)
+    _add_serve(commands)
     commands.add_parser(
         "warmup",
         help="compile the kernels and keep them on disk",
@@ -84,3 +85,22 @@ def _add_palette(commands: _Commands) -> None:
     )
     palette.add_argument("--force", action="store_true", help="overwrite an existing output")
     palette.set_defaults(parser=palette)
+
+
+def _add_serve(commands: _Commands) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="answer lines of JSON, for callers in other languages",
+        description="Compress an image for each line of JSON on the standard input, and answer "
+        "with a line of JSON. An image that cannot be compressed is a line as well; the end of the "
+        "input ends the process.",
+    )
+    serve.add_argument(
+        "--stdin-jsonl",
+        action="store_true",
+        required=True,
+        help="read requests from the standard input, a line each, such as "
+        '{"source": "a.jpg", "output": "a.png", "n_colors": 64}; the options are those of '
+        "fastkq.compress; without an output, the answer has the bytes as Base64; an id comes back",
+    )
+    serve.set_defaults(parser=serve)
