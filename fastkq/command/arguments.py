@@ -6,6 +6,7 @@ import argparse
 from typing import NoReturn, TypeAlias
 
 import fastkq
+from fastkq.colors.order import ORDERS
 from fastkq.command.compress_arguments import add_compress_arguments
 from fastkq.command.shared_arguments import add_colors, add_sources
 
@@ -70,18 +71,25 @@ def _add_compress(commands: _Commands) -> None:
 def _add_palette(commands: _Commands) -> None:
     palette = commands.add_parser(
         "palette",
-        help="fit one palette to images",
-        description="Write the few colors that represent all images together best, as a .gpl, "
-        ".act, .hex or .json file.",
+        help="fit one palette to images, and show or write it",
+        description="Show the few colors that represent all images together best, with the share "
+        "of the pixels that each stands for, or write them into a file.",
     )
     add_sources(palette)
     add_colors(palette)
     palette.add_argument(
+        "--sort",
+        choices=ORDERS,
+        help="the order of the colors: share, the most frequent first; hue, around the circle of "
+        "colors; lightness, from dark to light (default: share on the terminal, that of the fit "
+        "in a file)",
+    )
+    palette.add_argument(
         "-o",
         "--output",
-        required=True,
         metavar="FILE",
-        help="write the palette to this file, such as brand.gpl",
+        help="write the palette to this file, such as brand.gpl: a .gpl (GIMP), .act or .ase "
+        "(Adobe), .hex, .json, .csv, .css, .svg or .png (default: show it)",
     )
     palette.add_argument("--force", action="store_true", help="overwrite an existing output")
     palette.set_defaults(parser=palette)
