@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DONE, FAILED, NOT_REACHED, INTERRUPTED, BROKEN_PIPE = 0, 1, 99, 130, 141
 # In which module of the room `command` each command is.
 HOMES = {
+    "completion": "completion",
     "compress": "compress",
     "palette": "palette",
     "serve": "serve",
@@ -43,10 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     from importlib import import_module
 
-    from fastkq.command.arguments import make_parser
+    from fastkq.command.arguments import make_parser, with_command
 
     try:
-        options = make_parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        options = make_parser().parse_args(with_command(given))
         home = import_module(f"fastkq.command.{HOMES[options.command]}")
         code: int = getattr(home, options.command)(options)
         _flush()

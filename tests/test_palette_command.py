@@ -201,5 +201,5 @@ def test_a_png_shows_the_colors_in_order(tmp_path):
 
 def test_ase_has_no_alpha(tmp_path):
     palette = np.array([[9, 8, 7, 255], [1, 2, 3, 50]], np.uint8)
-    with pytest.raises(ValueError, match=r"1 of the 2 colors are not opaque, and \\.ase files"):
+    with pytest.raises(ValueError, match=r"1 of the 2 colors are not opaque, and \.ase files"):
         exported(tmp_path, ".ase", palette)

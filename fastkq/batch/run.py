@@ -72,6 +72,7 @@ def compress_many(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    name: str | None = None,
     **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs, WebPs or GIFs.
@@ -117,6 +118,10 @@ def compress_many(
         that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
+    name : str, optional
+        What targets are called, such as "{stem}-small{suffix}", by the stem of the source, the name
+        of its folder as {parent}, and the suffix of the format. Where a name is taken, another
+        follows from it, as without a pattern.
     format : {"png", "webp", "gif"}
         Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
@@ -164,6 +169,7 @@ def compress_many(
         recursive=recursive,
         format=checked.image.output.format,
         copies=copy_unchanged,
+        name=name,
     )
     if is_shared:
         checked, _ = share_palette(planned, checked, n_workers=n_workers)

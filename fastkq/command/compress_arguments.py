@@ -159,6 +159,13 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         f"SOURCE{BESIDE}.png beside the source)",
     )
     group.add_argument(
+        "--name",
+        metavar="PATTERN",
+        help="what outputs are called: {stem} is the name of the source, {parent} that of its "
+        f"folder, {{suffix}} that of the format (default: {{stem}}{BESIDE}{{suffix}} beside the "
+        "source, {stem}{suffix} with -d)",
+    )
+    group.add_argument(
         "--format",
         choices=FORMATS,
         help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "

@@ -44,6 +44,7 @@ def compress_many(options: argparse.Namespace) -> int:
         recursive=options.recursive,
         format=settings.image.output.format,
         copies=settings.copy_unchanged,
+        name=options.name,
     )
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
