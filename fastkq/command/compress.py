@@ -14,6 +14,7 @@ from fastkq.batch.job import NO_GAIN, JobResult
 from fastkq.batch.names import check_name, fill_name
 from fastkq.batch.plan import BESIDE
 from fastkq.batch.progress import describe, megabytes, suggest
+from fastkq.batch.remote import is_url
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
@@ -33,6 +34,7 @@ WRITE_ANYWAY = "; --allow-larger writes it all the same"
 FOR_MANY = (
     "directory",
     "files_from",
+    "manifest",
     "recursive",
     "jobs",
     "min_savings",
@@ -42,6 +44,8 @@ FOR_MANY = (
     "fail_fast",
     "dry_run",
 )
+# Where no part of the work is asked for.
+ALL = (1, 1)
 # Options that choose colors, which a palette has.
 NOT_WITH_PALETTE = (
     "lock",
@@ -69,9 +73,12 @@ def compress(options: argparse.Namespace) -> int:
         except ValueError as error:
             options.parser.error(one_line(error).replace("name is", "--name is", 1))
     for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
+    if options.shard != ALL:
+        for_many.append("--shard")
+    for_many += [source for source in options.sources if is_url(source)]
     if not for_many and len(options.sources) == 1:
         return _compress_one(options)
-    if not options.sources and options.files_from is None:
+    if not options.sources and options.files_from is None and options.manifest is None:
         options.parser.error("no source")
     reason = f"{for_many[0]} is for many" if for_many else f"there are {len(options.sources)}"
     for name in ("output", "weights"):
