@@ -28,7 +28,6 @@ from fastkq.batch.job import (
     JobOptions,
     JobResult,
     compress_job,
-    run_job,
 )
 from fastkq.batch.names import check_name, fill_name
 from fastkq.batch.plan import BESIDE, Job
@@ -159,12 +158,8 @@ def _unique(wanted: Sequence[str], ending: str, taken: set[str]) -> Iterator[str
         yield target
 
 
-def run_any_job(job: Job, options: JobOptions) -> JobResult:
-    """Compress one image, on disk or in a store; it raises nothing."""
-    return _run_remote(job, options) if is_url(job.source) else run_job(job, options)
-
-
-def _run_remote(job: Job, options: JobOptions) -> JobResult:
+def run_remote_job(job: Job, options: JobOptions) -> JobResult:
+    """Compress one image in a store, as `job.run_job` does on disk; it raises nothing."""
     start = time.perf_counter()
     try:
         if not options.overwrite and _exists(job.target):

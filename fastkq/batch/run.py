@@ -24,7 +24,7 @@ from fastkq.batch.job import (
     skip_reason,
 )
 from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
-from fastkq.batch.remote import is_url, lives_here, plan_remote_jobs, run_any_job
+from fastkq.batch.remote import is_url, lives_here, plan_remote_jobs, run_remote_job
 from fastkq.batch.report import RunReport
 from fastkq.batch.shared import sum_histograms
 from fastkq.batch.text import printable
@@ -307,7 +307,7 @@ def _run_jobs(
                     yield decided
             # Which targets are to be written is settled: should a worker die behind its write, the
             # next must not take the target for one that was there before.
-            function = partial(run_any_job, options=replace(options, is_settled=True))
+            function = partial(_run_any, options=replace(options, is_settled=True))
             for job, outcome in mapper(function, remaining):
                 if isinstance(outcome, WorkerDiedError):
                     error = printable(f"{job.source}: {outcome}")
@@ -321,6 +321,11 @@ def _run_jobs(
                     return
         finally:
             remove_leftovers(remaining)  # of workers that died
+
+
+def _run_any(job: Job, options: JobOptions) -> JobResult:
+    """Run a job on disk, or in a store."""
+    return run_remote_job(job, options) if is_url(job.source) else run_job(job, options)
 
 
 def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResult | None:
