@@ -18,7 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastkq.engine.strict import PixelSamples, Samples, average, relocate_empty
-from fastkq.estimator import LEAST_PIXELS, ColorQuantizer, KMeans
+from fastkq.estimator import ColorQuantizer, KMeans
+from fastkq.estimator.kmeans import LEAST_PIXELS
 
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
