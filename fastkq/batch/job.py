@@ -143,9 +143,9 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
         status = skip_reason(job, options)
         if status is None:
             check_source(job.source)
-            n_bytes = os.path.getsize(job.source)
+            size = partial(os.path.getsize, job.source)
             put = partial(_write, job.target, job=job, options=options)
-            result = compress_job(job, job.source, n_bytes, put, options, start)
+            result = compress_job(job, job.source, size, put, options, start)
         else:
             result = JobResult(job.source, job.target, status)
         if job.copy is not None and result.status in (NO_GAIN, NOT_REACHED, OWN_OUTPUT):
@@ -187,7 +187,7 @@ def check_source(path: str) -> None:
 def compress_job(
     job: Job,
     image: ImageSource,
-    source_bytes: int,
+    size: Callable[[], int],
     put: Callable[[bytes], str],
     options: JobOptions,
     start: float,
@@ -198,7 +198,7 @@ def compress_job(
     ----------
     job : Job
     image : what `quantize` takes
-    source_bytes : int, of the source's file
+    size : callable, that returns the bytes of the source's file
     put : callable
         Is given the bytes of the target, if they are to be written; returns what became of them.
     options : JobOptions
@@ -219,6 +219,7 @@ def compress_job(
             seconds=time.perf_counter() - start,
             error=one_line(error),
         )
+    source_bytes = size()
     fits = written.n_bytes <= most_bytes(source_bytes, options.min_savings)
     is_kept = fits or options.allow_larger
     status = put(written.data) if is_kept else NO_GAIN

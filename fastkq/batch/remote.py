@@ -171,7 +171,7 @@ def run_remote_job(job: Job, options: JobOptions) -> JobResult:
         def put(output: bytes) -> str:
             return _put(job.target, output, overwrite=options.overwrite)
 
-        return compress_job(job, data, len(data), put, options, start)
+        return compress_job(job, data, data.__len__, put, options, start)
     except Exception as error:
         text = one_line(error).replace("<bytes>: ", "")
         name = printable(job.source)
