@@ -80,7 +80,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     inertia_ : float, the sum of weight * squared distance to the own center
     n_iter_ : int, of the run that was kept
     n_features_in_ : int
-    feature_names_in_ : (n_features_in_,) of str, where the data have such names
+    feature_names_in_ : (n_features,) of str, where the data have such names
 
     Examples
     --------
