@@ -96,7 +96,7 @@ def compress(
         0 by default beside `dither`, `min_score` or `palette`, and `color_space` is "srgb" beside
         effort "fast", which knows no other.
     n_colors, effort, init, max_iter, tol, random_state, weights, locked, protect, \
-    paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
+    masking, paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
     score, min_score
         As in `quantize`.
 

@@ -19,6 +19,7 @@ from fastkq.colors.histogram import (
     histogram_of_array,
     histogram_of_blocks,
 )
+from fastkq.colors.masking import mask_colors
 from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
@@ -323,6 +324,8 @@ def _look_at_places(
     if options.weights is not None:
         weights = check_weights(options.weights, source.shape)
     weighted = histogram if weights is None else weigh_colors(histogram, source, weights)
+    if options.masking:
+        weighted = mask_colors(histogram, source)
     solid = solid_counts(source, histogram.codes, weights) if options.fit.protect else None
     return weighted, solid
 
@@ -369,6 +372,7 @@ def _open_while_kernels_load(image: ImageSource) -> Source:
 
 def load_kernels() -> None:
     """Load, or compile, the kernels that quantizing an image needs."""
+    kernels.events.begin_loading()
     # Noise of so many pixels goes the way of large images.
     shape = (SORT_LIMIT // 256, 256, 3)
     noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
@@ -377,7 +381,7 @@ def load_kernels() -> None:
     nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
     Labeler(nearest, Dithering(), 3).label(noise)
     seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
-    kernels.events.wait_for_helpers()
+    kernels.events.end_loading()
     compile_kmeans()
 
 

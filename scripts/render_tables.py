@@ -250,6 +250,28 @@ def _wins(found: list[dict], rival: dict[str, dict]) -> list[str]:
     ]
 
 
+def dithering() -> str:
+    """How dithered pictures look beside quantette's method, at equal colors and equal bytes."""
+    report = load("dithering")
+    parts = []
+    for group, title in list(QUALITY_GROUPS.items())[:3]:
+        rows = [row for row in report["rows"] if row["group"] == group]
+        colors = sorted({row["K"] for row in rows})
+        header = [title]
+        header += [f"K = {k}: {w}" for k in colors for w in ("score", "kB", "at equal bytes")]
+        lines = []
+        for mode, masking in dict.fromkeys((row["mode"], row["masking"]) for row in rows):
+            cells = [f"{mode}, masking" if masking else mode]
+            for k in colors:
+                key = (mode, masking, k)
+                own = [row for row in rows if (row["mode"], row["masking"], row["K"]) == key]
+                cells += [f"{_mean(own, 'ssimulacra2'):.1f}", f"{_mean(own, 'bytes') / 1e3:.1f}"]
+                cells.append(f"{_mean(own, 'at equal bytes'):+.1f}")
+            lines.append(cells)
+        parts.append(markdown(header, lines))
+    return "\n\n".join([*parts, machine_line(report)])
+
+
 def _mean(rows: list[dict], key: str) -> float:
     return sum(row[key] for row in rows) / len(rows)
 
@@ -407,6 +429,26 @@ def rate() -> str:
     return f"{markdown(header, lines)}\n\n{machine_line(report)}"
 
 
+def gif() -> str:
+    """Bytes of GIFs at equal look, and scores at equal bytes, beside gifsicle's."""
+    report = load("gif")
+    rows = report["rows"]
+    levels = list(dict.fromkeys(row["level"] for row in rows))
+    lines = []
+    for group in [*dict.fromkeys(row["group"] for row in rows), "all"]:
+        cells = []
+        for level in levels:
+            own = [r for r in rows if r["level"] == level and group in (r["group"], "all")]
+            gain = sum(row["gain"] for row in own) / len(own)
+            ratio = geometric_mean([row["bytes"] for row in own])
+            most = max(row["bytes"] for row in own)
+            cells += [f"{ratio:.2f}", f"{most:.2f}", f"{gain:+.0f}"]
+        lines.append([group, *cells])
+    heads = ("bytes at `--lossy={}`", "at most", "score")
+    header = ["pictures", *(head.format(level) for level in levels for head in heads)]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
 def alpha() -> str:
     """Time and memory of a photo of 24 MP with alpha, and of its stages."""
     report = load("alpha")
@@ -511,6 +553,7 @@ TABLES = {
     "bytes": file_bytes,
     "estimator": estimator,
     "cluster": cluster,
+    "dithering": dithering,
     "folder": folder,
     "gigapixel": gigapixel,
     "guard": guard,
@@ -521,6 +564,7 @@ TABLES = {
     "processes": processes,
     "quality": quality,
     "rate": rate,
+    "gif": gif,
     "quality_targets": quality_targets,
     "quality_wins": quality_wins,
     "resume": resume,
