@@ -226,11 +226,12 @@ class Compressor:
 @contextmanager
 def _at_most(n_threads: int | None) -> Iterator[None]:
     """Let the kernels that this thread calls use at most so many threads."""
+    if n_threads is None:
+        yield
+        return
     before = kernels.threads.n_threads()
-    if n_threads is not None:
-        kernels.threads.set_threads(min(n_threads, before))
+    kernels.threads.set_threads(min(n_threads, before))
     try:
         yield
     finally:
-        if n_threads is not None:
-            kernels.threads.set_threads(before)
+        kernels.threads.set_threads(before)
