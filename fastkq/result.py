@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +15,11 @@ from fastkq import kernels
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files import rows as blocks
 from fastkq.files.write import check_output, open_target, write_file
-from fastkq.types import PathOrFile, UInt8Array
+from fastkq.types import MAX_COLORS, Array, PathOrFile, UInt8Array
+from fastkq.validate import check_integer
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +71,66 @@ class QuantizeResult:
         if self.is_gray:
             colors = colors[:, 0] if colors.shape[1] == 3 else colors[:, [0, 3]]
         return np.take(colors, self.labels, axis=0)
+
+    @property
+    def shares(self) -> Array:
+        """Which share of the pixels each entry of the palette has, (K,) float64."""
+        counts = np.bincount(self.labels.reshape(-1), minlength=len(self.palette))
+        return np.asarray(counts / self.labels.size)
+
+    def __repr__(self) -> str:
+        """Sizes, not contents."""
+        height, width = self.labels.shape
+        return f"QuantizeResult({width}x{height}, {len(self.palette)} colors, {self._quality()})"
+
+    def _quality(self) -> str:
+        return "lossless" if self.inertia == 0 else f"PSNR {self.psnr:.1f} dB"
+
+    def to_pil(self) -> PillowImage:
+        """Return the image as a Pillow image of mode "P": labels and palette, not converted.
+
+        Transparency and color profile are where Pillow has those of a PNG: in its `info`.
+        """
+        from fastkq.files import display
+
+        return display.indexed_image(self.labels, self.palette, self.icc_profile)
+
+    def show_palette(self, *, size: int = 32, columns: int = 16) -> PillowImage:
+        """Return a picture of the palette: a square for each entry, in order, row by row.
+
+        Parameters
+        ----------
+        size : int
+            Of a square, in pixels, 1 to 1024.
+        columns : int
+            Squares in a row, 1 to 256.
+        """
+        from fastkq.files import display
+
+        size = check_integer(size, "size", 1, 1024)
+        columns = check_integer(columns, "columns", 1, MAX_COLORS)
+        return display.as_image(display.swatches(self.palette, size=size, columns=columns))
+
+    def _repr_png_(self) -> bytes:
+        """Return what IPython shows: a PNG of at most 1024 pixels a side."""
+        from fastkq.files import display
+
+        return display.picture(self.to_array())
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the picture, its palette by shares, and numbers."""
+        from fastkq.files import display
+
+        height, width = self.labels.shape
+        numbers = {
+            "size": f"{width} x {height}",
+            "colors": str(len(self.palette)),
+            "error": self._quality(),
+            "iterations": str(self.n_iter),
+        }
+        if self.score is not None:
+            numbers["SSIMULACRA 2"] = f"{self.score:.1f}"
+        return display.to_html(self._repr_png_(), self.palette, self.shares, numbers)
 
     def encode(self, format: str = "png", *, optimize: bool | str = False) -> bytes:
         """Return the image as a file.

@@ -26,6 +26,7 @@ ROOMS = [
         "compression",
         "batch",
         "distributed",
+        "estimator",
         "fastkq",
         "install",
     ),
@@ -41,18 +42,23 @@ HEAVY = {
     "tqdm",
     "dask",
     "distributed",
+    "fsspec",
+    "sklearn",
     "tifffile",
     "zlib_ng",
 }
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"files"},
-    "PIL": {"files", "types"},  # types: for the type checker only
+    "PIL": {"files", "result", "types"},  # the last two: for the type checker only
     "deflate": {"files"},
     "multiprocessing": {"batch"},
     "tqdm": {"batch"},
     "dask": {"distributed"},
     "distributed": {"distributed"},
+    "fsspec": {"batch"},
+    "shtab": {"command"},
+    "sklearn": {"estimator"},
     "zlib_ng": {"files"},
     "tifffile": {"files"},
 }

@@ -6,7 +6,9 @@ import filecmp
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from fastkq.batch.plan import Job
@@ -18,6 +20,7 @@ from fastkq.files.write import check_output, write_file
 from fastkq.options import Options
 from fastkq.pipeline import compress_source, open_image
 from fastkq.result import most_bytes
+from fastkq.types import ImageSource
 
 DONE = "done"
 NO_GAIN = "no gain"
@@ -140,7 +143,9 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
         status = skip_reason(job, options)
         if status is None:
             check_source(job.source)
-            result = _compress(job, options, start)
+            size = partial(os.path.getsize, job.source)
+            put = partial(_write, job.target, job=job, options=options)
+            result = compress_job(job, job.source, size, put, options, start)
         else:
             result = JobResult(job.source, job.target, status)
         if job.copy is not None and result.status in (NO_GAIN, NOT_REACHED, OWN_OUTPUT):
@@ -179,8 +184,27 @@ def check_source(path: str) -> None:
         raise OSError(f"{path}: is not a regular file; an image file is allowed")
 
 
-def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
-    source = open_image(job.source, options.image)
+def compress_job(
+    job: Job,
+    image: ImageSource,
+    size: Callable[[], int],
+    put: Callable[[bytes], str],
+    options: JobOptions,
+    start: float,
+) -> JobResult:
+    """Compress the image of a job, and put its file where it belongs.
+
+    Parameters
+    ----------
+    job : Job
+    image : what `quantize` takes
+    size : callable, that returns the bytes of the source's file
+    put : callable
+        Is given the bytes of the target, if they are to be written; returns what became of them.
+    options : JobOptions
+    start : float, when the job began
+    """
+    source = open_image(image, options.image)
     try:
         written = compress_source(source, options.image)
     except TargetNotReachedError as error:
@@ -195,10 +219,10 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
             seconds=time.perf_counter() - start,
             error=one_line(error),
         )
-    source_bytes = os.path.getsize(job.source)
+    source_bytes = size()
     fits = written.n_bytes <= most_bytes(source_bytes, options.min_savings)
     is_kept = fits or options.allow_larger
-    status = _write(job.target, written.data, job, options) if is_kept else NO_GAIN
+    status = put(written.data) if is_kept else NO_GAIN
     if status == EXISTS:
         return JobResult(job.source, job.target, status)
     return JobResult(

@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from itertools import chain, count
 
 from fastkq.batch.find import find_images
+from fastkq.batch.names import check_name, fill_name
 from fastkq.files import write
 from fastkq.files.formats import PNG, check_format
 from fastkq.files.mark import is_own_output
@@ -42,6 +43,7 @@ def plan_jobs(
     recursive: bool = False,
     format: str = PNG,
     copies: bool = False,
+    name: str | None = None,
 ) -> list[Job]:
     """Decide which images go where; no image is decoded, and nothing is written.
 
@@ -67,6 +69,8 @@ def plan_jobs(
         name of its target instead, which comes to the same but for clashes. Where the own name is
         another file's, it is that of the target with the source's suffix, or a number follows. A
         source that lies at its own name has no copy.
+    name : str, optional
+        What targets are called, such as "{stem}-small{suffix}"; see `names.check_name`.
 
     Returns
     -------
@@ -101,11 +105,20 @@ def plan_jobs(
                 f"{directory}: is not a directory; a directory, or a new one, is allowed"
             )
     ending = f".{check_format(format)}"
+    pattern = None if name is None else check_name(name, format)
     found = find_images(sources, directory, recursive=recursive)
     if directory is None:
-        ending, directory = BESIDE + ending, ""
+        ending, directory = (BESIDE if pattern is None else "") + ending, ""
         found = [(source, source) for source, _ in found]
+    if pattern is not None:
+        found = [(source, _renamed(relative, pattern, source)) for source, relative in found]
     return _name_targets(found, directory, ending, copies=copies)
+
+
+def _renamed(relative: str, pattern: str, source: str) -> str:
+    """Return a path below `directory` with the name of a pattern, and the suffix of its source."""
+    folder, own = os.path.split(relative)
+    return os.path.join(folder, fill_name(pattern, source) + os.path.splitext(own)[1])
 
 
 def _name_targets(
@@ -172,8 +185,12 @@ def _find_own_outputs(
 ) -> set[int]:
     """Return which sources fastkq wrote, of those that lie where the targets go."""
     if not directory:  # beside their sources
+        # Of a run before: by the ending of their names, or where a pattern names them, any.
         stems = (os.path.splitext(source)[0] for source, _ in found)
-        candidates = [i for i, stem in enumerate(stems) if BESIDE in os.path.basename(stem)]
+        is_named = any(source != relative for source, relative in found)
+        candidates = [
+            i for i, stem in enumerate(stems) if is_named or BESIDE in os.path.basename(stem)
+        ]
     else:
         root = os.path.join(places.of(os.path.join(directory, ".")), "")
         candidates = [i for i, home in enumerate(homes) if home.startswith(root)]

@@ -24,6 +24,7 @@ from fastkq.batch.job import (
     skip_reason,
 )
 from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
+from fastkq.batch.remote import is_url, lives_here, plan_remote_jobs, run_remote_job
 from fastkq.batch.report import RunReport
 from fastkq.batch.shared import sum_histograms
 from fastkq.batch.text import printable
@@ -72,6 +73,8 @@ def compress_many(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    name: str | None = None,
+    shard: tuple[int, int] = (1, 1),
     **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs, WebPs or GIFs.
@@ -81,9 +84,10 @@ def compress_many(
 
     Parameters
     ----------
-    sources : paths of files, folders, and globs
+    sources : paths of files, folders, and globs, or addresses such as s3://photos/2024
         See `fastkq.batch.plan.plan_jobs` for which files are taken and what their targets are
-        called. What fastkq itself wrote is recognized and skipped.
+        called; addresses need `fastkq[remote]`, see `fastkq.batch.remote`. What fastkq itself wrote
+        is recognized and skipped.
     directory : path or None
         Where the targets go; it is made if it does not exist. With None, each target goes beside
         its source: "a.jpg" becomes "a-fastkq.png".
@@ -117,6 +121,13 @@ def compress_many(
         that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
+    name : str, optional
+        What targets are called, such as "{stem}-small{suffix}", by the stem of the source, the name
+        of its folder as {parent}, and the suffix of the format. Where a name is taken, another
+        follows from it, as without a pattern.
+    shard : (number, count)
+        Do one part of the work, 1 to `count`, as the tasks of a job array do: every image is in
+        exactly one, and has the target that it has without.
     format : {"png", "webp", "gif"}
         Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, masking, paper, dither, dither_strength, \
@@ -158,16 +169,55 @@ def compress_many(
         **options,
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
-    planned = plan_jobs(
+    planned = plan_any_jobs(
         sources,
         directory,
         recursive=recursive,
         format=checked.image.output.format,
         copies=copy_unchanged,
+        name=name,
+        shard=shard,
     )
+    if any(lives_here(path) for job in planned for path in (job.source, job.target)):
+        n_workers = 1
     if is_shared:
         checked, _ = share_palette(planned, checked, n_workers=n_workers)
     return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
+
+
+def plan_any_jobs(
+    sources: Iterable[str | os.PathLike[str]],
+    directory: str | os.PathLike[str] | None,
+    *,
+    recursive: bool,
+    format: str,
+    copies: bool,
+    name: str | None,
+    shard: tuple[int, int] = (1, 1),
+) -> list[Job]:
+    """Plan jobs on disk, or in a store where a source or the directory is an address.
+
+    See `plan.plan_jobs`, `remote.plan_remote_jobs`, and `compress_many` for the shard.
+    """
+    number, n_shards = shard
+    check_integer(n_shards, "shard[1]", 1)
+    check_integer(number, "shard[0]", 1, n_shards)
+    sources = list(sources)
+    if any(is_url(path) for path in (*sources, directory)):
+        if copies:
+            raise ValueError("copy_unchanged is for directories on disk, and not for stores")
+        planned = plan_remote_jobs(
+            [os.fspath(source) for source in sources],
+            None if directory is None else os.fspath(directory),
+            recursive=recursive,
+            format=format,
+            name=name,
+        )
+    else:
+        planned = plan_jobs(
+            sources, directory, recursive=recursive, format=format, copies=copies, name=name
+        )
+    return planned[number - 1 :: n_shards]
 
 
 def check_job_options(
@@ -262,7 +312,7 @@ def _run_jobs(
                     yield decided
             # Which targets are to be written is settled: should a worker die behind its write, the
             # next must not take the target for one that was there before.
-            function = partial(run_job, options=replace(options, is_settled=True))
+            function = partial(_run_any, options=replace(options, is_settled=True))
             for job, outcome in mapper(function, remaining):
                 if isinstance(outcome, WorkerDiedError):
                     error = printable(f"{job.source}: {outcome}")
@@ -276,6 +326,11 @@ def _run_jobs(
                     return
         finally:
             remove_leftovers(remaining)  # of workers that died
+
+
+def _run_any(job: Job, options: JobOptions) -> JobResult:
+    """Run a job on disk, or in a store."""
+    return run_remote_job(job, options) if is_url(job.source) else run_job(job, options)
 
 
 def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResult | None:

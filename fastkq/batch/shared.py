@@ -9,6 +9,7 @@ import numpy as np
 
 from fastkq.api import color_histogram
 from fastkq.batch.job import check_source
+from fastkq.batch.remote import is_url, read
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram, count_nothing
 
@@ -57,6 +58,8 @@ def sum_histograms(
 def count_colors(source: str) -> ColorHistogram | str:
     """Return an image's histogram, or what is wrong with it."""
     try:
+        if is_url(source):
+            return color_histogram(read(source))
         check_source(source)
         return color_histogram(source)
     except Exception as error:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import NO_GAIN, JobResult
+from fastkq.batch.names import check_name, fill_name
 from fastkq.batch.plan import BESIDE
 from fastkq.batch.progress import describe, megabytes, suggest
+from fastkq.batch.remote import is_url
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
@@ -32,6 +34,7 @@ WRITE_ANYWAY = "; --allow-larger writes it all the same"
 FOR_MANY = (
     "directory",
     "files_from",
+    "manifest",
     "recursive",
     "jobs",
     "min_savings",
@@ -41,6 +44,8 @@ FOR_MANY = (
     "fail_fast",
     "dry_run",
 )
+# Where no part of the work is asked for.
+ALL = (1, 1)
 # Options that choose colors, which a palette has.
 NOT_WITH_PALETTE = (
     "lock",
@@ -61,10 +66,20 @@ def compress(options: argparse.Namespace) -> int:
         for name in NOT_WITH_PALETTE:
             if _is_given(options, name):
                 options.parser.error(f"{_flag(name)} and --palette exclude each other")
+    if options.name is not None:
+        if options.output is not None:
+            options.parser.error("--name and -o exclude each other")
+        try:
+            check_name(options.name, options.format or PNG)
+        except ValueError as error:
+            options.parser.error(one_line(error).replace("name is", "--name is", 1))
     for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
+    if options.shard != ALL:
+        for_many.append("--shard")
+    for_many += [source for source in options.sources if is_url(source)]
     if not for_many and len(options.sources) == 1:
         return _compress_one(options)
-    if not options.sources and options.files_from is None:
+    if not options.sources and options.files_from is None and options.manifest is None:
         options.parser.error("no source")
     reason = f"{for_many[0]} is for many" if for_many else f"there are {len(options.sources)}"
     for name in ("output", "weights"):
@@ -88,7 +103,7 @@ def _compress_one(options: argparse.Namespace) -> int:
     (source,) = options.sources
     is_stream = source == STREAM or is_pipe(source)
     output = options.output or (
-        STREAM if is_stream else _default_output(source, options.format or PNG)
+        STREAM if is_stream else _default_output(source, options.format or PNG, options.name)
     )
     name = _format(options, output)
     if is_stream or output == STREAM:
@@ -185,6 +200,7 @@ def _format(options: argparse.Namespace, output: str | Path) -> str:
     return name
 
 
-def _default_output(source: str, name: str) -> Path:
+def _default_output(source: str, format: str, name: str | None) -> Path:
     path = Path(source)
-    return path.with_name(f"{path.stem}{BESIDE}.{name}")
+    pattern = f"{{stem}}{BESIDE}" if name is None else check_name(name, format)
+    return path.with_name(f"{fill_name(pattern, source)}.{format}")

@@ -7,7 +7,7 @@ from functools import partial
 
 from fastkq.batch.plan import BESIDE
 from fastkq.command.shared_arguments import add_colors, add_sources
-from fastkq.command.values import color, number_to, quality, share
+from fastkq.command.values import color, number_to, quality, shard, share
 from fastkq.files.formats import FORMATS
 from fastkq.options import BLACK, TRANSPARENT
 from fastkq.paint.dither import MOST_LOSSY
@@ -166,6 +166,13 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         f"SOURCE{BESIDE}.png beside the source)",
     )
     group.add_argument(
+        "--name",
+        metavar="PATTERN",
+        help="what outputs are called: {stem} is the name of the source, {parent} that of its "
+        f"folder, {{suffix}} that of the format (default: {{stem}}{BESIDE}{{suffix}} beside the "
+        "source, {stem}{suffix} with -d)",
+    )
+    group.add_argument(
         "--format",
         choices=FORMATS,
         help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "
@@ -198,7 +205,18 @@ def _add_messages(group: argparse._ArgumentGroup) -> None:
 
 def _add_many(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "-d", "--directory", metavar="DIR", help="write the outputs into this folder"
+        "-d",
+        "--directory",
+        metavar="DIR",
+        help="write the outputs into this folder, or to an "
+        "address such as s3://small/2024, which needs fastkq[remote]",
+    )
+    group.add_argument(
+        "--shard",
+        type=shard,
+        default=(1, 1),
+        metavar="I/N",
+        help="do the part I of N, from 1/N to N/N, as the tasks of a job array do",
     )
     group.add_argument(
         "--min-savings",

@@ -21,9 +21,15 @@ DONE, FAILED = 0, 1
 
 def compress_many(options: argparse.Namespace) -> int:
     """Compress many images; return the exit code."""
-    from fastkq.batch.plan import plan_jobs
     from fastkq.batch.pool import n_cores
-    from fastkq.batch.run import SHARED, check_job_options, run_jobs, share_palette
+    from fastkq.batch.remote import lives_here
+    from fastkq.batch.run import (
+        SHARED,
+        check_job_options,
+        plan_any_jobs,
+        run_jobs,
+        share_palette,
+    )
 
     if options.copy_unchanged and options.directory is None:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
@@ -40,17 +46,21 @@ def compress_many(options: argparse.Namespace) -> int:
         palette=SHARED if options.shared_palette else options.palette,
         format=options.format or PNG,
     )
-    jobs = plan_jobs(
+    jobs = plan_any_jobs(
         list_sources(options),
         options.directory,
         recursive=options.recursive,
         format=settings.image.output.format,
         copies=settings.copy_unchanged,
+        name=options.name,
+        shard=options.shard,
     )
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
+    if any(lives_here(job.source) for job in jobs):
+        n_workers = 1
     look, name = choose_look(chosen, options.palette), settings.image.output.format
     terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(look, name))
     if options.shared_palette:

@@ -24,6 +24,12 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         "standard input",
     )
     parser.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="read further sources from this file of JSON lines, each a name or an object with one "
+        'as its "source"; it may be an address',
+    )
+    parser.add_argument(
         "-r", "--recursive", action="store_true", help="search folders at any depth"
     )
     parser.add_argument(

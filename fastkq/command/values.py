@@ -10,6 +10,7 @@ from fastkq.engine.search import check_quality
 from fastkq.types import MAX_COLORS
 
 MAX_JOBS = 4096
+MAX_SHARDS = 1_000_000
 
 
 def color_count(text: str) -> int:
@@ -51,6 +52,18 @@ def integer(text: str, low: int, high: int) -> int:
     if not low <= count <= high:
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {low} to {high}")
     return count
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return which part of how many, that is written as 1/8."""
+    number, _, count = text.partition("/")
+    try:
+        n_shards = integer(count, 1, MAX_SHARDS)
+        return integer(number, 1, n_shards), n_shards
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a part such as 1/8; those of 8 are 1/8 to 8/8"
+        ) from None
 
 
 def share(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
@@ -32,9 +33,18 @@ def is_own_output(path: str | os.PathLike[str]) -> bool:
         if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:
-            return _is_own_png(file) or _is_own_gif(file) or _is_own_webp(file)
+            return _is_own(file)
     except OSError:
         return False
+
+
+def is_own_data(data: bytes) -> bool:
+    """Return whether the bytes of a file were written by fastkq."""
+    return _is_own(io.BytesIO(data))
+
+
+def _is_own(file: BinaryIO) -> bool:
+    return _is_own_png(file) or _is_own_gif(file) or _is_own_webp(file)
 
 
 def _is_own_gif(file: BinaryIO) -> bool:
