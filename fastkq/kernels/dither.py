@@ -29,7 +29,7 @@ from fastkq.kernels.steps import (
 ONE = np.uint64(1)
 
 # The rows above a strip are walked through first: its pattern has then settled as that of the strip
-# above has. 12 left the first row of a strip with 1.5 times the error of others on a ramp. Two strips
+# above has: 12 left the first row with 1.5 times the error of others on a ramp. Two strips
 # share a loop, since a pixel waits for the last.
 STRIP_ROWS = 128
 WARM_UP_ROWS = 24
