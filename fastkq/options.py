@@ -18,6 +18,8 @@ from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
 from fastkq.files.formats import OXIPNG, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
+from fastkq.files.reading import AS_USUAL, NO_METADATA, ReadOptions
+from fastkq.files.reading import KEEP as KEEP_PROFILE
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
@@ -26,7 +28,15 @@ from fastkq.validate import check_flag, check_integer, check_number
 BLACK, KEEP, BLEED = TRANSPARENT = ("black", "keep", "bleed")
 
 
-class ImageKeywords(TypedDict, total=False):
+class ReadKeywords(TypedDict, total=False):
+    """How files are read; see `quantize`."""
+
+    page: int | str | None
+    icc: str
+    metadata: str
+
+
+class ImageKeywords(ReadKeywords, total=False):
     """Options that one image and many have in common; see `quantize` and `compress`."""
 
     effort: str
@@ -101,6 +111,7 @@ class Options:
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
+    reading : ReadOptions
     """
 
     fit: FitOptions
@@ -114,6 +125,7 @@ class Options:
     paper: bool = False
     score: bool = False
     min_score: float | None = None
+    reading: ReadOptions = AS_USUAL
 
     @property
     def needs_places(self) -> bool:
@@ -147,6 +159,7 @@ class Options:
             parts.append("paper")
         if self.min_score is not None:
             parts.append(f"min_score {self.min_score:g}")
+        parts += self.reading.describe()
         return ", ".join(parts)
 
 
@@ -177,6 +190,9 @@ def check_options(
     transparent: str = BLACK,
     score: bool = False,
     min_score: float | None = None,
+    page: int | str | None = None,
+    icc: str = KEEP_PROFILE,
+    metadata: str = NO_METADATA,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -218,6 +234,7 @@ def check_options(
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
+        reading=ReadOptions(page, icc, metadata),
     )
     _check_together(options)
     return options

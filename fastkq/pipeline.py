@@ -29,6 +29,7 @@ from fastkq.engine.model import Fit, FitOptions
 from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
 from fastkq.files.formats import PNG, check_shape
+from fastkq.files.reading import ReadOptions
 from fastkq.files.rows import Source
 from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
 from fastkq.files.write import Nowhere, write_file
@@ -54,7 +55,7 @@ def open_image(image: ImageSource, options: Options) -> Source:
     That is a background that it is laid over, paper that gets one color, and transparent pixels
     that get those of their neighbours.
     """
-    source = _open_while_kernels_load(image)
+    source = _open_while_kernels_load(image, options.reading)
     check_shape(source.shape, options.output.format)
     if options.score or options.min_score is not None:
         check_scorable(source)
@@ -317,18 +318,18 @@ def _fit_counted(
     return apply_palette(histogram, palette, options.color_space, fit.n_iter)
 
 
-def _open_while_kernels_load(image: ImageSource) -> Source:
+def _open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source:
     """Open an image; where a process has no kernels yet, load them meanwhile.
 
     Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
     mostly without the interpreter's lock.
     """
     if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
-        return open_source(image)
+        return open_source(image, reading)
     from concurrent.futures import ThreadPoolExecutor, wait
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        reading = pool.submit(open_source, image)
+        reading = pool.submit(open_source, image, reading)
         wait([reading], timeout=BAD_FILE_SECONDS)
         if not (reading.done() and reading.exception()):
             load_kernels()

@@ -24,6 +24,7 @@ from fastkq.files.decode import (
 )
 from fastkq.files.decode import InputImage as InputImage  # noqa: PLC0414 - callers read it here
 from fastkq.files.errors import PixelsNotAllowedError
+from fastkq.files.reading import AS_USUAL, ReadOptions
 from fastkq.types import ImageSource, UInt8Array
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
 
 
-def read_image(source: ImageSource) -> InputImage:
+def read_image(source: ImageSource, reading: ReadOptions = AS_USUAL) -> InputImage:
     """Read an image, turned as its EXIF orientation says.
 
     Parameters
@@ -57,10 +58,10 @@ def read_image(source: ImageSource) -> InputImage:
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
         with open_file(path) as file:
-            return decode_file(file, path)
+            return decode_file(file, path, reading)
     data = read_bytes(source)
     if data is not None:
-        return decode_file(io.BytesIO(data), "<bytes>")
+        return decode_file(io.BytesIO(data), "<bytes>", reading)
     raise TypeError(
         f"image is a {type(source).__name__}; a path, bytes, a binary file object, a PIL image or "
         "a NumPy array is allowed"

@@ -15,18 +15,25 @@ from fastkq.colors.paper import find_paper
 from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.decode import decode_file, open_file
 from fastkq.files.read import read_bytes, read_image
+from fastkq.files.reading import AS_USUAL, ReadOptions
 from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
 from fastkq.files.tiff import open_tiff
 from fastkq.types import Array, ImageSource, UInt8Array
 
 
-def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = None) -> Source:
+def open_source(
+    image: ImageSource | RowArray,
+    reading: ReadOptions = AS_USUAL,
+    *,
+    large_pixels: int | None = None,
+) -> Source:
     """Return an image as rows: decoded whole, or by blocks where it is large and can be.
 
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array_like with shape, dtype and slicing
         JPEG, PNG, WebP, TIFF, BMP or GIF; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
+    reading : ReadOptions
     large_pixels : int, optional
         Memory maps and other arrays on storage, and TIFF where tifffile is installed, are read by
         blocks if they have more pixels. `rows.LARGE_PIXELS` by default.
@@ -44,12 +51,12 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
     """
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
-        source = open_tiff(path, large_pixels)
+        source = open_tiff(path, reading, large_pixels=large_pixels)
         if source is None:
             with open_file(path) as file:
                 n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
                 file.seek(0)
-                decoded = decode_file(file, path)
+                decoded = decode_file(file, path, reading)
             profile = decoded.icc_profile
             source = hold(decoded.array, path, n_bytes, profile, path, is_file=True)
         return source
@@ -62,10 +69,10 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
         return hold(check_array(read_whole(rows)), rows.name, rows.n_bytes)
     data = read_bytes(image)
     if data is None:
-        decoded = read_image(image)
+        decoded = read_image(image, reading)
         name = f"{type(image).__name__} {decoded.array.shape}"
         return hold(decoded.array, name, icc_profile=decoded.icc_profile)
-    decoded = read_image(data)
+    decoded = read_image(data, reading)
     return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile, is_file=True)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from fastkq.files import rows as blocks
 from fastkq.files.decode import SIGNATURE_BYTES, SIGNATURES, TIFF, rgb_profile
 from fastkq.files.errors import silence
+from fastkq.files.reading import AS_USUAL, ReadOptions
 from fastkq.files.rows import Source, block_rows, is_large, open_array
 from fastkq.types import Array
 
@@ -25,7 +26,9 @@ STRAIGHT_ALPHA = 2  # a kind of extra samples: alpha that the colors are not mul
 N_SAMPLES = {MINISBLACK: (1, 2), RGB: (3, 4), YCBCR: (3, 3)}
 
 
-def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
+def open_tiff(
+    path: str, reading: ReadOptions = AS_USUAL, *, large_pixels: int | None = None
+) -> Source | None:
     """Return the blocks of a large TIFF, or None for what is decoded whole.
 
     Raises
