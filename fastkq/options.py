@@ -18,7 +18,7 @@ from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
 from fastkq.files.formats import OXIPNG, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
-from fastkq.files.reading import AS_USUAL, NO_METADATA, ReadOptions
+from fastkq.files.reading import DEFAULT, NO_METADATA, ReadOptions
 from fastkq.files.reading import KEEP as KEEP_PROFILE
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
@@ -125,7 +125,7 @@ class Options:
     paper: bool = False
     score: bool = False
     min_score: float | None = None
-    reading: ReadOptions = AS_USUAL
+    reading: ReadOptions = DEFAULT
 
     @property
     def needs_places(self) -> bool:
@@ -234,7 +234,7 @@ def check_options(
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
-        reading=ReadOptions(page, icc, metadata),
+        reading=ReadOptions(page=page, icc=icc, metadata=metadata),
     )
     _check_together(options)
     return options

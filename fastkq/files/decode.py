@@ -16,7 +16,7 @@ import numpy as np
 
 from fastkq.colors.pixels import check_array
 from fastkq.files.errors import PixelsNotAllowedError, os_error, reason, silence, tell
-from fastkq.files.reading import AS_USUAL, ReadOptions
+from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.types import Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _silence_libtiff() -> None:
             setter(None)
 
 
-def decode_file(file: BinaryIO, name: str, reading: ReadOptions = AS_USUAL) -> InputImage:
+def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> InputImage:
     """Return the image of a file that is open at its beginning, turned upright.
 
     Raises

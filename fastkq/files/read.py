@@ -24,7 +24,7 @@ from fastkq.files.decode import (
 )
 from fastkq.files.decode import InputImage as InputImage  # noqa: PLC0414 - callers read it here
 from fastkq.files.errors import PixelsNotAllowedError
-from fastkq.files.reading import AS_USUAL, ReadOptions
+from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.types import ImageSource, UInt8Array
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
 
 
-def read_image(source: ImageSource, reading: ReadOptions = AS_USUAL) -> InputImage:
+def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImage:
     """Read an image, turned as its EXIF orientation says.
 
     Parameters

@@ -49,4 +49,4 @@ class ReadOptions:
         return parts
 
 
-AS_USUAL = ReadOptions()
+DEFAULT = ReadOptions()

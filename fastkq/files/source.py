@@ -15,7 +15,7 @@ from fastkq.colors.paper import find_paper
 from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.decode import decode_file, open_file
 from fastkq.files.read import read_bytes, read_image
-from fastkq.files.reading import AS_USUAL, ReadOptions
+from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
 from fastkq.files.tiff import open_tiff
 from fastkq.types import Array, ImageSource, UInt8Array
@@ -23,7 +23,7 @@ from fastkq.types import Array, ImageSource, UInt8Array
 
 def open_source(
     image: ImageSource | RowArray,
-    reading: ReadOptions = AS_USUAL,
+    reading: ReadOptions = DEFAULT,
     *,
     large_pixels: int | None = None,
 ) -> Source:

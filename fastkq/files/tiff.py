@@ -11,7 +11,7 @@ import numpy as np
 from fastkq.files import rows as blocks
 from fastkq.files.decode import SIGNATURE_BYTES, SIGNATURES, TIFF, rgb_profile
 from fastkq.files.errors import silence
-from fastkq.files.reading import AS_USUAL, ReadOptions
+from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.files.rows import Source, block_rows, is_large, open_array
 from fastkq.types import Array
 
@@ -27,7 +27,7 @@ N_SAMPLES = {MINISBLACK: (1, 2), RGB: (3, 4), YCBCR: (3, 3)}
 
 
 def open_tiff(
-    path: str, reading: ReadOptions = AS_USUAL, *, large_pixels: int | None = None
+    path: str, reading: ReadOptions = DEFAULT, *, large_pixels: int | None = None
 ) -> Source | None:
     """Return the blocks of a large TIFF, or None for what is decoded whole.
 
