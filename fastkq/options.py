@@ -16,7 +16,7 @@ from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
-from fastkq.files.formats import OXIPNG, PNG, Output
+from fastkq.files.formats import GIF, OXIPNG, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
 from fastkq.files.reading import DEFAULT, NO_METADATA, ReadOptions
 from fastkq.files.reading import KEEP as KEEP_PROFILE
@@ -52,6 +52,7 @@ class ImageKeywords(ReadKeywords, total=False):
     min_psnr: float | None
     max_bytes: int | None
     optimize: bool | str
+    bit_depth: int | None
     background: str | ArrayLike | None
     transparent: str
     score: bool
@@ -103,6 +104,7 @@ class Options:
     fit : FitOptions
     weights : (H, W) array_like, or None: all pixels count alike
     palette : (K, 3) or (K, 4) uint8, or None: it is fitted
+    palette_is_srgb : bool, whether its colors are sRGB, as those of files, or an image's own values
     dithering : Dithering
     target : Target or None: as many colors as `fit.n_colors`
     output : Output
@@ -126,6 +128,7 @@ class Options:
     score: bool = False
     min_score: float | None = None
     reading: ReadOptions = DEFAULT
+    palette_is_srgb: bool = False
 
     @property
     def needs_places(self) -> bool:
@@ -151,6 +154,8 @@ class Options:
             parts.append(OXIPNG if self.output.optimize == OXIPNG else "optimize")
         if self.output.format != PNG:
             parts.append(self.output.format)
+        if self.output.bit_depth is not None:
+            parts.append(f"{self.output.bit_depth} bits")
         if self.background is not None:
             parts.append(f"background {self.background.tobytes().hex()}")
         if self.transparent != BLACK:
@@ -186,6 +191,7 @@ def check_options(
     max_bytes: int | None = None,
     optimize: bool | str = False,
     format: str = PNG,
+    bit_depth: int | None = None,
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
     score: bool = False,
@@ -226,9 +232,10 @@ def check_options(
         ),
         weights=weights,
         palette=None if palette is None else check_palette(palette),
+        palette_is_srgb=isinstance(palette, (str, os.PathLike)),
         dithering=Dithering(dither, dither_strength, lossy, format),
         target=target,
-        output=Output(format, optimize),
+        output=Output(format, optimize, bit_depth),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
         paper=paper,
@@ -297,6 +304,10 @@ def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
 def _check_together(options: Options) -> None:
     """Refuse options that leave each other nothing to decide."""
     target = options.target
+    if options.reading.keeps_metadata and options.output.format == GIF:
+        raise ValueError(
+            "metadata is 'keep', and a gif has no place for it; png and webp are allowed"
+        )
     if options.min_score is not None:
         others = {
             "" if target is None else target.name: target is not None,

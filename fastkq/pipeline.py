@@ -28,10 +28,16 @@ from fastkq.engine.fit import apply_palette, fit_histogram, lock_lost_colors, se
 from fastkq.engine.model import Fit, FitOptions
 from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
-from fastkq.files.formats import PNG, check_shape
-from fastkq.files.reading import ReadOptions
+from fastkq.files.formats import GIF, PNG, check_attached, check_shape
+from fastkq.files.reading import KEEP, SRGB, ReadOptions
 from fastkq.files.rows import Source
-from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
+from fastkq.files.source import (
+    bleed_source,
+    convert_palette,
+    flatten_source,
+    open_source,
+    smooth_paper,
+)
 from fastkq.files.write import Nowhere, write_file
 from fastkq.look import find_lossiest
 from fastkq.options import BLACK, BLEED, Options
@@ -55,8 +61,12 @@ def open_image(image: ImageSource, options: Options) -> Source:
     That is a background that it is laid over, paper that gets one color, and transparent pixels
     that get those of their neighbours.
     """
-    source = _open_while_kernels_load(image, options.reading)
-    check_shape(source.shape, options.output.format)
+    reading, format = options.reading, options.output.format
+    if format == GIF and reading.icc == KEEP:  # it has no place for a profile
+        reading = replace(reading, icc=SRGB)
+    source = _open_while_kernels_load(image, reading)
+    check_shape(source.shape, format)
+    check_attached(source.attached, format)
     if options.score or options.min_score is not None:
         check_scorable(source)
     if options.min_score is not None and _is_streamed(source, options):
@@ -115,7 +125,10 @@ def compress_source(
 
     def encode(fit: Fit) -> int:
         result = collect_look(source, fit, options)
-        data = result.encode(format=options.output.format, optimize=options.output.optimize)
+        output = options.output
+        data = result.encode(
+            format=output.format, optimize=output.optimize, bit_depth=output.bit_depth
+        )
         labels = result.labels if options.score and result.score is None else None
         tried[len(fit.palette)] = result.inertia, data, labels, result.score
         return len(data)
@@ -159,7 +172,10 @@ def find_fit(
         return fit_sample(sample, source.n_pixels, options.fit)
     histogram = count_source(source)
     if options.palette is not None:
-        return apply_palette(histogram, options.palette)
+        palette = options.palette
+        if options.palette_is_srgb:
+            palette = convert_palette(palette, source)
+        return apply_palette(histogram, palette)
     fit = partial(_fit_counted, histogram, *_look_at_places(source, histogram, options))
     if options.transparent != BLACK and histogram.n_transparent:
         fit = partial(fit_hidden, count_hidden(source, source.shape), fit)
@@ -192,7 +208,7 @@ def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
         inertia=labeler.base_error + inertia,
         n_iter=fit.n_iter,
         is_gray=gray,
-        icc_profile=source.icc_profile,
+        attached=source.attached,
         n_ordered=None if options.palette is not None else len(options.fit.locked),
     )
 
@@ -259,7 +275,8 @@ def _stream(
         shape,
         label(),
         fit.palette,
-        source.icc_profile,
+        source.attached,
+        options.output.bit_depth,
         like=source.path,
         exclusive=exclusive,
         most=most,

@@ -105,7 +105,7 @@ def test_a_color_profile_is_kept_where_it_can_be():
     profile = bytes(range(256))
     labels, palette = random_labels(9, 9, 5), random_palette(5)
     for name in ("png", "webp"):
-        data = formats.encode(labels, palette, name, icc_profile=profile)
+        data = formats.encode(labels, palette, name, attached=Attached(profile))
         with Image.open(io.BytesIO(data)) as image:
             assert image.info["icc_profile"] == profile
 

@@ -108,11 +108,11 @@ def test_what_must_have_a_palette_keeps_it(monkeypatch):
             assert written.getpalette()[:3] == [255, 255, 255]
     profile = b"a profile of RGB, which a gray PNG may not have"
     result = fastkq.quantize(image)
-    kwargs = {"icc_profile": profile, "n_kept": 0}
+    kwargs = {"attached": Attached(profile), "n_kept": 0}
     from fastkq.files import formats
 
     assert formats.encode(result.labels, result.palette, **kwargs)[25] == 3
-    kwargs["icc_profile"] = None
+    kwargs["attached"] = NOTHING
     assert formats.encode(result.labels, result.palette, **kwargs)[25] == 0
     monkeypatch.setattr(png, "LARGE_PIXELS", 1)  # too little to gain, for the time
     assert formats.encode(result.labels, result.palette, **kwargs)[25] == 3

@@ -76,7 +76,7 @@ def test_own_output_is_told_from_other_files(tmp_path):
 
 def test_a_color_profile_comes_before_the_palette():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    data = encode_indexed_png(*picture(2, 2, 4), icc_profile=profile)
+    data = encode_indexed_png(*picture(2, 2, 4), attached=Attached(profile))
     kinds = [kind for kind, _ in parse(data)]
     assert kinds == [b"IHDR", b"tEXt", b"iCCP", b"PLTE", b"IDAT", b"IEND"]
     with Image.open(io.BytesIO(data)) as image:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import deflate
 from zlib_ng import zlib_ng
 
+from fastkq.files.attached import COLOR_CHUNKS
 from fastkq.files.mark import PNG_SIGNATURE
 from fastkq.types import Array
 
@@ -50,6 +51,8 @@ class PngFacts:
         The color that its decoder leaves where rows are missing: black, or the palette's first.
     idat : list of memoryview
         The pieces of the deflated rows.
+    colors : tuple of (kind, data)
+        The chunks, other than a profile, that say how its values are meant.
     """
 
     width: int
@@ -60,6 +63,7 @@ class PngFacts:
     key: tuple[int, ...] | None
     fill: tuple[int, ...]
     idat: list[memoryview]
+    colors: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def n_row_bytes(self) -> int:
@@ -84,6 +88,7 @@ def check_png(data: bytes) -> PngFacts:
     """
     view, position = memoryview(data), len(PNG_SIGNATURE)
     header, key, fill, idat = None, b"", b"", []
+    colors: dict[bytes, bytes] = {}
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         body = view[position + 8 : position + 8 + length]
@@ -103,6 +108,8 @@ def check_png(data: bytes) -> PngFacts:
             fill = bytes(body[:3])
         elif kind == b"IDAT":
             idat.append(body)
+        elif length == COLOR_CHUNKS.get(kind) and not idat and _is_sound(kind, body, data, end):
+            colors.setdefault(kind, bytes(body))
         elif kind == b"IEND":
             break
         position = end + 4
@@ -121,6 +128,7 @@ def check_png(data: bytes) -> PngFacts:
         key=levels if len(levels) == N_CHANNELS[color_type] else None,
         fill=tuple(fill) if color_type == INDEXED else (0,),
         idat=idat,
+        colors=tuple(colors.items()),
     )
     n_bytes = sum(map(len, idat))
     if facts.n_row_bytes > MAX_RATIO * n_bytes:
@@ -129,6 +137,11 @@ def check_png(data: bytes) -> PngFacts:
             f"least {facts.n_row_bytes // MAX_RATIO}"
         )
     return facts
+
+
+def _is_sound(kind: bytes, body: memoryview, data: bytes, end: int) -> bool:
+    (expected,) = struct.unpack_from(">I", data, end)
+    return bool(deflate.crc32(body, deflate.crc32(kind)) == expected)
 
 
 def _check_checksum(kind: bytes, body: memoryview, data: bytes, end: int) -> None:

@@ -39,6 +39,11 @@ class ReadOptions:
         if self.metadata not in METADATA_CHOICES:
             raise ValueError(f"metadata is {self.metadata!r}; one of {METADATA_CHOICES} is allowed")
 
+    @property
+    def keeps_metadata(self) -> bool:
+        """Whether EXIF and XMP are kept."""
+        return self.metadata == KEEP_METADATA
+
     def describe(self) -> list[str]:
         """Return what differs from the defaults, for the settings of a run."""
         parts = [] if self.page is None else [f"page {self.page}"]
