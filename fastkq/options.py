@@ -16,7 +16,7 @@ from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
-from fastkq.files.formats import GIF, OXIPNG, PNG, Output
+from fastkq.files.formats import GIF, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
 from fastkq.files.reading import DEFAULT, NO_METADATA, ReadOptions
 from fastkq.files.reading import KEEP as KEEP_PROFILE
@@ -150,12 +150,7 @@ class Options:
             parts.append(str(self.dithering))
         if self.target is not None:
             parts.append(self.target.name)
-        if self.output.optimize:
-            parts.append(OXIPNG if self.output.optimize == OXIPNG else "optimize")
-        if self.output.format != PNG:
-            parts.append(self.output.format)
-        if self.output.bit_depth is not None:
-            parts.append(f"{self.output.bit_depth} bits")
+        parts += self.output.describe()
         if self.background is not None:
             parts.append(f"background {self.background.tobytes().hex()}")
         if self.transparent != BLACK:

@@ -346,11 +346,11 @@ def _open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source
     from concurrent.futures import ThreadPoolExecutor, wait
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        reading = pool.submit(open_source, image, reading)
-        wait([reading], timeout=BAD_FILE_SECONDS)
-        if not (reading.done() and reading.exception()):
+        opening = pool.submit(open_source, image, reading)
+        wait([opening], timeout=BAD_FILE_SECONDS)
+        if not (opening.done() and opening.exception()):
             load_kernels()
-        return reading.result()
+        return opening.result()
 
 
 def load_kernels() -> None:

@@ -13,6 +13,7 @@ from fastkq.batch.plan import plan_jobs
 from fastkq.cli import DONE, main
 from fastkq.files import formats
 from fastkq.files import rows as blocks
+from fastkq.files.attached import Attached
 from fastkq.files.mark import is_own_output
 from fastkq.files.png import encode_indexed_png
 

@@ -10,6 +10,7 @@ from test_png import parse
 
 import fastkq
 from fastkq.files import png
+from fastkq.files.attached import NOTHING, Attached
 from fastkq.files.gray import encode_gray_png, gray_values
 from fastkq.files.mark import is_own_output
 from fastkq.files.png import bits_per_index, encode_indexed_png

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from fastkq.files.attached import Attached
 from fastkq.files.mark import is_own_output
 from fastkq.files.png import bits_per_index, encode_indexed_png
 

@@ -35,31 +35,9 @@ X_TAG, Y_TAG, UNIT_TAG, INCH, CENTIMETER = 0x011A, 0x011B, 0x0128, 2, 3
 # How the pixels of a TIFF lie, which is not so in another file; and what is kept elsewhere.
 LAYOUT_TAGS = (
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 282),
-    *(
-        283,
-        284,
-        296,
-        288,
-        289,
-        290,
-        291,
-        292,
-        293,
-        297,
-        301,
-        317,
-        318,
-        319,
-        320,
-        321,
-        322,
-        323,
-        324,
-        325,
-        330,
-    ),
-    *(332, 333, 334, 336, 337, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515, 517, 518, 519),
-    *(520, 521, 529, 530, 531, 532, 700, 33723, 34377, 34675, ORIENTATION_TAG),
+    *(283, 284, 288, 289, 290, 291, 292, 293, 296, 297, 301, 317, 318, 319, 320, 321, 322, 323),
+    *(324, 325, 330, 332, 333, 334, 336, 337, 338, 339, 340, 341, 342, 347, 512, 513, 514, 515),
+    *(517, 518, 519, 520, 521, 529, 530, 531, 532, 700, 33723, 34377, 34675, ORIENTATION_TAG),
 )
 XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 XMP_ORIENTATION = re.compile(
@@ -192,8 +170,8 @@ def _read_cicp(data: bytes) -> ColorNumbers | None:
         return None
     if transfer in HDR_CURVES:
         raise PixelsNotAllowedError(
-            f"is an HDR picture ({HDR_CURVES[transfer]} by its cICP chunk), whose colors only a png "
-            "can keep: icc='keep'"
+            f"is an HDR picture ({HDR_CURVES[transfer]} by its cICP chunk), whose colors only a "
+            "png can keep: icc='keep'"
         )
     is_known = primaries in PRIMARIES and transfer in CURVES
     if not is_known or matrix != RGB_MATRIX or is_full != FULL_RANGE:

@@ -88,7 +88,6 @@ def check_png(data: bytes) -> PngFacts:
     """
     view, position = memoryview(data), len(PNG_SIGNATURE)
     header, key, fill, idat = None, b"", b"", []
-    colors: dict[bytes, bytes] = {}
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         body = view[position + 8 : position + 8 + length]
@@ -108,8 +107,6 @@ def check_png(data: bytes) -> PngFacts:
             fill = bytes(body[:3])
         elif kind == b"IDAT":
             idat.append(body)
-        elif length == COLOR_CHUNKS.get(kind) and not idat and _is_sound(kind, body, data, end):
-            colors.setdefault(kind, bytes(body))
         elif kind == b"IEND":
             break
         position = end + 4
@@ -128,7 +125,7 @@ def check_png(data: bytes) -> PngFacts:
         key=levels if len(levels) == N_CHANNELS[color_type] else None,
         fill=tuple(fill) if color_type == INDEXED else (0,),
         idat=idat,
-        colors=tuple(colors.items()),
+        colors=read_colors(data),
     )
     n_bytes = sum(map(len, idat))
     if facts.n_row_bytes > MAX_RATIO * n_bytes:
@@ -139,9 +136,25 @@ def check_png(data: bytes) -> PngFacts:
     return facts
 
 
-def _is_sound(kind: bytes, body: memoryview, data: bytes, end: int) -> bool:
-    (expected,) = struct.unpack_from(">I", data, end)
-    return bool(deflate.crc32(body, deflate.crc32(kind)) == expected)
+def read_colors(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the chunks, other than a profile, that say how the values of a PNG are meant.
+
+    Those that are damaged, or come too late, are left out.
+    """
+    colors: dict[bytes, bytes] = {}
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        if kind in (b"PLTE", b"IDAT"):
+            break
+        if length == COLOR_CHUNKS.get(kind) and end + 4 <= len(data):
+            body = data[end - length : end]
+            (expected,) = struct.unpack_from(">I", data, end)
+            if deflate.crc32(body, deflate.crc32(kind)) == expected:
+                colors.setdefault(kind, body)
+        position = end + 4
+    return tuple(colors.items())
 
 
 def _check_checksum(kind: bytes, body: memoryview, data: bytes, end: int) -> None:

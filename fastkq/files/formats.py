@@ -64,6 +64,17 @@ class Output:
                 f"bit_depth is {self.bit_depth}, and format is {self.format!r}; only a png has one"
             )
 
+    def describe(self) -> list[str]:
+        """Return what differs from the defaults, for the settings of a run."""
+        parts = []
+        if self.optimize:
+            parts.append(OXIPNG if self.optimize == OXIPNG else "optimize")
+        if self.format != PNG:
+            parts.append(self.format)
+        if self.bit_depth is not None:
+            parts.append(f"{self.bit_depth} bits")
+        return parts
+
 
 def format_of(path: str | os.PathLike[str]) -> str:
     """Return the format that a path's suffix asks for.

@@ -72,31 +72,26 @@ class ColorNumbers:
 
 def make_profile(numbers: ColorNumbers) -> bytes:
     """Return an ICC profile, of version 4, for an RGB space."""
-    *colors, white = (_from_xy(point) for point in numbers.primaries)
+    *primaries, white = (_from_xy(point) for point in numbers.primaries)
     adapt = _adapt_white(white)
-    matrix = np.array(colors).T
+    matrix = np.array(primaries).T
     try:
-        columns = (adapt @ (matrix * np.linalg.solve(matrix, white))).T
+        colors = (adapt @ (matrix * np.linalg.solve(matrix, white))).T
     except np.linalg.LinAlgError as error:
         raise ValueError("its primaries lie on a line") from error
     function = 3 if len(numbers.curve) > 1 else 0
     curve = b"para" + struct.pack(">IHH", 0, function, 0) + _fixed(numbers.curve)
-    text = (
-        b"mluc"
-        + struct.pack(">IIIHHII", 0, 1, 12, 0x656E, 0x5553, 6, 28)
-        + "RGB".encode("utf-16-be")
-    )
+    name = "RGB".encode("utf-16-be")
+    text = b"mluc" + struct.pack(">III4sII", 0, 1, 12, b"enUS", len(name), 28) + name
     named = {
         b"desc": text,
         b"cprt": text,
         b"wtpt": b"XYZ \0\0\0\0" + _fixed(D50),
         b"chad": b"sf32\0\0\0\0" + _fixed(adapt.ravel()),
-        **{
-            key: b"XYZ \0\0\0\0" + _fixed(xyz)
-            for key, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)
-        },
-        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
     }
+    for key, color in zip(b"rgb", colors, strict=True):
+        named[bytes([key]) + b"XYZ"] = b"XYZ \0\0\0\0" + _fixed(color)
+        named[bytes([key]) + b"TRC"] = curve
     return _assemble(named)
 
 
@@ -131,4 +126,5 @@ def _from_xy(point: tuple[float, float]) -> Array:
 def _adapt_white(white: Array) -> Array:
     """Return the matrix from colors under a white to those under D50, by Bradford."""
     scale = (BRADFORD @ D50) / (BRADFORD @ white)
-    return np.linalg.inv(BRADFORD) @ np.diag(scale) @ BRADFORD
+    adapt: Array = np.linalg.inv(BRADFORD) @ np.diag(scale) @ BRADFORD
+    return adapt

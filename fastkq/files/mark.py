@@ -27,8 +27,8 @@ SOFTWARE_TAG, TEXT_TYPE = 0x0131, 2
 def is_own_output(path: str | os.PathLike[str]) -> bool:
     """Return whether a file was written by fastkq; False where it cannot be read.
 
-    Only its start is looked at, and the EXIF data of a WebP. What is no regular file, such as a pipe, is
-    not opened: that might wait for ever.
+    Only its start is looked at, and the EXIF data of a WebP. What is no regular file, such as a
+    pipe, is not opened: that might wait for ever.
     """
     try:
         if not os.path.isfile(path):

@@ -83,14 +83,16 @@ def from_srgb(palette: UInt8Array, profile: bytes | None) -> UInt8Array:
         return palette
     transform = _transform(profile, RGB, inverse=True)
     convert = _with_alpha(lambda array: _apply(transform, array, "RGB"))
-    return convert(palette[None])[0]
+    converted: UInt8Array = convert(palette[None])[0]
+    return converted
 
 
 def palette_to_srgb(palette: UInt8Array, profile: bytes | None) -> UInt8Array:
     """Return colors (K, 3) or (K, 4) of an RGB profile as sRGB; without one, as they are."""
     if profile is None or is_srgb(profile):
         return palette
-    return to_srgb(profile)(palette[None])[0]
+    converted: UInt8Array = to_srgb(profile)(palette[None])[0]
+    return converted
 
 
 def lab_to_srgb(array: UInt8Array) -> UInt8Array:
@@ -162,11 +164,9 @@ def _transform(profile: bytes, space: str, *, inverse: bool = False) -> Any:
     try:
         if space not in MODES or space_of(profile) != space:
             raise ValueError(f"it is of {space_of(profile)!r}")
-        ends = [
-            (ImageCms.ImageCmsProfile(io.BytesIO(profile)), MODES[space]),
-            (ImageCms.createProfile("sRGB"), "RGB"),
-        ]
-        (source, mode), (target, target_mode) = reversed(ends) if inverse else ends
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        ends = [(ImageCms.ImageCmsProfile(io.BytesIO(profile)), MODES[space]), (srgb, "RGB")]
+        (source, mode), (target, target_mode) = ends[::-1] if inverse else ends
         return ImageCms.buildTransform(
             source,
             target,

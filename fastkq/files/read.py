@@ -105,7 +105,8 @@ def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
     """
     name = os.fspath(path)
     with open_file(name) as file:
-        kind, chunks = check_format(file, name), ()
+        kind = check_format(file, name)
+        chunks: tuple[tuple[bytes, bytes], ...] = ()
         try:
             if kind == PNG:
                 from fastkq.files.checksums import check_png
