@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from fastkq.compression import compress
     from fastkq.engine.dense import KMeansResult, kmeans
     from fastkq.engine.search import TargetNotReachedError
+    from fastkq.files.errors import ImageReadError
     from fastkq.result import CompressReport, QuantizeResult
     from fastkq.score import ssimulacra2
 
 __all__ = [
     "ColorHistogram",
     "CompressReport",
+    "ImageReadError",
     "JobResult",
     "KMeansResult",
     "QuantizeResult",
@@ -43,6 +45,7 @@ __all__ = [
 _HOMES = {
     "ColorHistogram": "colors.histogram",
     "CompressReport": "result",
+    "ImageReadError": "files.errors",
     "JobResult": "batch.job",
     "KMeansResult": "engine.dense",
     "QuantizeResult": "result",

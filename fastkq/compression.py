@@ -86,7 +86,7 @@ def compress(
         `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
     paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
-    score, min_score
+    score, min_score, max_pixels, allow_truncated
         As in `quantize`.
 
     Returns

@@ -31,6 +31,8 @@ BLACK, KEEP, BLEED = TRANSPARENT = ("black", "keep", "bleed")
 class ReadKeywords(TypedDict, total=False):
     """How files are read; see `quantize`."""
 
+    max_pixels: int | None
+    allow_truncated: bool
     page: int | str | None
     icc: str
     metadata: str
@@ -77,7 +79,7 @@ class HistogramKeywords(TypedDict, total=False):
     locked: ArrayLike | None
 
 
-class FitKeywords(HistogramKeywords, total=False):
+class FitKeywords(HistogramKeywords, ReadKeywords, total=False):
     """Options of `fit_palette` for images; see `quantize`."""
 
     weights: ArrayLike | None
@@ -113,7 +115,7 @@ class Options:
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
-    reading : ReadOptions
+    reading : ReadOptions, how files are read
     """
 
     fit: FitOptions
@@ -159,8 +161,7 @@ class Options:
             parts.append("paper")
         if self.min_score is not None:
             parts.append(f"min_score {self.min_score:g}")
-        parts += self.reading.describe()
-        return ", ".join(parts)
+        return ", ".join(parts + self.reading.describe())
 
 
 def check_options(
@@ -194,6 +195,8 @@ def check_options(
     page: int | str | None = None,
     icc: str = KEEP_PROFILE,
     metadata: str = NO_METADATA,
+    max_pixels: int | None = None,
+    allow_truncated: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -236,7 +239,13 @@ def check_options(
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
-        reading=ReadOptions(page=page, icc=icc, metadata=metadata),
+        reading=ReadOptions(
+            max_pixels=max_pixels,
+            allow_truncated=allow_truncated,
+            page=page,
+            icc=icc,
+            metadata=metadata,
+        ),
     )
     _check_together(options)
     return options

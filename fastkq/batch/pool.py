@@ -66,8 +66,7 @@ def map_images(
     def pixels(item: Item) -> int:
         path = path_of(item)
         # To open a pipe would be to wait for whoever writes to it.
-        counted = count_pixels(path) if os.path.isfile(path) else 0
-        return budget if counted is None else counted
+        return min(count_pixels(path), budget) if os.path.isfile(path) else 0
 
     yield from map_unordered(function, items, n_workers, cost=pixels, budget=budget)
 

@@ -121,7 +121,7 @@ def compress_many(
         Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
     quality, max_mse, min_psnr, max_bytes, optimize, score, \
-    min_score
+    min_score, max_pixels, allow_truncated
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".

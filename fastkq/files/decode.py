@@ -16,14 +16,23 @@ import numpy as np
 
 from fastkq.colors.pixels import check_array
 from fastkq.files.attached import NOTHING, Attached, gather
-from fastkq.files.errors import PixelsNotAllowedError, os_error, reason, silence, tell
+from fastkq.files.errors import (
+    ImageReadError,
+    PixelsNotAllowedError,
+    os_error,
+    reason,
+    silence,
+    tell,
+)
 from fastkq.files.pages import check_page, turn_to_page
-from fastkq.files.reading import DEFAULT, ReadOptions
+from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
 from fastkq.files.signatures import PNG, TIFF, check_format, pillow_names
 from fastkq.types import Array, UInt8Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
+
+    from fastkq.files.checksums import PngFacts
 
 MAX_16_BIT = 65535
 TRANSPARENCY = "transparency"
@@ -123,30 +132,33 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
 
     Raises
     ------
-    ValueError
-        It is no image of an allowed format, is damaged, or has pixels that are not allowed.
+    ImageReadError
+        It is no image of an allowed format, is damaged, or has pixels, or more of them, than are
+        allowed.
     """
     kind = check_format(file, name)
     try:
         if kind == PNG:
-            return settle(_decode_png(file, reading), reading.icc)
+            return settle(_decode_png(file, name, reading), reading.icc)
         with open_image(file, kind) as image:
             if kind == TIFF:
                 index = turn_to_page(image, reading.page)
-                decoded = _decode_tiff(file, image, index, reading)
             else:
-                check_page(1, reading.page)
-                decoded = _decode_plain(file, image, 0, reading)
+                index = check_page(1, reading.page) - 1
+            reading.check_size(name, *image.size)
+            with pillow_reads(image.width * image.height, reading):
+                decode = _decode_tiff if kind == TIFF else _decode_plain
+                decoded = decode(file, image, index, reading)
         return settle(decoded, reading.icc)
-    except MemoryError:
+    except (MemoryError, ImageReadError):
         raise
     except PixelsNotAllowedError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise ImageReadError(f"{name}: {error}") from error
     except Exception as error:
         raise damage(name, error) from error
 
 
-def damage(name: str, error: Exception) -> ValueError:
+def damage(name: str, error: Exception) -> ImageReadError:
     """Return the error of a damaged file.
 
     Its decoder raises anything: OSError, SyntaxError, struct.error, ...
@@ -155,7 +167,7 @@ def damage(name: str, error: Exception) -> ValueError:
     for start, plain in PLAIN_REASONS.items():
         if text.startswith(start):
             text = plain
-    return ValueError(f"{name}: cannot be decoded: {text}")
+    return ImageReadError(f"{name}: cannot be decoded: {text}")
 
 
 def _decode_plain(
@@ -169,15 +181,29 @@ def _decode_plain(
     return finish(_read_pixels(file, wanted, index), mode, info, attached)
 
 
-def _decode_png(file: BinaryIO, reading: ReadOptions) -> InputImage:
-    from fastkq.files import checksums, depths
+def _decode_png(file: BinaryIO, name: str, reading: ReadOptions) -> InputImage:
+    from fastkq.files import checksums
 
     data = file.read()
-    facts, file = checksums.check_png(data), io.BytesIO(data)
+    facts = checksums.check_png(data, allow_truncated=reading.allow_truncated)
     check_page(1, reading.page)
+    reading.check_size(name, facts.width, facts.height)
+    with open_image(io.BytesIO(data), PNG) as image:
+        info = get_info(image)
+        attached = gather(image, info, facts.colors, metadata=reading.keeps_metadata)
+    with pillow_reads(facts.width * facts.height, reading):
+        array, mode, info = _decode_png_pixels(io.BytesIO(data), facts)
+    if not reading.allow_truncated:
+        checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
+    return finish(array, mode, info, attached)
+
+
+def _decode_png_pixels(file: BinaryIO, facts: PngFacts) -> tuple[Array, str, dict[str, Any]]:
+    """Return the pixels of a PNG, the mode that Pillow has for them, and what it tells of them."""
+    from fastkq.files import checksums, depths
+
     with open_image(file, PNG) as image:
         mode, info = image.mode, get_info(image)
-        attached = gather(image, info, facts.colors, metadata=reading.keeps_metadata)
     key = facts.key
     if key is not None:  # Pillow compares the levels of the file with those of 8 bits
         info.pop(TRANSPARENCY, None)
@@ -193,8 +219,7 @@ def _decode_png(file: BinaryIO, reading: ReadOptions) -> InputImage:
             is_key = (array.reshape(*array.shape[:2], -1) == levels).all(axis=2)
             array = round_16_bit(array) if facts.depth > 8 else array
             array = depths.add_key(array, is_key)
-    checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
-    return finish(array, mode, info, attached)
+    return array, mode, info
 
 
 def _decode_tiff(

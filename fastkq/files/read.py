@@ -23,10 +23,10 @@ from fastkq.files.decode import (
     open_image,
     settle,
 )
-from fastkq.files.errors import PixelsNotAllowedError
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
 from fastkq.files.pages import check_page
-from fastkq.files.reading import DEFAULT, SRGB, ReadOptions
-from fastkq.files.signatures import PNG, check_format, find_format, pillow_names
+from fastkq.files.reading import DEFAULT, SRGB, ReadOptions, pillow_reads
+from fastkq.files.signatures import PNG, check_format, find_format
 from fastkq.types import ImageSource, UInt8Array
 
 if TYPE_CHECKING:
@@ -41,13 +41,17 @@ def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImag
     source : path, bytes, file object, PIL image or array
         Of an animation or a multi-page file, the first image is read. Files of 16 bits a channel
         are rounded to 8; CMYK and other color models are converted to RGB.
+    reading : ReadOptions
+        How files are read.
 
     Raises
     ------
     OSError
         A file cannot be opened.
+    ImageReadError
+        It is not an image of an allowed format, is damaged, has no pixels or more than are allowed.
     ValueError
-        It is not an image of an allowed format, is damaged or has no pixels.
+        An array or PIL image is not allowed.
     TypeError
         The source or its dtype is not allowed.
     """
@@ -68,20 +72,14 @@ def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImag
     )
 
 
-def count_pixels(path: str) -> int | None:
-    """Return how many pixels an image file has, by its header; None where Pillow refuses so many.
+def count_pixels(path: str) -> int:
+    """Return how many pixels an image file has, by its header.
 
     It is 0 for a file that is no image: reading that fails soon enough.
     """
-    from PIL import Image
-
     try:
-        with open_file(path) as file:
-            kind = check_format(file, path)
-            with Image.open(file, formats=pillow_names(kind)) as image:
-                return image.width * image.height
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return None
+        with open_file(path) as file, open_image(file, check_format(file, path)) as image:
+            return image.width * image.height
     except Exception:
         # A damaged file makes its decoder raise anything.
         return 0
@@ -114,12 +112,14 @@ def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
                 chunks = check_png(file.read()).colors
                 file.seek(0)
             with open_image(file, kind) as image:
-                image.load()
+                DEFAULT.check_size(name, *image.size)
+                with pillow_reads(image.width * image.height, DEFAULT):
+                    image.load()
                 if image.mode != "P":
                     return None
                 levels, transparency = image.getpalette("RGB"), image.info.get("transparency")
                 attached = fitting(image.mode, gather(image, get_info(image), chunks))
-        except MemoryError:
+        except (MemoryError, ImageReadError):
             raise
         except Exception as error:
             raise damage(name, error) from error
@@ -127,7 +127,7 @@ def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
     try:
         colors = settle(InputImage(colors[None], attached), SRGB).array[0]
     except PixelsNotAllowedError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise ImageReadError(f"{name}: {error}") from error
     alphas = np.full(len(colors), OPAQUE, np.uint8)
     if isinstance(transparency, bytes):  # of the first entries
         given = np.frombuffer(transparency, np.uint8)[: len(colors)]

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastkq.colors.pixels import check_layout
 from fastkq.files.attached import NOTHING, Attached
-from fastkq.files.errors import reason
+from fastkq.files.errors import ImageReadError, reason
 from fastkq.types import Array, UInt8Array
 
 # 67 MP. Above this many pixels, `compress` works by blocks and PNG are written in strips, however
@@ -90,7 +90,7 @@ class Source:
 
         Raises
         ------
-        ValueError
+        ImageReadError
             The source cannot be read, or gives other rows than its shape says.
         """
         source, n_rows = self.read(), 0
@@ -104,7 +104,7 @@ class Source:
                 raise
             except Exception as error:
                 # Storage and decoders raise anything, also OSError, which is not the target's.
-                raise ValueError(f"{self.name}: cannot be read: {reason(error)}") from error
+                raise ImageReadError(f"{self.name}: cannot be read: {reason(error)}") from error
             n_rows += len(block)
             if block.shape[1:] != self.shape[1:] or n_rows > self.shape[0]:
                 n_rows = -1
@@ -113,7 +113,7 @@ class Source:
             block.flags.writeable = False  # one type for the kernels, whatever the source
             yield block
         if n_rows != self.shape[0]:
-            raise ValueError(
+            raise ImageReadError(
                 f"{self.name}: does not give the rows that its shape {self.shape} says"
             )
 

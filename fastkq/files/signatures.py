@@ -8,6 +8,8 @@ import struct
 from functools import cache
 from typing import BinaryIO
 
+from fastkq.files.errors import ImageReadError
+
 PNG, TIFF, JPEG, WEBP, GIF, BMP = "PNG", "TIFF", "JPEG", "WebP", "GIF", "BMP"
 AVIF, HEIC, JPEG_XL, JPEG_2000 = "AVIF", "HEIC", "JPEG XL", "JPEG 2000"
 PPM, TGA = "PPM", "TGA"
@@ -86,7 +88,7 @@ def check_format(file: BinaryIO, name: str) -> str:
 
     Raises
     ------
-    ValueError
+    ImageReadError
         It is no image, or of a format that needs a plugin which is not installed.
     """
     found = find_format(file, name)
@@ -94,8 +96,8 @@ def check_format(file: BinaryIO, name: str) -> str:
         load_plugin(found, name)
         return found
     if not file.read(1):
-        raise ValueError(f"{name}: is empty; {ALLOWED_FORMATS} are allowed")
-    raise ValueError(f"{name}: is no image of a known format; {ALLOWED_FORMATS} are allowed")
+        raise ImageReadError(f"{name}: is empty; {ALLOWED_FORMATS} are allowed")
+    raise ImageReadError(f"{name}: is no image of a known format; {ALLOWED_FORMATS} are allowed")
 
 
 def pillow_names(kind: str) -> tuple[str, ...]:
@@ -104,12 +106,12 @@ def pillow_names(kind: str) -> tuple[str, ...]:
 
 
 def load_plugin(kind: str, name: str) -> None:
-    """Have Pillow know a format, or raise ValueError that says what to install."""
+    """Have Pillow know a format, or raise ImageReadError that says what to install."""
     if _is_known(kind):
         return
     package = PLUGINS[kind][0][1] if kind in PLUGINS else "a Pillow that reads it"
     newer = ", or Pillow 11.3 or newer" if kind == AVIF else ""
-    raise ValueError(
+    raise ImageReadError(
         f"{name}: is an image in {kind}, which the installed Pillow does not read; pip install "
         f"{package}{newer}"
     )

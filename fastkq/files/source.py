@@ -14,7 +14,7 @@ from fastkq.colors.histogram import histogram_of_blocks
 from fastkq.colors.paper import find_paper
 from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.decode import decode_file, open_file
-from fastkq.files.errors import PixelsNotAllowedError
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
 from fastkq.files.profiles import from_srgb
 from fastkq.files.read import read_bytes, read_image
 from fastkq.files.reading import DEFAULT, ReadOptions
@@ -36,6 +36,7 @@ def open_source(
     image : path, bytes, file object, PIL image or array_like with shape, dtype and slicing
         JPEG, PNG, WebP, TIFF, BMP or GIF; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
     reading : ReadOptions
+        How files are read.
     large_pixels : int, optional
         Memory maps and other arrays on storage, and TIFF where tifffile is installed, are read by
         blocks if they have more pixels. `rows.LARGE_PIXELS` by default.
@@ -130,7 +131,7 @@ def convert_palette(palette: UInt8Array, source: Source) -> UInt8Array:
     try:
         return from_srgb(palette, source.attached.make_profile())
     except PixelsNotAllowedError as error:
-        raise ValueError(f"{source.name}: {error}") from error
+        raise ImageReadError(f"{source.name}: {error}") from error
 
 
 def read_whole(source: Source) -> UInt8Array:

@@ -13,7 +13,7 @@ import numpy as np
 from fastkq.files import rows as blocks
 from fastkq.files.attached import Attached, gather
 from fastkq.files.decode import fitting, get_info, open_image
-from fastkq.files.errors import PixelsNotAllowedError, silence
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError, silence
 from fastkq.files.pages import MAX_IMAGES, NEW_TYPE, OLD_TYPE, check_page, is_page
 from fastkq.files.profiles import plan_conversion
 from fastkq.files.reading import DEFAULT, ReadOptions
@@ -38,8 +38,9 @@ def open_tiff(
 
     Raises
     ------
-    ValueError
-        It is damaged: its tiles or strips are not those that it needs.
+    ImageReadError
+        It has more pixels than are allowed; or it is damaged: its tiles or strips are not those
+        that it needs.
     """
     if not os.path.isfile(path) or os.path.getsize(path) < MIN_TIFF_BYTES:
         return None
@@ -62,11 +63,12 @@ def open_tiff(
         return None
     if not comes_by_rows:
         return None
+    reading.check_size(path, shape[1], shape[0], by_blocks=True)
     try:
         source = _blocks_of_page(path, page, _gather(path, page.index, profile, reading))
         convert, attached = plan_conversion(source.attached, source.shape, reading.icc)
     except PixelsNotAllowedError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ImageReadError(f"{path}: {error}") from error
     read = source.read
     if convert is not None:
         read = lambda: (convert(block) for block in source.read())  # noqa: E731 - one of two
@@ -137,7 +139,7 @@ def _blocks_of_page(path: str, page: Any, attached: Attached) -> Source:
 
 
 def _check_segments(path: str, page: Any, n_bytes: int) -> None:
-    """Raise ValueError if the tiles or strips of a page are not as many, or where, they must be.
+    """Raise ImageReadError if a page has not the tiles or strips that it needs, in the file.
 
     One with neither an offset nor a length was left out, and is black; one that lacks only either,
     or ends beyond the file, is damaged.
@@ -150,7 +152,7 @@ def _check_segments(path: str, page: Any, n_bytes: int) -> None:
     offsets, lengths = _numbers(page.dataoffsets), _numbers(page.databytecounts)
     kind = "tiles" if page.is_tiled else "strips"
     if len(offsets) != n_needed or len(lengths) != n_needed:
-        raise ValueError(
+        raise ImageReadError(
             f"{path}: is damaged: it has {len(offsets)} offsets and {len(lengths)} lengths of "
             f"{kind}, and needs {n_needed}"
         )
@@ -158,7 +160,7 @@ def _check_segments(path: str, page: Any, n_bytes: int) -> None:
     is_whole &= (offsets == 0) == (lengths == 0)
     if not is_whole.all():
         first = int(np.argmin(is_whole))
-        raise ValueError(
+        raise ImageReadError(
             f"{path}: is damaged: {np.count_nonzero(~is_whole)} of its {n_needed} {kind} are not "
             f"in the file, the first at byte {offsets[first]:.0f} with {lengths[first]:.0f} bytes"
         )

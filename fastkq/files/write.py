@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastkq.files.errors import os_error, reason, tell
+from fastkq.files.errors import ImageReadError, os_error, reason, tell
 from fastkq.types import PathOrFile
 
 # What a target is written to: its name, shortened if need be, then the host, the process and a
@@ -146,7 +146,7 @@ def open_target(
             temporary.unlink(missing_ok=True)
         if isinstance(error, FileExistsError) and exclusive:
             raise _already_there(path) from error
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, ImageReadError):
             raise tell(error, f"{path}: cannot be written: {reason(error)}") from error
         raise
 
