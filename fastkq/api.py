@@ -43,6 +43,9 @@ def quantize(
     min_score: float | None = None,
     max_pixels: int | None = None,
     allow_truncated: bool = False,
+    page: int | None = None,
+    icc: str = "keep",
+    metadata: str = "none",
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best: exact K-means.
 
@@ -126,6 +129,17 @@ def quantize(
     allow_truncated : bool
         Whether a file that ends early is read as far as it goes, the rest left gray, black or
         transparent as its decoder fills it. By default that is an error.
+    page : int, optional
+        Which page of a TIFF, from 1. By default its only one: a file of several is an error.
+    icc : {"keep", "srgb", "strip"}
+        What becomes of a color profile, or of what a PNG says in its stead (gAMA, cHRM, sRGB,
+        cICP). It comes along, and the palette has the file's own values; a file that cannot hold it
+        gets sRGB. "srgb" converts the colors; "strip" drops it and leaves the values, which then
+        look otherwise. Gray and CMYK with a profile are always converted. Palettes from files are
+        sRGB, and are converted to what the image has.
+    metadata : {"none", "keep"}
+        Whether EXIF and XMP come along, with the place where a photo was taken if they have it. The
+        orientation is applied, and not kept. The density comes along in any case.
 
     Returns
     -------
@@ -184,6 +198,9 @@ def quantize(
         min_score=min_score,
         max_pixels=max_pixels,
         allow_truncated=allow_truncated,
+        page=page,
+        icc=icc,
+        metadata=metadata,
     )
     return pipeline.quantize_source(pipeline.open_image(image, options), options)
 
@@ -195,7 +212,7 @@ def color_histogram(image: ImageSource, **reading: Unpack[ReadKeywords]) -> Colo
     ----------
     image : what `quantize` takes
         Gray is counted as R = G = B.
-    max_pixels, allow_truncated
+    max_pixels, allow_truncated, page, icc
         As in `quantize`.
 
     Returns
@@ -225,7 +242,7 @@ def fit_palette(
         As in `quantize`; a histogram is taken as it is.
     weights, protect, background, paper
         As in `quantize`; for an image only, whose pixels have places.
-    max_pixels, allow_truncated
+    max_pixels, allow_truncated, page, icc
         As in `quantize`.
 
     Returns
@@ -271,7 +288,7 @@ def remap(
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file
         1 to 256 colors, with alpha for any image. Files: .gpl (GIMP), .act (Photoshop), .hex,
         .json, or an image of so few colors; an indexed one's palette in its order.
-    dither, dither_strength, lossy, background, max_pixels, allow_truncated
+    dither, dither_strength, lossy, background, max_pixels, allow_truncated, page, icc
         As in `quantize`.
 
     Returns

@@ -81,12 +81,14 @@ def compress(
     optimize : bool or "oxipng"
         Take several times as long for a smaller file of the same pixels; not for a PNG of over
         67 MP. See `QuantizeResult.encode`.
+    bit_depth : 8 or None
+        Of an index in a PNG: 8 for readers that want it, or as few bits as number the palette.
     max_bytes : int, optional
         The largest size of the target. As many colors as fit: one more does not, or is more than
         `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
     paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
-    score, min_score, max_pixels, allow_truncated
+    score, min_score, max_pixels, allow_truncated, page, icc, metadata
         As in `quantize`.
 
     Returns

@@ -180,6 +180,9 @@ def check_source(path: str) -> None:
 
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
+    if job.page is not None:
+        reading = replace(options.image.reading, page=job.page)
+        options = replace(options, image=replace(options.image, reading=reading))
     source = open_image(job.source, options.image)
     try:
         written = compress_source(source, options.image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain, count
 
@@ -13,6 +13,7 @@ from fastkq.batch.find import find_images
 from fastkq.files import write
 from fastkq.files.formats import PNG, check_format
 from fastkq.files.mark import is_own_output
+from fastkq.files.pages import count_pages
 
 # What the name of an output beside its source ends with.
 BESIDE = "-fastkq"
@@ -28,11 +29,14 @@ class Job:
     copy : str or None
         Where the source is copied to if there is no target to write; by default, it is not. Two
         jobs are the same whatever it is.
+    page : int or None
+        Which page of the source, from 1, if its pages are jobs of their own.
     """
 
     source: str
     target: str
     copy: str | None = field(default=None, compare=False, repr=False)
+    page: int | None = field(default=None, compare=False, repr=False)
 
 
 def plan_jobs(
@@ -42,6 +46,7 @@ def plan_jobs(
     recursive: bool = False,
     format: str = PNG,
     copies: bool = False,
+    pages: bool = False,
 ) -> list[Job]:
     """Decide which images go where; no image is decoded, and nothing is written.
 
@@ -67,6 +72,9 @@ def plan_jobs(
         name of its target instead, which comes to the same but for clashes. Where the own name is
         another file's, it is that of the target with the source's suffix, or a number follows. A
         source that lies at its own name has no copy.
+    pages : bool
+        Whether each page of a TIFF is a job: the target of the second of "scan.tif" is
+        "scan-page2.png".
 
     Returns
     -------
@@ -102,10 +110,32 @@ def plan_jobs(
             )
     ending = f".{check_format(format)}"
     found = find_images(sources, directory, recursive=recursive)
+    numbers: list[int | None] = [None] * len(found)
+    if pages:
+        found, numbers = _cut_into_pages(found)
     if directory is None:
         ending, directory = BESIDE + ending, ""
-        found = [(source, source) for source, _ in found]
-    return _name_targets(found, directory, ending, copies=copies)
+        found = [
+            (source, os.path.join(os.path.dirname(source), os.path.basename(relative)))
+            for source, relative in found
+        ]
+    jobs = _name_targets(found, directory, ending, copies=copies)
+    return [replace(job, page=page) for job, page in zip(jobs, numbers, strict=True)]
+
+
+def _cut_into_pages(
+    found: Sequence[tuple[str, str]],
+) -> tuple[list[tuple[str, str]], list[int | None]]:
+    """Return each file once a page, with a number in its name if it has several, and the pages."""
+    named, numbers = [], []
+    for source, relative in found:
+        n_pages = count_pages(source)
+        stem, suffix = os.path.splitext(relative)
+        for page in range(1, n_pages + 1):
+            number = f"-page{page:0{len(str(n_pages))}}" if n_pages > 1 else ""
+            named.append((source, stem + number + suffix))
+            numbers.append(page)
+    return named, list(numbers)
 
 
 def _name_targets(

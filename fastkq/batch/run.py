@@ -30,6 +30,7 @@ from fastkq.batch.text import printable
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.engine.fit import fit_histogram
 from fastkq.files.mark import is_own_output
+from fastkq.files.reading import ALL_PAGES, NO_METADATA, SRGB, STRIP, ReadOptions
 from fastkq.options import JobKeywords, check_options
 from fastkq.types import MAX_COLORS
 from fastkq.validate import check_flag, check_integer, check_number
@@ -117,11 +118,14 @@ def compress_many(
         that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
+    page : int or "all", optional
+        Which page of each TIFF, from 1; by default one of several pages fails. With "all", each
+        page has a target of its own, "scan-page1.png" and so on.
     format : {"png", "webp", "gif"}
         Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
     quality, max_mse, min_psnr, max_bytes, optimize, score, \
-    min_score, max_pixels, allow_truncated
+    min_score, bit_depth, max_pixels, allow_truncated, icc, metadata
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".
@@ -158,13 +162,7 @@ def compress_many(
         **options,
     )
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
-    planned = plan_jobs(
-        sources,
-        directory,
-        recursive=recursive,
-        format=checked.image.output.format,
-        copies=copy_unchanged,
-    )
+    planned = plan_for(checked, sources, directory, recursive=recursive)
     if is_shared:
         checked, _ = share_palette(planned, checked, n_workers=n_workers)
     return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
@@ -187,6 +185,8 @@ def check_job_options(
         name = "paper" if image.paper else "protect"
         name = name if image.target is None else image.target.name
         raise ValueError(f"palette is 'shared'; {name} is for a palette fitted to one image")
+    if copy_unchanged and image.reading.page == ALL_PAGES:
+        raise ValueError("page is 'all', and copy_unchanged is True, which is for whole files")
     min_savings = check_number(min_savings, "min_savings", 0, 1)
     check_flag(allow_larger, "allow_larger")
     check_flag(copy_unchanged, "copy_unchanged")
@@ -197,18 +197,45 @@ def check_job_options(
     return JobOptions(image, min_savings, overwrite, allow_larger, copy_unchanged)
 
 
+def plan_for(
+    options: JobOptions,
+    sources: Iterable[str | os.PathLike[str]],
+    directory: str | os.PathLike[str] | None,
+    *,
+    recursive: bool,
+) -> list[Job]:
+    """Return the jobs of a run; see `plan_jobs`."""
+    return plan_jobs(
+        sources,
+        directory,
+        recursive=recursive,
+        format=options.image.output.format,
+        copies=options.copy_unchanged,
+        pages=options.image.reading.page == ALL_PAGES,
+    )
+
+
 def share_palette(
     jobs: Iterable[Job], options: JobOptions, *, n_workers: int
 ) -> tuple[JobOptions, dict[str, str]]:
     """Fit one palette to all sources; return options that have it, and the errors by source."""
-    histogram, errors = sum_histograms((job.source for job in jobs), n_workers=n_workers)
+    reading = reading_of_shared(options)
+    sources = dict.fromkeys(job.source for job in jobs)  # once, however many pages
+    histogram, errors = sum_histograms(sources, reading, n_workers=n_workers)
     return use_shared(histogram, options), errors
 
 
+def reading_of_shared(options: JobOptions) -> ReadOptions:
+    """Return how images are read for a shared palette: in sRGB, whatever profile each has."""
+    reading = options.image.reading
+    icc = STRIP if reading.icc == STRIP else SRGB
+    return replace(reading, icc=icc, metadata=NO_METADATA)
+
+
 def use_shared(histogram: ColorHistogram, options: JobOptions) -> JobOptions:
-    """Return options with the palette that represents a histogram best."""
+    """Return options with the palette that represents a histogram of sRGB best."""
     palette = fit_histogram(histogram, options.image.fit).palette
-    return replace(options, image=replace(options.image, palette=palette))
+    return replace(options, image=replace(options.image, palette=palette, palette_is_srgb=True))
 
 
 def run_jobs(

@@ -19,6 +19,7 @@ from fastkq.command.many import compress_many
 from fastkq.command.options import color_options
 from fastkq.command.sources import STREAM, is_pipe
 from fastkq.files.formats import PNG, format_of
+from fastkq.files.reading import ALL_PAGES
 from fastkq.files.write import check_output, write_file
 from fastkq.install import terminal
 from fastkq.options import check_options
@@ -61,6 +62,8 @@ def compress(options: argparse.Namespace) -> int:
             if _is_given(options, name):
                 options.parser.error(f"{_flag(name)} and --palette exclude each other")
     for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
+    if options.page == ALL_PAGES:
+        for_many.append("--page all")
     if not for_many and len(options.sources) == 1:
         return _compress_one(options)
     if not options.sources and options.files_from is None:

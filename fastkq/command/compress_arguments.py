@@ -8,7 +8,8 @@ from functools import partial
 from fastkq.batch.plan import BESIDE
 from fastkq.command.shared_arguments import add_colors, add_sources
 from fastkq.command.values import color, number_to, quality, share
-from fastkq.files.formats import FORMATS
+from fastkq.files.formats import FORMATS, MAX_BIT_DEPTH
+from fastkq.files.reading import ICC_CHOICES, KEEP, METADATA_CHOICES, NO_METADATA
 from fastkq.options import BLACK, TRANSPARENT
 
 
@@ -163,6 +164,27 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         choices=FORMATS,
         help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "
         "(default: the suffix of -o tells, or png)",
+    )
+    group.add_argument(
+        "--icc",
+        choices=ICC_CHOICES,
+        default=KEEP,
+        help="what becomes of a color profile: keep it, or where the format cannot hold it, as a "
+        "gif cannot, convert the colors to srgb; srgb converts them in any case; strip drops it, "
+        "and the picture looks otherwise (default: keep)",
+    )
+    group.add_argument(
+        "--metadata",
+        choices=METADATA_CHOICES,
+        default=NO_METADATA,
+        help="keep EXIF and XMP, with the place where a photo was taken, or leave them out "
+        "(default: none)",
+    )
+    group.add_argument(
+        "--bit-depth",
+        type=int,
+        choices=(MAX_BIT_DEPTH,),
+        help="write a png of 8 bits a pixel, for readers that want it, however few its colors are",
     )
     group.add_argument("--force", action="store_true", help="overwrite existing outputs")
     group.add_argument(

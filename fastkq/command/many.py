@@ -13,6 +13,7 @@ from fastkq.batch.text import printable
 from fastkq.command.options import job_options
 from fastkq.command.sources import list_sources
 from fastkq.files.formats import PNG
+from fastkq.files.reading import ALL_PAGES
 from fastkq.install import terminal
 
 DONE, FAILED = 0, 1
@@ -20,12 +21,13 @@ DONE, FAILED = 0, 1
 
 def compress_many(options: argparse.Namespace) -> int:
     """Compress many images; return the exit code."""
-    from fastkq.batch.plan import plan_jobs
     from fastkq.batch.pool import n_cores
-    from fastkq.batch.run import SHARED, check_job_options, run_jobs, share_palette
+    from fastkq.batch.run import SHARED, check_job_options, plan_for, run_jobs, share_palette
 
     if options.copy_unchanged and options.directory is None:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
+    if options.copy_unchanged and options.page == ALL_PAGES:
+        options.parser.error("--copy-unchanged is for whole files, not for --page all")
     if options.allow_larger and options.min_savings:
         options.parser.error("--min-savings and --allow-larger exclude each other")
     settings = check_job_options(
@@ -38,13 +40,7 @@ def compress_many(options: argparse.Namespace) -> int:
         palette=SHARED if options.shared_palette else options.palette,
         format=options.format or PNG,
     )
-    jobs = plan_jobs(
-        list_sources(options),
-        options.directory,
-        recursive=options.recursive,
-        format=settings.image.output.format,
-        copies=settings.copy_unchanged,
-    )
+    jobs = plan_for(settings, list_sources(options), options.directory, recursive=options.recursive)
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
         return _preview(jobs, settings, style)

@@ -28,6 +28,10 @@ def job_options(options: argparse.Namespace) -> dict[str, Any]:
         "transparent": options.transparent,
         "score": options.score,
         "min_score": options.min_score,
+        "page": options.page,
+        "icc": options.icc,
+        "metadata": options.metadata,
+        "bit_depth": options.bit_depth,
         "optimize": OXIPNG if options.oxipng else options.optimize,
     }
 

@@ -9,6 +9,7 @@ import fastkq
 from fastkq.batch.find import find_images
 from fastkq.batch.text import one_line
 from fastkq.command.sources import list_sources
+from fastkq.files.reading import SRGB, ReadOptions
 from fastkq.install import terminal
 
 DONE, FAILED = 0, 1
@@ -29,9 +30,10 @@ def palette(options: argparse.Namespace) -> int:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     found = find_images(list_sources(options), recursive=options.recursive)
     images = [source for source, _ in found if not is_own_output(source)]
+    reading = ReadOptions(page=options.page, icc=SRGB)
     n_workers = options.jobs or n_cores()
     terminal.prepare_workers(len(images), n_workers)
-    histogram, errors = sum_histograms(images, n_workers=n_workers)
+    histogram, errors = sum_histograms(images, reading, n_workers=n_workers)
     for reason in errors.values():
         print(f"fastkq: {reason}", file=sys.stderr)
     colors = fastkq.fit_palette(

@@ -7,9 +7,11 @@ import math
 import re
 
 from fastkq.engine.search import check_quality
+from fastkq.files.reading import ALL_PAGES
 from fastkq.types import MAX_COLORS
 
 MAX_JOBS = 4096
+MAX_PAGES = 10_000
 
 
 def color_count(text: str) -> int:
@@ -40,6 +42,11 @@ def colors(text: str) -> list[list[int]]:
 def job_count(text: str) -> int:
     """Return a number of worker processes."""
     return integer(text, 1, MAX_JOBS)
+
+
+def page(text: str) -> int | str:
+    """Return the number of a page, or "all"."""
+    return ALL_PAGES if text == ALL_PAGES else integer(text, 1, MAX_PAGES)
 
 
 def integer(text: str, low: int, high: int) -> int:

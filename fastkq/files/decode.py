@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from fastkq.colors.pixels import check_array
+from fastkq.files import whole_jpeg
 from fastkq.files.attached import NOTHING, Attached, gather
 from fastkq.files.errors import (
     ImageReadError,
@@ -26,7 +27,7 @@ from fastkq.files.errors import (
 )
 from fastkq.files.pages import check_page, turn_to_page
 from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
-from fastkq.files.signatures import PNG, TIFF, check_format, pillow_names
+from fastkq.files.signatures import JPEG, PNG, TIFF, check_format, pillow_names
 from fastkq.types import Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
             with pillow_reads(image.width * image.height, reading):
                 decode = _decode_tiff if kind == TIFF else _decode_plain
                 decoded = decode(file, image, index, reading)
+                if kind == JPEG and not reading.allow_truncated:
+                    whole_jpeg.check_blocks(file, decoded.array)
         return settle(decoded, reading.icc)
     except (MemoryError, ImageReadError):
         raise

@@ -75,19 +75,19 @@ def check_page(n_pages: int, page: int | str | None) -> int:
     PixelsNotAllowedError
         There is no such page; or none is named, and there are several.
     """
-    named = f"page from 1 to {n_pages}" if n_pages > 1 else "page 1"
     has = f"has {n_pages} page{'s' if n_pages > 1 else ''}"
-    if page is None:
-        if n_pages > 1:
-            raise PixelsNotAllowedError(
-                f"{has}, and each is an image; a {named}, or of many images 'all', is allowed"
-            )
-        return 1
+    named = f"page 1 to {n_pages}" if n_pages > 1 else "page 1"
+    if page is None and n_pages > 1:
+        raise PixelsNotAllowedError(
+            f"{has}, each an image; {named} is allowed, or in a batch 'all' (--page)"
+        )
     if isinstance(page, str):
-        raise PixelsNotAllowedError(f"page is {page!r}, which is for many images; a {named} here")
-    if page > n_pages:
+        raise PixelsNotAllowedError(
+            f"{has}, and page is {page!r}, which is for batches; {named} is allowed"
+        )
+    if page is not None and page > n_pages:
         raise PixelsNotAllowedError(f"{has}, and page is {page}; {named} is allowed")
-    return page
+    return page or 1
 
 
 def count_pages(path: str) -> int:

@@ -34,7 +34,7 @@ def open_source(
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array_like with shape, dtype and slicing
-        JPEG, PNG, WebP, TIFF, BMP or GIF; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
+        Of a format in `signatures`; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
     reading : ReadOptions
         How files are read.
     large_pixels : int, optional
@@ -62,6 +62,8 @@ def open_source(
                 decoded = decode_file(file, path, reading)
             source = hold(decoded.array, path, n_bytes, decoded.attached, path, is_file=True)
         return source
+    if isinstance(image, RowArray) and reading.page is not None:
+        raise ValueError(f"page is {reading.page!r}, and image is an array; a TIFF has pages")
     if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
         return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
     if isinstance(image, RowArray):
