@@ -387,10 +387,9 @@ def _add_tiff():
         "read as it is",
         tiff(
             RGB,
-            photometric="ycbcr",
+            photometric="rgb",
             compression="jpeg",
-            compressionargs={"level": 95},
-            subsampling=(1, 1),
+            compressionargs={"level": 98},
         ),
         RGB,
         near=12,

@@ -21,6 +21,9 @@ from fastkq.types import MAX_LEVEL, UInt8Array
 
 RGB, GRAY, CMYK, LAB = "RGB ", "GRAY", "CMYK", "Lab "  # as a profile's header names them
 MODES = {RGB: "RGB", GRAY: "L", CMYK: "CMYK", LAB: "LAB"}
+# LittleCMS interpolates between some colors of what is no RGB: of inks, between more of them; Lab
+# is converted in full, at ten times the time.
+PRECISION = {CMYK: "HIGHRESPRECALC", LAB: "NOOPTIMIZE"}
 SPACE_PLACE = slice(16, 20)
 BLOCK_PIXELS = 1 << 20
 # What differs from sRGB by no more, at 9 levels a channel, is sRGB: so do its many profiles.
@@ -96,7 +99,7 @@ def palette_to_srgb(palette: UInt8Array, profile: bytes | None) -> UInt8Array:
 
 
 def lab_to_srgb(array: UInt8Array) -> UInt8Array:
-    """Return Lab (H, W, 3) of Pillow's, 128 for an a and b of 0, as RGB."""
+    """Return Lab (H, W, 3), with an a and b that are bytes with a sign, as RGB."""
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
@@ -173,7 +176,7 @@ def _transform(profile: bytes, space: str, *, inverse: bool = False) -> Any:
             mode,
             target_mode,
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags[PRECISION.get(space, "NONE")],
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
         raise PixelsNotAllowedError(
