@@ -86,6 +86,14 @@ def compress(
     max_bytes : int, optional
         The largest size of the target. As many colors as fit: one more does not, or is more than
         `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
+    durable : bool
+        Whether a path is written to the disk, and then its name, before this returns: for a loss of
+        power. By default that is left to the system, within half a minute or so.
+    verify : bool
+        Whether the file is decoded again, and compared with the palette and labels it was made of,
+        before it takes its name. An OSError tells of a difference.
+    preserve : bool
+        Whether a path gets the times of its source file.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
     paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
     score, min_score, max_pixels, allow_truncated, page, icc, metadata

@@ -20,6 +20,7 @@ from fastkq.files.formats import GIF, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
 from fastkq.files.reading import DEFAULT, NO_METADATA, ReadOptions
 from fastkq.files.reading import KEEP as KEEP_PROFILE
+from fastkq.files.write import PLAIN, Safety
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
@@ -59,6 +60,9 @@ class ImageKeywords(ReadKeywords, total=False):
     transparent: str
     score: bool
     min_score: float | None
+    durable: bool
+    verify: bool
+    preserve: bool
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -116,6 +120,7 @@ class Options:
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
     reading : ReadOptions, how files are read
+    safety : Safety, what is done for an output beyond its renaming in one step
     """
 
     fit: FitOptions
@@ -131,6 +136,7 @@ class Options:
     min_score: float | None = None
     reading: ReadOptions = DEFAULT
     palette_is_srgb: bool = False
+    safety: Safety = PLAIN
 
     @property
     def needs_places(self) -> bool:
@@ -197,6 +203,9 @@ def check_options(
     metadata: str = NO_METADATA,
     max_pixels: int | None = None,
     allow_truncated: bool = False,
+    durable: bool = False,
+    verify: bool = False,
+    preserve: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -213,6 +222,9 @@ def check_options(
     check_flag(protect, "protect")
     check_flag(paper, "paper")
     check_flag(score, "score")
+    flags = {"durable": durable, "verify": verify, "preserve": preserve}
+    for name, flag in flags.items():
+        check_flag(flag, name)
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
@@ -239,6 +251,7 @@ def check_options(
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
+        safety=Safety(**flags),
         reading=ReadOptions(
             max_pixels=max_pixels,
             allow_truncated=allow_truncated,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from fastkq.files.source import (
     open_source,
     smooth_paper,
 )
+from fastkq.files.verify import check_bytes, check_file
 from fastkq.files.write import Nowhere, write_file
 from fastkq.look import find_lossiest
 from fastkq.options import BLACK, BLEED, Options
@@ -107,10 +109,13 @@ def compress_source(
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
         file = buffer if target is None else target
-        labels = np.empty(source.shape[:2], np.uint8) if options.score else None
+        is_kept = options.score or options.safety.verify
+        labels = np.empty(source.shape[:2], np.uint8) if is_kept else None
         n_bytes, inertia = _stream(
             source, fit, options, file, exclusive=exclusive, most=most, labels=labels
         )
+        if labels is not None and options.safety.verify and target is None:
+            check_bytes(buffer.getvalue(), labels, fit.palette)
         return Written(
             fit.palette,
             inertia,
@@ -118,7 +123,9 @@ def compress_source(
             n_bytes,
             buffer.getvalue(),
             fits=most is None or n_bytes <= most,
-            score=None if labels is None else score_labels(source, labels, fit.palette),
+            score=score_labels(source, labels, fit.palette)
+            if labels is not None and options.score
+            else None,
         )
     # By the number of colors; labels only where they are scored.
     tried: dict[int, tuple[float, bytes, UInt8Array | None, float | None]] = {}
@@ -129,7 +136,8 @@ def compress_source(
         data = result.encode(
             format=output.format, optimize=output.optimize, bit_depth=output.bit_depth
         )
-        labels = result.labels if options.score and result.score is None else None
+        is_scored = options.score and result.score is None
+        labels = result.labels if is_scored or options.safety.verify else None
         tried[len(fit.palette)] = result.inertia, data, labels, result.score
         return len(data)
 
@@ -138,8 +146,10 @@ def compress_source(
         encode(fit)
     inertia, data, labels, score = tried[len(fit.palette)]
     fits = most is None or len(data) <= most
+    if labels is not None and options.safety.verify and fits:
+        check_bytes(data, labels, fit.palette)
     if target is not None and (fits or not isinstance(target, (str, os.PathLike))):
-        write_file(target, data, like=source.path, exclusive=exclusive)
+        write_file(target, data, like=source.path, exclusive=exclusive, safety=options.safety)
     return Written(
         fit.palette,
         inertia,
@@ -147,7 +157,9 @@ def compress_source(
         len(data),
         data if target is None else b"",
         fits=fits,
-        score=score if labels is None else score_labels(source, labels, fit.palette),
+        score=score_labels(source, labels, fit.palette)
+        if labels is not None and score is None and options.score
+        else score,
     )
 
 
@@ -269,6 +281,10 @@ def _stream(
             first += len(part)
             yield part
 
+    def check(path: Path) -> None:
+        if labels is not None:
+            check_file(path, labels, fit.palette)
+
     shape = (source.shape[0], source.shape[1])
     n_bytes = write_blocks(
         target,
@@ -280,6 +296,8 @@ def _stream(
         like=source.path,
         exclusive=exclusive,
         most=most,
+        safety=options.safety,
+        check=check if labels is not None and options.safety.verify else None,
     )
     return n_bytes, labeler.base_error + sum(errors)
 

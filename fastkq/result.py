@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from fastkq import kernels
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files import rows as blocks
 from fastkq.files.attached import NOTHING, Attached
-from fastkq.files.write import check_output, open_target, write_file
+from fastkq.files.write import PLAIN, Safety, check_output, open_target, write_file
 from fastkq.types import PathOrFile, UInt8Array
 
 
@@ -284,14 +285,18 @@ def write_blocks(
     like: str | None = None,
     exclusive: bool = False,
     most: int | None = None,
+    safety: Safety = PLAIN,
+    check: Callable[[Path], None] | None = None,
 ) -> int:
     """Write the labels (h, W) of blocks of rows as they come; return the bytes of the file.
 
-    For `like`, `exclusive` and `most`, see `open_target`.
+    For the options behind the profile, see `open_target`.
     """
     from fastkq.files.png import write_indexed_png
 
-    with open_target(target, like=like, exclusive=exclusive, most=most) as file:
+    with open_target(
+        target, like=like, exclusive=exclusive, most=most, safety=safety, check=check
+    ) as file:
         return write_indexed_png(
             file,
             shape,

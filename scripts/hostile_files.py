@@ -1,4 +1,4 @@
-"""Read broken files, in a guarded process: is each an image as it should be, or one error?
+"""Read broken files, in a guarded process: each must be an image as it should be, or one error.
 
     python scripts/hostile_files.py --photos ../shared/photos --json bench/results/robustness.json
 

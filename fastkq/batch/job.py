@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from fastkq.batch.in_place import options_in_place, replace_file
 from fastkq.batch.plan import Job
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
@@ -47,6 +48,10 @@ class JobOptions:
         Whether a run has looked already which targets exist, and has left those jobs out; by
         default each job looks. A target that is there all the same when it is to be written came
         meanwhile: it is not replaced, unless `overwrite` is set.
+    in_place : bool
+        Whether each source is replaced by its output, which is then of its format.
+    backup : str or None
+        What the name of the replaced source ends with that is kept; by default, none is.
     """
 
     image: Options
@@ -55,11 +60,14 @@ class JobOptions:
     allow_larger: bool = False
     copy_unchanged: bool = False
     is_settled: bool = False
+    in_place: bool = False
+    backup: str | None = None
 
     @property
     def settings(self) -> str:
         """What decides over the bytes of an output, for the lines of a report."""
-        flags = [name for name in ("allow_larger", "copy_unchanged") if getattr(self, name)]
+        names = ("allow_larger", "copy_unchanged", "in_place")
+        flags = [name for name in names if getattr(self, name)]
         return ", ".join([self.image.describe(), f"min_savings {self.min_savings:g}", *flags])
 
 
@@ -114,7 +122,8 @@ class JobResult:
 def skip_reason(job: Job, options: JobOptions) -> str | None:
     """Return the status of a job that needs no work, or None."""
     paths = [job.target] if job.copy is None else [job.target, job.copy]
-    if not (options.overwrite or options.is_settled) and any(map(os.path.exists, paths)):
+    is_allowed = options.overwrite or options.is_settled or options.in_place
+    if not is_allowed and any(map(os.path.exists, paths)):
         return EXISTS
     return OWN_OUTPUT if is_own_output(job.source) else None
 
@@ -183,9 +192,11 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     if job.page is not None:
         reading = replace(options.image.reading, page=job.page)
         options = replace(options, image=replace(options.image, reading=reading))
-    source = open_image(job.source, options.image)
+    before = os.stat(job.source)
+    image = options_in_place(job.source, options.image) if options.in_place else options.image
+    source = open_image(job.source, image)
     try:
-        written = compress_source(source, options.image)
+        written = compress_source(source, image)
     except TargetNotReachedError as error:
         return JobResult(
             job.source,
@@ -201,7 +212,13 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
     source_bytes = os.path.getsize(job.source)
     fits = written.n_bytes <= most_bytes(source_bytes, options.min_savings)
     is_kept = fits or options.allow_larger
-    status = _write(job.target, written.data, job, options) if is_kept else NO_GAIN
+    if not is_kept:
+        status = NO_GAIN
+    elif options.in_place:
+        replace_file(job.source, written.data, before, options.image.safety, options.backup)
+        status = DONE
+    else:
+        status = _write(job.target, written.data, job, options)
     if status == EXISTS:
         return JobResult(job.source, job.target, status)
     return JobResult(
@@ -241,6 +258,7 @@ def _write(path: str, data: bytes, job: Job, options: JobOptions) -> str:
             like=job.source,
             exclusive=not options.overwrite,
             clean=False,  # a run does it for all targets at once
+            safety=options.image.safety,
         )
     except FileExistsError:
         with open(path, "rb") as file:

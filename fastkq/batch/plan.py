@@ -47,6 +47,8 @@ def plan_jobs(
     format: str = PNG,
     copies: bool = False,
     pages: bool = False,
+    suffix: str | None = None,
+    in_place: bool = False,
 ) -> list[Job]:
     """Decide which images go where; no image is decoded, and nothing is written.
 
@@ -75,6 +77,11 @@ def plan_jobs(
     pages : bool
         Whether each page of a TIFF is a job: the target of the second of "scan.tif" is
         "scan-page2.png".
+    suffix : str, optional
+        What the names of the targets end with, before their ".png": by default nothing in a
+        directory, and "-fastkq" beside the sources.
+    in_place : bool
+        Whether each source is its own target. `directory` and `suffix` must be None.
 
     Returns
     -------
@@ -100,6 +107,11 @@ def plan_jobs(
     >>> plan_jobs(["a.jpg", "b/a.webp"], None)
     [Job(source='a.jpg', target='a-fastkq.png'), Job(source='b/a.webp', target='b/a-fastkq.png')]
     """
+    if suffix is not None:
+        check_suffix(suffix, beside=directory is None)
+    if in_place and (directory is not None or suffix is not None or copies):
+        given = "directory" if directory is not None else "suffix" if suffix else "copy_unchanged"
+        raise ValueError(f"in_place is True, and {given} is given; one of them is allowed")
     if copies and directory is None:
         raise ValueError("copy_unchanged is for copies in a directory, and directory is None")
     if directory is not None:
@@ -108,13 +120,15 @@ def plan_jobs(
             raise NotADirectoryError(
                 f"{directory}: is not a directory; a directory, or a new one, is allowed"
             )
-    ending = f".{check_format(format)}"
+    ending = f"{suffix or ''}.{check_format(format)}"
     found = find_images(sources, directory, recursive=recursive)
+    if in_place:
+        return [Job(source, source) for source, _ in found]
     numbers: list[int | None] = [None] * len(found)
     if pages:
         found, numbers = _cut_into_pages(found)
     if directory is None:
-        ending, directory = BESIDE + ending, ""
+        ending, directory = ending if suffix else BESIDE + ending, ""
         found = [
             (source, os.path.join(os.path.dirname(source), os.path.basename(relative)))
             for source, relative in found
@@ -138,13 +152,23 @@ def _cut_into_pages(
     return named, list(numbers)
 
 
+def check_suffix(suffix: str, *, beside: bool) -> None:
+    """Raise ValueError for what a name may not end with: it would lead into another folder."""
+    separators = {os.sep, os.altsep or os.sep, "\0"}
+    if (beside and not suffix) or separators & set(suffix):
+        raise ValueError(
+            f"suffix is {suffix!r}; a text without {os.sep!r} is allowed, and beside the sources, "
+            "not an empty one"
+        )
+
+
 def _name_targets(
     found: Sequence[tuple[str, str]], directory: str, ending: str, *, copies: bool
 ) -> list[Job]:
     """Return the jobs of sources, with their paths below where they were found, in their order."""
     places = _Places()
     homes = [places.of(source) for source, _ in found]
-    own = _find_own_outputs(found, homes, directory, places)
+    own = _find_own_outputs(found, homes, directory, ending, places)
     # Own outputs come last: no name depends on them.
     order = sorted(range(len(found)), key=own.__contains__)
     firsts = [_join(directory, _with_ending(relative, ending)) for _, relative in found]
@@ -198,12 +222,17 @@ def _name_copy(
 
 
 def _find_own_outputs(
-    found: Sequence[tuple[str, str]], homes: Sequence[str], directory: str, places: _Places
+    found: Sequence[tuple[str, str]],
+    homes: Sequence[str],
+    directory: str,
+    ending: str,
+    places: _Places,
 ) -> set[int]:
     """Return which sources fastkq wrote, of those that lie where the targets go."""
     if not directory:  # beside their sources
         stems = (os.path.splitext(source)[0] for source, _ in found)
-        candidates = [i for i, stem in enumerate(stems) if BESIDE in os.path.basename(stem)]
+        mark, _ = _split_ending(ending)
+        candidates = [i for i, stem in enumerate(stems) if mark in os.path.basename(stem)]
     else:
         root = os.path.join(places.of(os.path.join(directory, ".")), "")
         candidates = [i for i, home in enumerate(homes) if home.startswith(root)]
@@ -262,8 +291,14 @@ def _with_ending(path: str, ending: str) -> str:
 
 def _with_number(path: str, number: int, ending: str) -> str:
     """Return "a.jpg-2.png", or beside the source "a.jpg-fastkq-2.png"."""
-    mark, suffix = os.path.splitext(ending) if ending.startswith(BESIDE) else ("", ending)
+    mark, suffix = _split_ending(ending)
     return f"{path}{mark}-{number}{suffix}"
+
+
+def _split_ending(ending: str) -> tuple[str, str]:
+    """Return "-fastkq" and ".png" of an ending; the first may be empty, and have dots."""
+    mark, _, name = ending.rpartition(".")
+    return mark, f".{name}"
 
 
 def remove_leftovers(jobs: Iterable[Job]) -> None:

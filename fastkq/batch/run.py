@@ -23,7 +23,7 @@ from fastkq.batch.job import (
     run_job,
     skip_reason,
 )
-from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
+from fastkq.batch.plan import Job, check_suffix, plan_jobs, remove_leftovers
 from fastkq.batch.report import RunReport
 from fastkq.batch.shared import sum_histograms
 from fastkq.batch.text import printable
@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 SHARED = "shared"
+MAX_TIMEOUT = 1_000_000
 
 # Calls a function for each job and yields each with its result, or `pool.WorkerDiedError`.
 Mapper: TypeAlias = (
@@ -73,6 +74,10 @@ def compress_many(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    in_place: bool = False,
+    suffix: str | None = None,
+    backup: str | None = None,
+    timeout: float | None = None,
     **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs, WebPs or GIFs.
@@ -121,11 +126,26 @@ def compress_many(
     page : int or "all", optional
         Which page of each TIFF, from 1; by default one of several pages fails. With "all", each
         page has a target of its own, "scan-page1.png" and so on.
+    in_place : bool
+        Whether each PNG, GIF and WebP is replaced by its output, of the same format: only by a
+        complete, smaller file whose pixels were decoded again and compared (`verify`), and only if
+        the source has not changed meanwhile. It keeps its permissions. `directory` must be None. An
+        image of another format, with several frames, or that is a link, fails.
+    suffix : str, optional
+        What the names of the targets end with, before their ".png": "-fastkq" beside the sources,
+        nothing in a directory.
+    backup : str, optional
+        With `in_place`, keep what is replaced under its name with this text at the end, such as
+        ".orig"; where that exists, the source is not replaced.
+    timeout : float, optional
+        Seconds for an image, after which its process is ended, and it fails. It is tried twice: the
+        second time alone. Each image is then in work in a process of its own, also with `jobs` of
+        1; in a daemonic process there is no timeout.
     format : {"png", "webp", "gif"}
         Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
     quality, max_mse, min_psnr, max_bytes, optimize, score, \
-    min_score, bit_depth, max_pixels, allow_truncated, icc, metadata
+    min_score, bit_depth, max_pixels, allow_truncated, icc, metadata, durable, preserve, verify
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".
@@ -159,13 +179,23 @@ def compress_many(
         allow_larger=allow_larger,
         copy_unchanged=copy_unchanged,
         palette=palette,
+        in_place=in_place,
+        backup=backup,
         **options,
     )
+    timeout = None if timeout is None else check_timeout(timeout)
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
-    planned = plan_for(checked, sources, directory, recursive=recursive)
+    planned = plan_for(checked, sources, directory, recursive=recursive, suffix=suffix)
     if is_shared:
-        checked, _ = share_palette(planned, checked, n_workers=n_workers)
-    return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
+        checked, _ = share_palette(planned, checked, n_workers=n_workers, timeout=timeout)
+    return run_jobs(
+        planned,
+        checked,
+        n_workers=n_workers,
+        report=report,
+        fail_fast=fail_fast,
+        timeout=timeout,
+    )
 
 
 def check_job_options(
@@ -176,17 +206,23 @@ def check_job_options(
     palette: ArrayLike | str | os.PathLike[str] | None,
     allow_larger: bool = False,
     copy_unchanged: bool = False,
+    in_place: bool = False,
+    backup: str | None = None,
     **options: Unpack[JobKeywords],
 ) -> JobOptions:
     """Return the options of a run, if they are allowed; a shared palette is yet to come."""
     is_shared = isinstance(palette, str) and palette == SHARED
+    check_flag(in_place, "in_place")
+    if in_place:
+        options = {"verify": True, **options}
     image = check_options(n_colors, palette=None if is_shared else palette, **options)
     if is_shared and (image.fit.protect or image.paper or image.target is not None):
         name = "paper" if image.paper else "protect"
         name = name if image.target is None else image.target.name
         raise ValueError(f"palette is 'shared'; {name} is for a palette fitted to one image")
-    if copy_unchanged and image.reading.page == ALL_PAGES:
-        raise ValueError("page is 'all', and copy_unchanged is True, which is for whole files")
+    for name, is_given in {"copy_unchanged": copy_unchanged, "in_place": in_place}.items():
+        if is_given and image.reading.page == ALL_PAGES:
+            raise ValueError(f"page is 'all', and {name} is True, which is for whole files")
     min_savings = check_number(min_savings, "min_savings", 0, 1)
     check_flag(allow_larger, "allow_larger")
     check_flag(copy_unchanged, "copy_unchanged")
@@ -194,7 +230,31 @@ def check_job_options(
         raise ValueError(
             f"allow_larger is True, and min_savings is {min_savings:g}; one of them is allowed"
         )
-    return JobOptions(image, min_savings, overwrite, allow_larger, copy_unchanged)
+    if in_place and allow_larger:
+        raise ValueError("in_place is True, and allow_larger; one of them is allowed")
+    if backup is not None:
+        if not in_place:
+            raise ValueError(f"backup is {backup!r}; it is for in_place, which is False")
+        check_suffix(backup, beside=True)
+    return JobOptions(
+        image,
+        min_savings,
+        overwrite,
+        allow_larger,
+        copy_unchanged,
+        in_place=in_place,
+        backup=backup,
+    )
+
+
+def check_timeout(timeout: float) -> float:
+    """Return a number of seconds, if it can be one."""
+    timeout = check_number(timeout, "timeout", 0)
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise ValueError(
+            f"timeout is {timeout:g}; a number over 0, up to {MAX_TIMEOUT} seconds, is allowed"
+        )
+    return timeout
 
 
 def plan_for(
@@ -203,6 +263,7 @@ def plan_for(
     directory: str | os.PathLike[str] | None,
     *,
     recursive: bool,
+    suffix: str | None = None,
 ) -> list[Job]:
     """Return the jobs of a run; see `plan_jobs`."""
     return plan_jobs(
@@ -211,17 +272,20 @@ def plan_for(
         recursive=recursive,
         format=options.image.output.format,
         copies=options.copy_unchanged,
+        suffix=suffix,
+        in_place=options.in_place,
         pages=options.image.reading.page == ALL_PAGES,
     )
 
 
 def share_palette(
-    jobs: Iterable[Job], options: JobOptions, *, n_workers: int
+    jobs: Iterable[Job], options: JobOptions, *, n_workers: int, timeout: float | None = None
 ) -> tuple[JobOptions, dict[str, str]]:
     """Fit one palette to all sources; return options that have it, and the errors by source."""
-    reading = reading_of_shared(options)
     sources = dict.fromkeys(job.source for job in jobs)  # once, however many pages
-    histogram, errors = sum_histograms(sources, reading, n_workers=n_workers)
+    histogram, errors = sum_histograms(
+        sources, n_workers=n_workers, timeout=timeout, reading=reading_of_shared(options)
+    )
     return use_shared(histogram, options), errors
 
 
@@ -246,19 +310,20 @@ def run_jobs(
     mapper: Mapper | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    timeout: float | None = None,
 ) -> Iterator[JobResult]:
     """Run planned jobs; see `compress_many`. A report that exists is read at once.
 
     With a mapper, the jobs that need work are its; without, of `n_workers` processes.
     """
     lines = None if report is None else RunReport(report, options.settings)
-    return _run_jobs(jobs, options, mapper or _map_locally(n_workers), lines, fail_fast)
+    return _run_jobs(jobs, options, mapper or _map_locally(n_workers, timeout), lines, fail_fast)
 
 
-def _map_locally(n_workers: int) -> Mapper:
+def _map_locally(n_workers: int, timeout: float | None) -> Mapper:
     from fastkq.batch.pool import map_images
 
-    return partial(map_images, path_of=attrgetter("source"), n_workers=n_workers)
+    return partial(map_images, path_of=attrgetter("source"), n_workers=n_workers, timeout=timeout)
 
 
 def _run_jobs(

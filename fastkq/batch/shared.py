@@ -17,7 +17,11 @@ from fastkq.files.reading import ALL_PAGES, DEFAULT, ReadOptions
 
 
 def sum_histograms(
-    sources: Iterable[str], reading: ReadOptions = DEFAULT, *, n_workers: int = 1
+    sources: Iterable[str],
+    *,
+    n_workers: int = 1,
+    timeout: float | None = None,
+    reading: ReadOptions = DEFAULT,
 ) -> tuple[ColorHistogram, dict[str, str]]:
     """Count the colors of many images together; own output is left out.
 
@@ -42,10 +46,9 @@ def sum_histograms(
     totals = np.zeros(1 << CODE_BITS, np.int64)
     others = nothing = count_nothing()
     errors: dict[str, str] = {}
+    count = partial(count_colors, reading=reading)
     images = [source for source in sources if not is_own_output(source)]
-    for source, counted in map_images(
-        partial(count_colors, reading=reading), images, str, n_workers
-    ):
+    for source, counted in map_images(count, images, str, n_workers, timeout):
         if isinstance(counted, ColorHistogram):
             totals[counted.codes] += counted.counts
             others += replace(counted, codes=nothing.codes, counts=nothing.counts)

@@ -7,6 +7,7 @@ from typing import NoReturn, TypeAlias
 
 import fastkq
 from fastkq.command.compress_arguments import add_compress_arguments
+from fastkq.command.safety_arguments import add_reading
 from fastkq.command.shared_arguments import add_colors, add_sources
 
 WRONG_USAGE = 2
@@ -82,5 +83,6 @@ def _add_palette(commands: _Commands) -> None:
         metavar="FILE",
         help="write the palette to this file, such as brand.gpl",
     )
+    add_reading(palette)
     palette.add_argument("--force", action="store_true", help="overwrite an existing output")
     palette.set_defaults(parser=palette)

@@ -18,6 +18,7 @@ from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
 from fastkq.command.options import color_options
 from fastkq.command.sources import STREAM, is_pipe
+from fastkq.command.timeout import end_after
 from fastkq.files.formats import PNG, format_of
 from fastkq.files.reading import ALL_PAGES
 from fastkq.files.write import check_output, write_file
@@ -41,7 +42,11 @@ FOR_MANY = (
     "report",
     "fail_fast",
     "dry_run",
+    "in_place",
+    "backup",
 )
+# Options that name or size an output, which in place is the source and must be smaller.
+NOT_IN_PLACE = ("output", "directory", "suffix", "format", "allow_larger", "copy_unchanged")
 # Options that choose colors, which a palette has.
 NOT_WITH_PALETTE = (
     "lock",
@@ -61,11 +66,16 @@ def compress(options: argparse.Namespace) -> int:
         for name in NOT_WITH_PALETTE:
             if _is_given(options, name):
                 options.parser.error(f"{_flag(name)} and --palette exclude each other")
+    if options.in_place:
+        for name in NOT_IN_PLACE:
+            if _is_given(options, name):
+                options.parser.error(f"{_flag(name)} and --in-place exclude each other")
     for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
     if options.page == ALL_PAGES:
         for_many.append("--page all")
     if not for_many and len(options.sources) == 1:
-        return _compress_one(options)
+        with end_after(options.timeout, printable(options.sources[0])):
+            return _compress_one(options)
     if not options.sources and options.files_from is None:
         options.parser.error("no source")
     reason = f"{for_many[0]} is for many" if for_many else f"there are {len(options.sources)}"
@@ -89,9 +99,7 @@ def _flag(name: str) -> str:
 def _compress_one(options: argparse.Namespace) -> int:
     (source,) = options.sources
     is_stream = source == STREAM or is_pipe(source)
-    output = options.output or (
-        STREAM if is_stream else _default_output(source, options.format or PNG)
-    )
+    output = options.output or (STREAM if is_stream else _default_output(source, options))
     name = _format(options, output)
     if is_stream or output == STREAM:
         return _compress_stream(source, output, name, options)
@@ -145,7 +153,7 @@ def _compress_stream(
     if output == STREAM:  # whoever reads it gets a picture, whatever its size
         sys.stdout.buffer.write(written.data)
     elif written.fits:
-        write_file(output, written.data, exclusive=not options.force)
+        write_file(output, written.data, exclusive=not options.force, safety=checked.safety)
     psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
         names = f"{printable(source)} -> {printable(str(output))}"
@@ -185,6 +193,6 @@ def _format(options: argparse.Namespace, output: str | Path) -> str:
     return name
 
 
-def _default_output(source: str, name: str) -> Path:
+def _default_output(source: str, options: argparse.Namespace) -> Path:
     path = Path(source)
-    return path.with_name(f"{path.stem}{BESIDE}.{name}")
+    return path.with_name(f"{path.stem}{options.suffix or BESIDE}.{options.format or PNG}")

@@ -6,8 +6,9 @@ import argparse
 from functools import partial
 
 from fastkq.batch.plan import BESIDE
+from fastkq.command.safety_arguments import add_in_place, add_safety
 from fastkq.command.shared_arguments import add_colors, add_sources
-from fastkq.command.values import color, number_to, quality, share
+from fastkq.command.values import color, name_suffix, number_to, quality, share
 from fastkq.files.formats import FORMATS, MAX_BIT_DEPTH
 from fastkq.files.reading import ICC_CHOICES, KEEP, METADATA_CHOICES, NO_METADATA
 from fastkq.options import BLACK, TRANSPARENT
@@ -27,6 +28,7 @@ def add_compress_arguments(parser: argparse.ArgumentParser) -> None:
         )
     )
     _add_files(parser.add_argument_group("files"))
+    add_safety(parser.add_argument_group("files of strangers, and outputs that must not be lost"))
     _add_messages(parser.add_argument_group("messages"))
     _add_many(
         parser.add_argument_group(
@@ -166,6 +168,13 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         "(default: the suffix of -o tells, or png)",
     )
     group.add_argument(
+        "--suffix",
+        type=name_suffix,
+        metavar="TEXT",
+        help=f"what the names of outputs end with, before their .png (default: {BESIDE} beside the "
+        "sources, nothing in the folder of -d)",
+    )
+    group.add_argument(
         "--icc",
         choices=ICC_CHOICES,
         default=KEEP,
@@ -215,6 +224,7 @@ def _add_many(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-d", "--directory", metavar="DIR", help="write the outputs into this folder"
     )
+    add_in_place(group)
     group.add_argument(
         "--min-savings",
         type=share,

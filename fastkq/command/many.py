@@ -26,10 +26,14 @@ def compress_many(options: argparse.Namespace) -> int:
 
     if options.copy_unchanged and options.directory is None:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
-    if options.copy_unchanged and options.page == ALL_PAGES:
-        options.parser.error("--copy-unchanged is for whole files, not for --page all")
+    for name in ("copy_unchanged", "in_place"):
+        if getattr(options, name) and options.page == ALL_PAGES:
+            flag = name.replace("_", "-")
+            options.parser.error(f"--{flag} is for whole files, not for --page all")
     if options.allow_larger and options.min_savings:
         options.parser.error("--min-savings and --allow-larger exclude each other")
+    if options.backup is not None and not options.in_place:
+        options.parser.error("--backup is for --in-place: other outputs replace no source")
     settings = check_job_options(
         options.colors,
         **job_options(options),
@@ -37,10 +41,18 @@ def compress_many(options: argparse.Namespace) -> int:
         overwrite=options.force,
         allow_larger=options.allow_larger,
         copy_unchanged=options.copy_unchanged,
+        in_place=options.in_place,
+        backup=options.backup,
         palette=SHARED if options.shared_palette else options.palette,
         format=options.format or PNG,
     )
-    jobs = plan_for(settings, list_sources(options), options.directory, recursive=options.recursive)
+    jobs = plan_for(
+        settings,
+        list_sources(options),
+        options.directory,
+        recursive=options.recursive,
+        suffix=options.suffix,
+    )
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
         return _preview(jobs, settings, style)
@@ -48,13 +60,14 @@ def compress_many(options: argparse.Namespace) -> int:
     terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(options))
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
-        settings, _ = share_palette(jobs, settings, n_workers=n_workers)
+        settings, _ = share_palette(jobs, settings, n_workers=n_workers, timeout=options.timeout)
     results = run_jobs(
         jobs,
         settings,
         n_workers=n_workers,
         report=options.report,
         fail_fast=options.fail_fast,
+        timeout=options.timeout,
     )
     summary = follow(results, len(jobs), style)
     if style == JSON:

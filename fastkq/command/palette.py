@@ -30,10 +30,15 @@ def palette(options: argparse.Namespace) -> int:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     found = find_images(list_sources(options), recursive=options.recursive)
     images = [source for source, _ in found if not is_own_output(source)]
-    reading = ReadOptions(page=options.page, icc=SRGB)
+    reading = ReadOptions(
+        max_pixels=options.max_pixels,
+        allow_truncated=options.allow_truncated,
+        page=options.page,
+        icc=SRGB,
+    )
     n_workers = options.jobs or n_cores()
     terminal.prepare_workers(len(images), n_workers)
-    histogram, errors = sum_histograms(images, reading, n_workers=n_workers)
+    histogram, errors = sum_histograms(images, n_workers=n_workers, reading=reading)
     for reason in errors.values():
         print(f"fastkq: {reason}", file=sys.stderr)
     colors = fastkq.fit_palette(

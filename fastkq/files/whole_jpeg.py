@@ -1,7 +1,7 @@
 """Whether a JPEG has the pixels that its header says, where its decoder fills what is missing.
 
-libjpeg tells of data that ends before a marker only as a warning, which Pillow does not pass on, and
-leaves the blocks that are missing at a coefficient of 0: middle gray.
+libjpeg tells of data that ends before a marker only as a warning, which Pillow does not pass on,
+and leaves the blocks that are missing at a coefficient of 0: middle gray.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def check_blocks(file: BinaryIO, array: Array) -> None:
         padded = io.BytesIO(data[:end] + noise + data[end:])
         with Image.open(padded, formats=("JPEG",)) as image:
             decoded.append(np.asarray(image))
-    if not np.array_equal(*decoded):
+    plain, noisy = decoded
+    if not np.array_equal(plain, noisy):
         raise ValueError("the data of the pixels ends early: the last ones are missing")
 
 
