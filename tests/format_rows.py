@@ -381,19 +381,8 @@ def _add_tiff():
         profile_files.lab_by_formula(lab),
         near=4,
     )
-    add(
-        section,
-        "RGB, JPEG inside",
-        "read as it is",
-        tiff(
-            RGB,
-            photometric="rgb",
-            compression="jpeg",
-            compressionargs={"level": 98},
-        ),
-        RGB,
-        near=12,
-    )
+    inside = tiff(RGB, photometric="rgb", compression="jpeg")
+    add(section, "RGB, JPEG inside", "read as it is", inside, decoded(inside, "RGB"), near=8)
     add(
         section,
         "floating-point, 32 bits",

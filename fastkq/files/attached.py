@@ -123,7 +123,7 @@ def gather(
     """
     exif = _read_exif(image, needed=metadata)
     orientation = exif.get(ORIENTATION_TAG, 1) if exif is not None else 1
-    density = _read_density(info, exif)
+    density = _read_density(info, exif, is_jpeg=image.format in ("JPEG", "MPO"))
     turned = orientation in (5, 6, 7, 8)
     if density is not None and turned:
         density = (density[1], density[0], density[2])
@@ -193,9 +193,13 @@ def _read_nclx(info: Mapping[str, Any]) -> tuple[tuple[bytes, bytes], ...]:
     return ((CICP, bytes([*numbers, RGB_MATRIX, FULL_RANGE])),)
 
 
-def _read_density(info: Mapping[str, Any], exif: Exif | None) -> tuple[int, int, int] | None:
+def _read_density(
+    info: Mapping[str, Any], exif: Exif | None, *, is_jpeg: bool
+) -> tuple[int, int, int] | None:
     """Return the density that a file says, if it is one."""
-    values: Any = info.get("dpi")
+    # Pillow says 72 of a JPEG that says nothing.
+    is_made_up = "dpi" in info and is_jpeg and info.get("jfif_unit") not in (1, 2)
+    values: Any = None if is_made_up else info.get("dpi")
     unit = METER
     scale = INCHES_A_METER
     if values is None and "aspect" in info:
@@ -267,6 +271,6 @@ def exif_of_webp(attached: Attached, software: bytes) -> bytes:
     exif[SOFTWARE_TAG] = software.decode()
     if attached.density is not None and attached.density[2] == METER:
         for tag, value in zip((X_TAG, Y_TAG), attached.density, strict=False):
-            exif[tag] = TiffImagePlugin.IFDRational(round(value * 2.54), 100)
+            exif[tag] = TiffImagePlugin.IFDRational(round(value * INCHES_A_METER * 10), 10)
         exif[UNIT_TAG] = INCH
     return exif.tobytes().removeprefix(EXIF_START)
