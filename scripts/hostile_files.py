@@ -194,6 +194,14 @@ def run_set(
     }
 
 
+def describe_machine() -> dict[str, str]:
+    """Return the processor and versions, as the measurements of `bench` have them."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+    from machine import describe
+
+    return describe("pillow", "imageio", "tifffile")
+
+
 def main() -> None:
     """Read all sets and store what became of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -215,7 +223,8 @@ def main() -> None:
     for name in ("pngsuite", "broken"):
         folder = None if options.photos is None else options.photos / name
         if folder is not None and folder.is_dir():
-            files = sorted(path for path in folder.iterdir() if path.is_file())
+            pattern = "*.png" if name == "pngsuite" else "*"
+            files = sorted(path for path in folder.glob(pattern) if path.is_file())
             sets[name] = ((path.name, path.read_bytes(), None) for path in files)
     sets["cut off"] = cut_files({name: large[name] for name in six})
     sets["flipped bits"] = flip_bits(make_pictures(small), options.flips)
@@ -225,7 +234,7 @@ def main() -> None:
         print(name, json.dumps(results[name]))
     if options.json is not None:
         known = json.loads(options.json.read_text()) if options.json.exists() else {}
-        known["files"] = results
+        known["machine"], known["files"] = describe_machine(), results
         options.json.write_text(json.dumps(known, indent=1) + "\n")
 
 

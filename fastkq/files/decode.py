@@ -141,7 +141,10 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
     try:
         if kind == PNG:
             return settle(_decode_png(file, name, reading), reading.icc)
-        with open_image(file, kind) as image:
+        # A WebP's decoder makes room for its pixels as it is opened, and looks at the limit.
+        with pillow_reads(reading.max_pixels or 0, reading):
+            opened = open_image(file, kind)
+        with opened as image:
             if kind == TIFF:
                 index = turn_to_page(image, reading.page)
             else:
@@ -151,7 +154,8 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
                 decode = _decode_tiff if kind == TIFF else _decode_plain
                 decoded = decode(file, image, index, reading)
                 if kind == JPEG and not reading.allow_truncated:
-                    whole_jpeg.check_blocks(file, decoded.array)
+                    is_progressive = "progression" in image.info
+                    whole_jpeg.check_jpeg(file, decoded.array, is_progressive=is_progressive)
         return settle(decoded, reading.icc)
     except (MemoryError, ImageReadError):
         raise

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 
+MANY_PIXELS = 1 << 40
+
+
 def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImage:
     """Read an image, turned as its EXIF orientation says.
 
@@ -75,11 +78,16 @@ def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImag
 def count_pixels(path: str) -> int:
     """Return how many pixels an image file has, by its header.
 
-    It is 0 for a file that is no image: reading that fails soon enough.
+    It is 0 for a file that is no image: reading that fails soon enough. Of a file that has more
+    than Pillow makes room for, it is any large number.
     """
+    from PIL import Image
+
     try:
         with open_file(path) as file, open_image(file, check_format(file, path)) as image:
             return image.width * image.height
+    except Image.DecompressionBombError:
+        return MANY_PIXELS
     except Exception:
         # A damaged file makes its decoder raise anything.
         return 0
@@ -160,6 +168,12 @@ def _convert_pillow_image(image: PillowImage, reading: ReadOptions) -> InputImag
     from PIL import ImageOps
 
     mode, info = image.mode, get_info(image)
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # it was opened from a file, which is damaged
+        raise damage("image", error) from error
     try:
         check_page(1, reading.page)
         attached = gather(image, info, metadata=reading.keeps_metadata)
