@@ -19,6 +19,7 @@ import slow_png
 import tifffile
 from PIL import Image, features
 
+from fastkq.files import mark
 from fastkq.files.icc import PRIMARIES, SRGB_CURVE, ColorNumbers
 
 HEIGHT, WIDTH = 16, 23  # odd, so that rows of few bits end within a byte
@@ -31,6 +32,7 @@ P3 = ColorNumbers(PRIMARIES[12], SRGB_CURVE).to_profile()
 ADOBE_RGB = ColorNumbers(
     ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), (0.3127, 0.3290)), (563 / 256,)
 ).to_profile()
+PLAIN_EXIF = mark.EXIF  # that each WebP has
 SAMPLES = Path(__file__).parent / "images" / "formats"
 PNG_SIGNATURE_AND_HEADER = 33
 
@@ -561,12 +563,14 @@ def _add_colors():
     exif = Image.Exif()
     exif[0x0110] = "A camera"
     exif.get_ifd(0x8825)[1] = "N"
-    add(section, "EXIF with a place, XMP", "left out", encoded(RGB, "PNG", exif=exif), RGB)
+    xmp = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta xmlns:x='adobe:ns:meta/'/>")
+    source = with_chunks(encoded(RGB, "PNG", exif=exif), xmp)
+    add(section, "EXIF with a place, XMP", "left out", source, RGB)
     add(
         section,
         "EXIF with a place, XMP, `--metadata keep`",
         "come along",
-        encoded(RGB, "PNG", exif=exif),
+        source,
         RGB,
         options={"metadata": "keep"},
     )

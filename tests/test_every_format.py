@@ -1,6 +1,9 @@
 """Every format, mode and depth: the rows of docs/formats.md, and what goes with them."""
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import format_rows
 import numpy as np
@@ -240,3 +243,14 @@ def test_the_command_writes_pages(tmp_path, monkeypatch, capsys):
             main(["compress", "scan.tif", "--page", "all", *arguments])
     assert main(["palette", "scan.tif", "--page", "all", "-j", "1", "-o", "all.hex"]) == 0
     assert (tmp_path / "all.hex").read_text().split() == ["000000", "141414"]
+
+
+def test_the_document_is_what_the_rows_give():
+    """`python scripts/render_formats.py` writes it."""
+    if not all(row.is_readable for row in format_rows.ALL):
+        pytest.skip("a plugin of Pillow's is not installed")
+    scripts = Path(__file__).parents[1] / "scripts"
+    if not scripts.is_dir():
+        pytest.skip("the scripts are not here")
+    command = [sys.executable, str(scripts / "render_formats.py"), "--check"]
+    assert subprocess.run(command, check=False).returncode == 0

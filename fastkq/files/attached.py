@@ -32,6 +32,7 @@ SOFTWARE_TAG, ORIENTATION_TAG = 0x0131, 0x0112
 EXIF_START = b"Exif\0\0"
 EXIF_IFD, WIDTH_TAG, HEIGHT_TAG = 0x8769, 0xA002, 0xA003
 X_TAG, Y_TAG, UNIT_TAG, INCH, CENTIMETER = 0x011A, 0x011B, 0x0128, 2, 3
+UNITS = {INCH: (METER, INCHES_A_METER), CENTIMETER: (METER, CENTIMETERS_A_METER)}
 # How the pixels of a TIFF lie, which is not so in another file; and what is kept elsewhere.
 LAYOUT_TAGS = (
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 277, 278, 279, 280, 281, 282),
@@ -208,7 +209,7 @@ def _read_density(
         values, unit, scale = info.get("jfif_density"), NO_UNIT, 1.0
     elif values is None and exif is not None and X_TAG in exif:
         values = exif[X_TAG], exif.get(Y_TAG, exif[X_TAG])
-        scale = CENTIMETERS_A_METER if exif.get(UNIT_TAG) == CENTIMETER else INCHES_A_METER
+        unit, scale = UNITS.get(exif.get(UNIT_TAG, INCH), (NO_UNIT, 1.0))
     try:
         x, y = (round(float(value) / scale) for value in values)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
