@@ -10,7 +10,7 @@ import pytest
 import slow_png
 import tifffile
 from format_rows import ADOBE_RGB, P3, RGB, encoded, png, with_chunks
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 import fastkq
 from fastkq.files import icc, profiles
@@ -309,3 +309,16 @@ def test_wrong_options_are_told():
 def test_the_rows_of_the_table_name_each_section_once():
     sections = [row.section for row in format_rows.ALL]
     assert sections == sorted(sections, key=sections.index)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kept"), [((12, 13), True), ((9, 16), True), ((1, 13), False), ((1, 1), False)]
+)
+def test_the_numbers_of_an_avif_become_a_chunk(numbers, kept):
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    data = bytearray(encoded(RGB, "AVIF")())
+    place = data.find(b"colrnclx") + 8
+    data[place : place + 4] = struct.pack(">HH", *numbers)
+    found = chunks(fastkq.compress(bytes(data))).get(b"cICP")
+    assert found == (bytes([*numbers, 0, 1]) if kept else None)

@@ -6,10 +6,11 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fastkq.files.errors import PixelsNotAllowedError, reason
 from fastkq.files.icc import CURVES, HDR_CURVES, PRIMARIES, SRGB_CURVE, ColorNumbers
+from fastkq.types import MAX_LEVEL
 
 if TYPE_CHECKING:
     from PIL.Image import Exif
@@ -20,6 +21,8 @@ CICP, SRGB, GAMMA, PRIMARIES_CHUNK = b"cICP", b"sRGB", b"gAMA", b"cHRM"
 DENSITY = b"pHYs"
 # With the lengths that they must have; the last two say how bright an HDR picture gets.
 COLOR_CHUNKS = {CICP: 4, SRGB: 1, GAMMA: 4, PRIMARIES_CHUNK: 32, b"mDCV": 24, b"cLLI": 8}
+# A box of HEIF, in which the numbers of cICP follow.
+NCLX, MAX_HEAD_BYTES = b"colrnclx", 1 << 16
 IS_SRGB = ((SRGB, b"\0"),)
 FULL_RANGE, RGB_MATRIX, UNSPECIFIED = 1, 0, 2
 # The exponent that stands for sRGB beside its primaries, as encoders are told to write it.
@@ -183,12 +186,25 @@ def _read_cicp(data: bytes) -> ColorNumbers | None:
     return ColorNumbers(PRIMARIES[primaries], CURVES[transfer])
 
 
+def read_nclx(file: BinaryIO) -> dict[str, int]:
+    """Return what an AVIF says of its colors in numbers, which Pillow does not tell of."""
+    file.seek(0)
+    head = file.read(MAX_HEAD_BYTES)
+    place = head.find(NCLX) + len(NCLX)
+    if place < len(NCLX) or place + 4 > len(head):
+        return {}
+    primaries, transfer = struct.unpack_from(">HH", head, place)
+    return {"color_primaries": primaries, "transfer_characteristics": transfer}
+
+
 def _read_nclx(info: Mapping[str, Any]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return as a cICP chunk what a HEIC without a profile says in numbers, unless it is sRGB."""
+    """Return as a cICP chunk what a HEIC or AVIF says in numbers, unless it is as good as sRGB."""
     found = info.get("nclx_profile")
     if not isinstance(found, dict) or info.get("icc_profile") is not None:
         return ()
     numbers = int(found.get("color_primaries", 1)), int(found.get("transfer_characteristics", 13))
+    if max(numbers) > MAX_LEVEL:
+        return ()
     if numbers[0] in (1, 5, 6, UNSPECIFIED) and numbers[1] not in (8, *HDR_CURVES):
         return ()
     return ((CICP, bytes([*numbers, RGB_MATRIX, FULL_RANGE])),)

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastkq.colors.pixels import check_array
 from fastkq.files import whole_jpeg
-from fastkq.files.attached import NOTHING, Attached, gather
+from fastkq.files.attached import NOTHING, Attached, gather, read_nclx
 from fastkq.files.errors import (
     ImageReadError,
     PixelsNotAllowedError,
@@ -27,7 +27,7 @@ from fastkq.files.errors import (
 )
 from fastkq.files.pages import check_page, turn_to_page
 from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
-from fastkq.files.signatures import JPEG, PNG, TIFF, check_format, pillow_names
+from fastkq.files.signatures import AVIF, JPEG, PNG, TIFF, check_format, pillow_names
 from fastkq.types import Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -181,6 +181,8 @@ def _decode_plain(
     file: BinaryIO, image: PillowImage, index: int, reading: ReadOptions
 ) -> InputImage:
     info, mode = get_info(image), image.mode
+    if image.format == AVIF:
+        info["nclx_profile"] = read_nclx(file)
     attached = gather(image, info, metadata=reading.keeps_metadata)
     wanted = mode_to_read(mode, info)
     if mode == "LAB" or is_profiled_cmyk(mode, attached):

@@ -42,8 +42,8 @@ def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImag
     Parameters
     ----------
     source : path, bytes, file object, PIL image or array
-        Of an animation or a multi-page file, the first image is read. Files of 16 bits a channel
-        are rounded to 8; CMYK and other color models are converted to RGB.
+        Of an animation, the first image is read. Files of 16 bits a channel are rounded to 8; CMYK
+        and other color models are converted to RGB.
     reading : ReadOptions
         How files are read.
 
