@@ -4,46 +4,42 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from fastkq import kernels
 from fastkq.colors.histogram import (
-    SORT_LIMIT,
     ColorHistogram,
     histogram_of_array,
     histogram_of_blocks,
 )
-from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
+from fastkq.colors.pixels import OPAQUE, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
 from fastkq.colors.weights import check_weights, weigh_colors
-from fastkq.engine import seeding
-from fastkq.engine.cells import ColorCells
 from fastkq.engine.fit import apply_palette, fit_histogram, lock_lost_colors, search_palette
 from fastkq.engine.model import Fit, FitOptions
 from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
 from fastkq.files.formats import GIF, PNG, check_attached, check_shape
-from fastkq.files.reading import KEEP, SRGB, ReadOptions
+from fastkq.files.reading import KEEP, SRGB
 from fastkq.files.rows import Source
 from fastkq.files.source import (
     bleed_source,
     convert_palette,
     flatten_source,
-    open_source,
     smooth_paper,
 )
 from fastkq.files.verify import check_bytes, check_file
 from fastkq.files.write import Nowhere, write_file
-from fastkq.look import find_lossiest
+from fastkq.loading import open_while_kernels_load
+from fastkq.look import find_clearest, find_lossiest
 from fastkq.options import BLACK, BLEED, Options
-from fastkq.paint.dither import Dithering
+from fastkq.paint.dither import MOST_LOSSY
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
 from fastkq.result import QuantizeResult, Written, write_blocks
@@ -53,8 +49,6 @@ from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
 # counted and labeled in little time.
 FEW_COLORS = 4096
-# Time in which most bad files are found out: their error need not wait for the kernels.
-BAD_FILE_SECONDS = 0.02
 
 
 def open_image(image: ImageSource, options: Options) -> Source:
@@ -66,7 +60,7 @@ def open_image(image: ImageSource, options: Options) -> Source:
     reading, format = options.reading, options.output.format
     if format == GIF and reading.icc == KEEP:  # it has no place for a profile
         reading = replace(reading, icc=SRGB)
-    source = _open_while_kernels_load(image, reading)
+    source = open_while_kernels_load(image, reading)
     check_shape(source.shape, format)
     check_attached(source.attached, format)
     if options.score or options.min_score is not None:
@@ -127,24 +121,10 @@ def compress_source(
             if labels is not None and options.score
             else None,
         )
-    # By the number of colors; labels only where they are scored.
-    tried: dict[int, tuple[float, bytes, UInt8Array | None, float | None]] = {}
-
-    def encode(fit: Fit) -> int:
-        result = collect_look(source, fit, options)
-        output = options.output
-        data = result.encode(
-            format=output.format, optimize=output.optimize, bit_depth=output.bit_depth
-        )
-        is_scored = options.score and result.score is None
-        labels = result.labels if is_scored or options.safety.verify else None
-        tried[len(fit.palette)] = result.inertia, data, labels, result.score
-        return len(data)
-
-    fit = find_fit(source, options, encode)
-    if len(fit.palette) not in tried:
-        encode(fit)
-    inertia, data, labels, score = tried[len(fit.palette)]
+    fit, encoded = _encode_fit(source, options)
+    data, score, labels = encoded.data, encoded.score, encoded.labels
+    if labels is not None and options.score and score is None:
+        score = score_labels(source, labels, fit.palette)
     fits = most is None or len(data) <= most
     if labels is not None and options.safety.verify and fits:
         check_bytes(data, labels, fit.palette)
@@ -152,15 +132,59 @@ def compress_source(
         write_file(target, data, like=source.path, exclusive=exclusive, safety=options.safety)
     return Written(
         fit.palette,
-        inertia,
+        encoded.inertia,
         fit.n_iter,
         len(data),
         data if target is None else b"",
         fits=fits,
-        score=score_labels(source, labels, fit.palette)
-        if labels is not None and score is None and options.score
-        else score,
+        score=score,
     )
+
+
+class _Encoded(NamedTuple):
+    """A file of a fit; with labels only where they are still to be scored, or compared."""
+
+    data: bytes
+    inertia: float
+    score: float | None
+    labels: UInt8Array | None
+
+
+def _encode_fit(source: Source, options: Options) -> tuple[Fit, _Encoded]:
+    """Count, fit, label and encode, as a target asks for it if there is one."""
+
+    def encode(fit: Fit, options: Options) -> _Encoded:
+        result = collect_look(source, fit, options)
+        output = options.output
+        data = result.encode(
+            format=output.format, optimize=output.optimize, bit_depth=output.bit_depth
+        )
+        is_scored = options.score and result.score is None
+        labels = result.labels if is_scored or options.safety.verify else None
+        return _Encoded(data, result.inertia, result.score, labels)
+
+    target = options.target
+    if target is not None and target.max_bytes is not None and options.is_clearest:
+        fit = find_fit(source, replace(options, target=target.without_bytes()))
+
+        def encode_lossy(lossy: float) -> tuple[_Encoded, int]:
+            encoded = encode(fit, options.with_lossy(lossy))
+            return encoded, len(encoded.data)
+
+        clearest = find_clearest(encode_lossy, target.max_bytes)
+        if clearest is not None:
+            return fit, clearest
+        options = options.with_lossy(MOST_LOSSY)  # and fewer colors
+    tried: dict[int, _Encoded] = {}  # by the number of colors
+
+    def count_bytes(fit: Fit) -> int:
+        tried[len(fit.palette)] = encode(fit, options)
+        return len(tried[len(fit.palette)].data)
+
+    fit = find_fit(source, options, count_bytes)
+    if len(fit.palette) not in tried:
+        count_bytes(fit)
+    return fit, tried[len(fit.palette)]
 
 
 def count_source(source: Source) -> ColorHistogram:
@@ -231,8 +255,7 @@ def collect_look(source: Source, fit: Fit, options: Options) -> QuantizeResult:
         return collect(source, fit, options)
 
     def label(lossy: float) -> tuple[QuantizeResult, float]:
-        dithering = replace(options.dithering, lossy=lossy)
-        result = collect(source, fit, replace(options, dithering=dithering))
+        result = collect(source, fit, options.with_lossy(lossy))
         score = score_labels(source, result.labels, result.palette)
         return replace(result, score=score), score
 
@@ -351,41 +374,3 @@ def _fit_counted(
     if palette.shape[1] == 3 and not histogram.is_opaque:
         palette = np.pad(palette, ((0, 0), (0, 1)), constant_values=OPAQUE)
     return apply_palette(histogram, palette, options.color_space, fit.n_iter)
-
-
-def _open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source:
-    """Open an image; where a process has no kernels yet, load them meanwhile.
-
-    Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
-    mostly without the interpreter's lock.
-    """
-    if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
-        return open_source(image, reading)
-    from concurrent.futures import ThreadPoolExecutor, wait
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        opening = pool.submit(open_source, image, reading)
-        wait([opening], timeout=BAD_FILE_SECONDS)
-        if not (opening.done() and opening.exception()):
-            load_kernels()
-        return opening.result()
-
-
-def load_kernels() -> None:
-    """Load, or compile, the kernels that quantizing an image needs."""
-    # Noise of so many pixels goes the way of large images.
-    shape = (SORT_LIMIT // 256, 256, 3)
-    noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
-    histogram = histogram_of_array(noise)
-    black = np.zeros((1, 3), np.uint8)
-    nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
-    Labeler(nearest, Dithering(), 3).label(noise)
-    seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
-    kernels.events.wait_for_helpers()
-    compile_kmeans()
-
-
-def compile_kmeans() -> None:
-    """Load, or compile, the kernels that `ColorCells` has for `quantize`."""
-    few = ColorHistogram(np.arange(4, dtype=np.uint32), np.ones(4, np.int64))
-    ColorCells(few).assign(np.zeros((2, 3)))

@@ -28,6 +28,8 @@ def worths(contrasts, alphas, exact, base):
     lowest = np.min([padded[:, i : i + width] for i in range(5)], axis=0)
     counted = np.minimum(contrasts, 8 + 3 * lowest)
     counted[(alphas > 0) & (alphas < 255)] = 0
+    rest = single(1) - single((exact >= 0).sum()) / single(exact.size)
+    base *= rest * rest  # of one strip
     worth = base + base * (counted.astype(single) / single(2))
     return np.where(exact == -1, worth, single(0))
 

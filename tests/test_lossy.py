@@ -170,7 +170,7 @@ def test_what_is_not_allowed_is_told():
     with pytest.raises(ValueError, match="'ordered' and lossy is 10"):
         fastkq.quantize(image, dither="ordered", lossy=10)
     with pytest.raises(ValueError, match="lossy"):
-        fastkq.quantize(image, lossy=101)
+        fastkq.quantize(image, lossy=201)
     with pytest.raises(TypeError, match="lossy"):
         fastkq.quantize(image, lossy="much")
 

@@ -16,7 +16,7 @@ from fastkq import kernels
 # A command sees all packages that this one is installed with, and this one itself, but nothing that
 # lies in the current directory under the name of a standard module: `-P`, and behind all others.
 START = "import sys; sys.path.append({root!r}); from {module} import {function}; {function}()"
-KMEANS = ("fastkq.pipeline", "compile_kmeans")
+KMEANS = ("fastkq.loading", "compile_kmeans")
 # What not all images need, and the functions of `warmup` that compile it.
 EXTRAS = {
     "dithering": "compile_dithering",
@@ -71,7 +71,7 @@ def prepare_kernels(tell: Callable[[], None], extras: Sequence[str] = ()) -> Non
     if all(map(kernels.places.is_prepared, needed)):
         return
     from fastkq.install import warmup
-    from fastkq.pipeline import load_kernels
+    from fastkq.loading import load_kernels
 
     share_compilation(tell, extras)
     load_kernels()

@@ -13,7 +13,7 @@ from fastkq.colors.ssimulacra2 import Picture, score_pictures
 from fastkq.colors.translucent import count_translucent
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
-from fastkq.pipeline import load_kernels
+from fastkq.loading import load_kernels
 
 DITHERINGS = ("diffusion", "ordered", "adaptive")
 

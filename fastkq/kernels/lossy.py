@@ -36,7 +36,12 @@ from fastkq.kernels.lossy_ways import (
     go_back,
     pass_on,
 )
-from fastkq.kernels.lossy_weights import TRANSPARENT, find_exact_row, weigh_row
+from fastkq.kernels.lossy_weights import (
+    TRANSPARENT,
+    find_exact_row,
+    weigh_row,
+    weigh_strip,
+)
 from fastkq.kernels.steps import (
     OPAQUE,
     ZERO,
@@ -122,8 +127,11 @@ def choose_strip(
     cheapest, picked = np.empty(width + 1, np.uint8), np.empty((width, 2), np.uint8)
     is_new, unused = np.empty((width, N_WAYS), np.bool_), np.empty(width, np.uint8)
     total = 0
-    start = strip * STRIP_ROWS
-    for row in range(max(start - WARM_UP_ROWS, -lead), min(start + STRIP_ROWS, n_rows)):
+    start, stop = strip * STRIP_ROWS, min((strip + 1) * STRIP_ROWS, n_rows)
+    own_base = weigh_strip(
+        pixels[start + lead : stop + lead], keys, exact_entries, base, alphas, exact
+    )
+    for row in range(max(start - WARM_UP_ROWS, -lead), stop):
         source = row + lead
         own = labels[row] if row >= start else unused
         if row == start:  # not copied from the rows that warm up: the file has others there
@@ -134,7 +142,9 @@ def choose_strip(
         from_map = strengths[source if strengths.shape[0] > 1 else 0]
         fill_shares(from_map, scale * SIXTEENTH, shares_above)
         fill_shares(from_map, scale * FROM_BEFORE, shares_before)
-        weigh_row(contrasts[source], alphas, exact, base, lows, worths, shares_above, shares_before)
+        weigh_row(
+            contrasts[source], alphas, exact, own_base, lows, worths, shares_above, shares_before
+        )
         start_any_row(errors, 1, shares_above, values)
         if has_alpha:
             start_pixels(alphas, points, transparent, kinds, values, exact, shares_before)

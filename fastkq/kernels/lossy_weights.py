@@ -7,7 +7,7 @@ is exactly in the palette, as in drawings and screenshots, that stays exact.
 import numpy as np
 
 from fastkq.kernels.compile import kernel
-from fastkq.kernels.steps import OPAQUE, ZERO
+from fastkq.kernels.steps import OPAQUE, ZERO, read_alphas
 
 TRANSPARENT = np.uint8(0)
 # Bits are worth twice as much at so many levels of contrast.
@@ -88,6 +88,31 @@ def find_exact_row(
         if n_others + n_others > stop - start:
             for x in range(start, stop):
                 exact[x] = NO_ENTRY
+
+
+@kernel()
+def weigh_strip(
+    pixels,  # (n, W * C) uint8, IN: rows of an image
+    keys,  # (N_SLOTS,) int64, IN: see `fill_slots`
+    entries,  # (N_SLOTS,) uint8, IN
+    base,  # float32: what the bits of a pixel are worth without contrast
+    alphas,  # (W,) uint8, OUT: of the last row
+    exact,  # (W,) int16, OUT: of the last row
+):
+    """Return what bits are worth in some rows: the less, the more of these are exact.
+
+    There is little to save in a drawing's or a screenshot's other pixels, and errors show.
+    """
+    width = np.uint64(alphas.shape[0])
+    n_exact = 0
+    for row in range(pixels.shape[0]):
+        read_alphas(pixels[row], alphas)
+        find_exact_row(pixels[row], alphas, keys, entries, exact)
+        for x in range(width):
+            n_exact += np.int64(exact[x] >= 0)
+    share = np.float32(n_exact) / np.float32(pixels.shape[0] * alphas.shape[0])
+    rest = np.float32(1) - share
+    return base * (rest * rest)
 
 
 @kernel()
