@@ -239,6 +239,7 @@ def check_options(
     check_flag(protect, "protect")
     check_flag(paper, "paper")
     check_flag(score, "score")
+    shown_lossy = FILE_LOSSY if lossy is None else lossy
     flags = {"durable": durable, "verify": verify, "preserve": preserve}
     for name, flag in flags.items():
         check_flag(flag, name)
@@ -260,9 +261,7 @@ def check_options(
         weights=weights,
         palette=None if palette is None else check_palette(palette),
         palette_is_srgb=isinstance(palette, (str, os.PathLike)),
-        dithering=Dithering(
-            dither, dither_strength, FILE_LOSSY if lossy is None else lossy, format
-        ),
+        dithering=Dithering(dither, dither_strength, shown_lossy, format),
         target=target,
         output=Output(format, optimize, bit_depth),
         background=None if background is None else check_color(background, "background"),
@@ -271,13 +270,7 @@ def check_options(
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
         safety=Safety(**flags),
-        reading=ReadOptions(
-            max_pixels=max_pixels,
-            allow_truncated=allow_truncated,
-            page=page,
-            icc=icc,
-            metadata=metadata,
-        ),
+        reading=ReadOptions(max_pixels, allow_truncated, page, icc, metadata),
         is_clearest=lossy is None,
     )
     _check_together(options)
