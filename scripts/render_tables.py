@@ -499,6 +499,22 @@ def robustness() -> str:
     return markdown(["", "number"], [[name, str(value)] for name, value in rows])
 
 
+def guard() -> str:
+    """Tell what a comparison of two revisions says of a kernel that was slowed."""
+    report = load("guard")
+    rows = [
+        [
+            f"{row['percent']} %",
+            f"{row['median']:.3f}",
+            f"{row['low']:.3f} to {row['high']:.3f}",
+            row["verdict"],
+        ]
+        for row in report["rows"]
+    ]
+    header = ["labels slowed by", "time / before, median", "interval of 95 %", "verdict"]
+    return f"{markdown(header, rows)}\n\n{report['pairs']} pairs. {machine_line(report)}"
+
+
 def summary() -> str:
     """Time, error and bytes beside pngquant, in one row."""
     stages, peers = load("stages"), load("peers")
@@ -536,6 +552,7 @@ TABLES = {
     "gigapixel": gigapixel,
     "hostile": hostile,
     "kills": kills,
+    "guard": guard,
     "kodak": kodak,
     "other_formats": other_formats,
     "peers": peers,
