@@ -18,6 +18,16 @@ class _TimeIsUp(BaseException):
     """No Exception: nobody on the way takes it for an error of a decoder."""
 
 
+def is_in_callback(frame: FrameType | None) -> bool:
+    """Return whether a signal came in a callback of the importer, which drops what is raised."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "cb" and code.co_filename.startswith(IMPORTER):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
 def end_after(seconds: float | None, name: str) -> Iterator[None]:
     """Raise TimeoutError in the main thread after so many seconds.
@@ -31,11 +41,9 @@ def end_after(seconds: float | None, name: str) -> Iterator[None]:
         return
 
     def give_up(number: int, frame: FrameType | None) -> None:
-        while frame is not None:  # an import is not interrupted, which may drop exceptions
-            if frame.f_code.co_filename.startswith(IMPORTER):
-                signal.setitimer(signal.ITIMER_REAL, SOON)
-                return
-            frame = frame.f_back
+        if is_in_callback(frame):
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+            return
         raise _TimeIsUp
 
     has_alarm = hasattr(signal, "setitimer")  # not on Windows
