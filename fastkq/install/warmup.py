@@ -11,9 +11,11 @@ from fastkq.api import quantize, remap
 from fastkq.colors.pixels import OPAQUE
 from fastkq.colors.ssimulacra2 import Picture, score_pictures
 from fastkq.colors.translucent import count_translucent
+from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
 from fastkq.loading import load_kernels
+from fastkq.paint.dither import Ditherer, Dithering
 
 DITHERINGS = ("diffusion", "ordered", "adaptive")
 
@@ -25,9 +27,12 @@ def warm_up() -> float:
     label_cubes(np.zeros((1, 3), np.uint8))
     few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
     few.save(io.BytesIO(), optimize=True)
-    compile_dithering()
+    compile_tables()
+    compile_diffusion()
+    compile_ordered()
     _compile_rare_dithering()
     compile_lossy()
+    compile_lossy_gif()
     compile_alpha()
     compile_scoring()
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
@@ -35,10 +40,27 @@ def warm_up() -> float:
     return time.perf_counter() - start
 
 
-def compile_dithering() -> None:
-    """Load, or compile, the kernels of all ways to dither, for opaque images and most palettes."""
-    for method in DITHERINGS:
+def compile_diffusion() -> None:
+    """Load, or compile, the kernels of error diffusion, for opaque images and most palettes."""
+    for method in ("diffusion", "adaptive"):
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
+
+
+def compile_ordered() -> None:
+    """Load, or compile, those of ordered dithering, for opaque images and most palettes."""
+    remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither="ordered")
+
+
+def compile_tables() -> None:
+    """Load, or compile, what every way to dither looks at before: a large palette, and contrast.
+
+    Palettes of up to 16 colors, as those of the other functions, have no tables to compile.
+    """
+    grays = np.repeat(np.arange(20, dtype=np.uint8)[:, None], 3, axis=1)
+    ditherer = Ditherer(grays, Dithering("adaptive"))
+    row = np.zeros((1, 3), np.uint8)
+    row.flags.writeable = False  # as those of images are
+    ditherer.map_contrast(row, 1)
 
 
 def _compile_rare_dithering() -> None:
@@ -51,6 +73,12 @@ def _compile_rare_dithering() -> None:
 def compile_lossy() -> None:
     """Load, or compile, the kernels of labels by cost."""
     remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], lossy=1)
+
+
+def compile_lossy_gif() -> None:
+    """Load, or compile, the kernels of labels by cost for GIF, and those that write it."""
+    palette, image = [[0, 0, 0], [9, 9, 9]], np.zeros((1, 1, 3), np.uint8)
+    compress(image, palette=palette, lossy=1, format="gif")
 
 
 def compile_scoring() -> None:
