@@ -101,7 +101,7 @@ def compress(
     preserve : bool
         Whether a path gets the times of its source file.
     n_colors, effort, init, max_iter, tol, random_state, weights, locked, protect, \
-    paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
+    masking, paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
     score, min_score, max_pixels, allow_truncated, page, icc, metadata
         As in `quantize`.
 

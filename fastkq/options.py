@@ -17,7 +17,7 @@ from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
-from fastkq.files.formats import GIF, PNG, Output
+from fastkq.files.formats import GIF, NO_PLACE, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
 from fastkq.files.reading import DEFAULT, NO_METADATA, ReadOptions
 from fastkq.files.write import PLAIN, Safety
@@ -49,6 +49,7 @@ class ImageKeywords(ReadKeywords, total=False):
     color_space: str
     locked: ArrayLike | None
     protect: bool
+    masking: bool
     paper: bool
     dither: str
     dither_strength: float
@@ -91,6 +92,7 @@ class FitKeywords(HistogramKeywords, ReadKeywords, total=False):
 
     weights: ArrayLike | None
     protect: bool
+    masking: bool
     paper: bool
 
 
@@ -119,6 +121,7 @@ class Options:
     output : Output
     background : (3,) uint8, or None: alpha is kept
     transparent : str, which color lies under an alpha of 0
+    masking : bool, whether pixels and colors count for the palette by what is seen of them
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
@@ -135,6 +138,7 @@ class Options:
     output: Output
     background: UInt8Array | None = None
     transparent: str = BLACK
+    masking: bool = False
     paper: bool = False
     score: bool = False
     min_score: float | None = None
@@ -146,7 +150,7 @@ class Options:
     @property
     def needs_places(self) -> bool:
         """Whether it matters where in the image a color is."""
-        return self.weights is not None or self.fit.protect
+        return self.weights is not None or self.fit.protect or self.masking
 
     def with_lossy(self, lossy: float) -> Options:
         """Return options that are so lossy."""
@@ -159,8 +163,8 @@ class Options:
             parts = [f"{fit.n_colors} colors", fit.effort, fit.color_space]
             if len(fit.locked):
                 parts.append(f"locked {zlib.crc32(fit.locked.tobytes()):08x}")
-            if fit.protect:
-                parts.append("protect")
+            kinds = {"protect": fit.protect, "masking": self.masking}
+            parts += [name for name, is_given in kinds.items() if is_given]
         else:
             parts = [f"palette {zlib.crc32(self.palette.tobytes()):08x}"]
         if self.dithering:
@@ -197,6 +201,7 @@ def check_options(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    masking: bool = False,
     paper: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     dither: str = "none",
@@ -236,12 +241,10 @@ def check_options(
         raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
-    check_flag(protect, "protect")
-    check_flag(paper, "paper")
-    check_flag(score, "score")
     shown_lossy = FILE_LOSSY if lossy is None else lossy
     flags = {"durable": durable, "verify": verify, "preserve": preserve}
-    for name, flag in flags.items():
+    others = {"protect": protect, "masking": masking, "paper": paper, "score": score}
+    for name, flag in (flags | others).items():
         check_flag(flag, name)
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
@@ -266,6 +269,7 @@ def check_options(
         output=Output(format, optimize, bit_depth),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
+        masking=masking,
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
@@ -362,9 +366,9 @@ def _check_together(options: Options) -> None:
     """Refuse options that leave each other nothing to decide."""
     target = options.target
     if options.reading.keeps_metadata and options.output.format == GIF:
-        raise ValueError(
-            "metadata is 'keep', and a gif has no place for it; png and webp are allowed"
-        )
+        raise ValueError(NO_PLACE)
+    if options.masking and options.weights is not None:
+        raise ValueError("weights is given, and masking; one of the two is allowed")
     if options.min_score is not None:
         others = {
             "" if target is None else target.name: target is not None,
@@ -379,6 +383,7 @@ def _check_together(options: Options) -> None:
             "weights": options.weights is not None,
             "locked": len(options.fit.locked) > 0,
             "protect": options.fit.protect,
+            "masking": options.masking,
             "" if target is None else target.name: target is not None,
         }
         names = [name for name, is_given in given.items() if is_given]

@@ -143,8 +143,8 @@ def compress_many(
         1; in a daemonic process there is no timeout.
     format : {"png", "webp", "gif"}
         Of the targets; see `QuantizeResult.save`.
-    n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
-    quality, max_mse, min_psnr, max_bytes, optimize, score, \
+    n_colors, effort, color_space, locked, protect, masking, paper, dither, dither_strength, \
+    lossy, quality, max_mse, min_psnr, max_bytes, optimize, background, transparent, score, \
     min_score, bit_depth, max_pixels, allow_truncated, icc, metadata, durable, preserve, verify
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
@@ -217,10 +217,14 @@ def check_job_options(
         options = {"verify": True, **options}
     own = None if is_shared else palette
     image = check_options(n_colors, palette=own, **choose_look(options, own))
-    if is_shared and (image.fit.protect or image.paper or image.target is not None):
-        name = "paper" if image.paper else "protect"
-        name = name if image.target is None else image.target.name
-        raise ValueError(f"palette is 'shared'; {name} is for a palette fitted to one image")
+    if is_shared:
+        given = {"protect": image.fit.protect, "masking": image.masking, "paper": image.paper}
+        names = [] if image.target is None else [image.target.name]
+        names += [name for name, is_given in given.items() if is_given]
+        if names:
+            raise ValueError(
+                f"palette is 'shared'; {names[0]} is for a palette fitted to one image"
+            )
     for name, is_given in {"copy_unchanged": copy_unchanged, "in_place": in_place}.items():
         if is_given and image.reading.page == ALL_PAGES:
             raise ValueError(f"page is 'all', and {name} is True, which is for whole files")

@@ -51,6 +51,7 @@ NOT_IN_PLACE = ("output", "directory", "suffix", "format", "allow_larger", "copy
 NOT_WITH_PALETTE = (
     "lock",
     "protect",
+    "masking",
     "weights",
     "shared_palette",
     "quality",

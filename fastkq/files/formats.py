@@ -29,6 +29,7 @@ MAX_SIDES = {PNG: (1 << 31) - 1, WEBP: (1 << 14) - 1, GIF: (1 << 16) - 1}
 WEBP_EFFORT = {"quality": 75, "method": 3}
 WEBP_BEST_EFFORT = {"quality": 100, "method": 4}
 MAX_BIT_DEPTH = 8
+NO_PLACE = "metadata is 'keep', and a gif has no place for it; png and webp are allowed"
 OXIPNG = "oxipng"  # a value of `optimize`, and a module
 
 
@@ -118,9 +119,7 @@ def check_shape(shape: tuple[int, ...], name: str) -> None:
 def check_attached(attached: Attached, name: str) -> None:
     """Raise ValueError if a format cannot hold what comes with an image."""
     if name == GIF and (attached.exif is not None or attached.xmp is not None):
-        raise ValueError(
-            "metadata is 'keep', and a gif has no place for it; png and webp are allowed"
-        )
+        raise ValueError(NO_PLACE)
     if name != PNG:
         _profile_of(attached)
 
