@@ -109,8 +109,8 @@ TABLES = {"formats": formats, "colors": colors}
 def render(text: str) -> str:
     """Return a document with its tables written anew."""
     for name, make in TABLES.items():
-        pattern = rf"(<!-- table {name} -->\n).*?(<!-- end -->)"
-        body = make() + "\n"
+        pattern = rf"(<!-- rows {name} -->\n).*?(<!-- end of rows -->)"
+        body = f"\n{make()}\n\n"
         text = re.sub(
             pattern, lambda match, body=body: match[1] + body + match[2], text, flags=re.S
         )
