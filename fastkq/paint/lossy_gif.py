@@ -13,7 +13,8 @@ from fastkq.paint.tables import squared_distances
 from fastkq.types import Array, UInt8Array
 
 # A bit is worth a squared error, in levels of lightness of which there are 255 in Oklab: this at
-# the full `lossy` and no contrast. It grows with the square of `lossy`, for even steps of bytes.
+# a `lossy` of 100 and no contrast. Scores are then those of PNG's labels. It grows with the square
+# of `lossy`, for even steps of bytes.
 MOST_PATIENCE = 8.0
 SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
 # Of errors, so much is passed on, and by contrast with adaptive dithering: with more, as dithering
