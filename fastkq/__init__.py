@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastkq.compression import Compressor, compress
     from fastkq.engine.dense import KMeansResult, kmeans
     from fastkq.engine.search import TargetNotReachedError
+    from fastkq.files.errors import ImageReadError
     from fastkq.result import CompressReport, QuantizeResult
     from fastkq.score import ssimulacra2
 
@@ -24,6 +25,7 @@ __all__ = [
     "ColorHistogram",
     "CompressReport",
     "Compressor",
+    "ImageReadError",
     "JobResult",
     "KMeansResult",
     "QuantizeResult",
@@ -44,6 +46,7 @@ __all__ = [
 _HOMES = {
     "ColorHistogram": "colors.histogram",
     "CompressReport": "result",
+    "ImageReadError": "files.errors",
     "JobResult": "batch.job",
     "KMeansResult": "engine.dense",
     "QuantizeResult": "result",

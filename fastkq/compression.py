@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from fastkq import kernels, pipeline
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.write import check_output
+from fastkq.loading import load_kernels
 from fastkq.options import QuantizeKeywords, check_options, choose_look
 from fastkq.result import CompressReport, format_for, most_bytes
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile
@@ -86,6 +87,8 @@ def compress(
     optimize : bool or "oxipng"
         Take several times as long for a smaller file of the same pixels; not for a PNG of over
         67 MP. See `QuantizeResult.encode`.
+    bit_depth : 8 or None
+        Of an index in a PNG: 8 for readers that want it, or as few bits as number the palette.
     max_bytes : int, optional
         The largest size of the target, which is as lossy as that needs, found by at most six
         trials. Beside `lossy`, `dither` or `palette`, and for a PNG of over 67 MP, it has as many
@@ -95,9 +98,17 @@ def compress(
         As in `quantize`, but by default "oklab" and 20, which look best for their bytes. `lossy` is
         0 by default beside `dither`, `min_score` or `palette`, and `color_space` is "srgb" beside
         effort "fast", which knows no other.
+    durable : bool
+        Whether a path is written to the disk, and then its name, before this returns: for a loss of
+        power. By default that is left to the system, within half a minute or so.
+    verify : bool
+        Whether the file is decoded again, and compared with the palette and labels it was made of,
+        before it takes its name. An OSError tells of a difference.
+    preserve : bool
+        Whether a path gets the times of its source file.
     n_colors, effort, init, max_iter, tol, random_state, weights, locked, protect, \
     masking, paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
-    score, min_score
+    score, min_score, max_pixels, allow_truncated, page, icc, metadata
         As in `quantize`.
 
     Returns
@@ -214,7 +225,7 @@ class Compressor:
         A worker's start is the time for it: from the cache on disk it takes under a second.
         """
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        pipeline.load_kernels()
+        load_kernels()
         options = replace(self._options, weights=None)
         with _at_most(self._n_threads), suppress(TargetNotReachedError):
             pipeline.compress_source(pipeline.open_image(noise, options), options)

@@ -17,8 +17,10 @@ from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
-from fastkq.files.formats import OXIPNG, PNG, Output
+from fastkq.files.formats import GIF, NO_PLACE, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
+from fastkq.files.reading import DEFAULT, NO_METADATA, ReadOptions
+from fastkq.files.write import PLAIN, Safety
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
@@ -30,7 +32,17 @@ FILE_LOSSY = 20.0
 BLACK, KEEP, BLEED = TRANSPARENT = ("black", "keep", "bleed")
 
 
-class ImageKeywords(TypedDict, total=False):
+class ReadKeywords(TypedDict, total=False):
+    """How files are read; see `quantize`."""
+
+    max_pixels: int | None
+    allow_truncated: bool
+    page: int | str | None
+    icc: str
+    metadata: str
+
+
+class ImageKeywords(ReadKeywords, total=False):
     """Options that one image and many have in common; see `quantize` and `compress`."""
 
     effort: str
@@ -47,10 +59,14 @@ class ImageKeywords(TypedDict, total=False):
     min_psnr: float | None
     max_bytes: int | None
     optimize: bool | str
+    bit_depth: int | None
     background: str | ArrayLike | None
     transparent: str
     score: bool
     min_score: float | None
+    durable: bool
+    verify: bool
+    preserve: bool
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -71,7 +87,7 @@ class HistogramKeywords(TypedDict, total=False):
     locked: ArrayLike | None
 
 
-class FitKeywords(HistogramKeywords, total=False):
+class FitKeywords(HistogramKeywords, ReadKeywords, total=False):
     """Options of `fit_palette` for images; see `quantize`."""
 
     weights: ArrayLike | None
@@ -99,6 +115,7 @@ class Options:
     fit : FitOptions
     weights : (H, W) array_like, or None: all pixels count alike
     palette : (K, 3) or (K, 4) uint8, or None: it is fitted
+    palette_is_srgb : bool, whether its colors are sRGB, or else the image's own values
     dithering : Dithering
     target : Target or None: as many colors as `fit.n_colors`
     output : Output
@@ -108,6 +125,8 @@ class Options:
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
+    reading : ReadOptions, how files are read
+    safety : Safety, what is done for an output beyond its renaming in one step
     is_clearest : bool, whether labels are as lossy as the target's `max_bytes` needs
     """
 
@@ -123,6 +142,9 @@ class Options:
     paper: bool = False
     score: bool = False
     min_score: float | None = None
+    reading: ReadOptions = DEFAULT
+    palette_is_srgb: bool = False
+    safety: Safety = PLAIN
     is_clearest: bool = False
 
     @property
@@ -149,12 +171,8 @@ class Options:
             parts.append(str(self.dithering))
         if self.target is not None:
             parts.append(self.target.name)
-        if self.output.optimize:
-            parts.append(OXIPNG if self.output.optimize == OXIPNG else "optimize")
-        if self.output.format != PNG:
-            parts.append(self.output.format)
-        parts += self._describe_look()
-        return ", ".join(parts)
+        parts += self.output.describe() + self._describe_look()
+        return ", ".join(parts + self.reading.describe())
 
     def _describe_look(self) -> list[str]:
         parts = []
@@ -195,10 +213,19 @@ def check_options(
     max_bytes: int | None = None,
     optimize: bool | str = False,
     format: str = PNG,
+    bit_depth: int | None = None,
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
     score: bool = False,
     min_score: float | None = None,
+    page: int | str | None = None,
+    icc: str = DEFAULT.icc,
+    metadata: str = NO_METADATA,
+    max_pixels: int | None = None,
+    allow_truncated: bool = False,
+    durable: bool = False,
+    verify: bool = False,
+    preserve: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -214,10 +241,11 @@ def check_options(
         raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
-    check_flag(protect, "protect")
-    check_flag(masking, "masking")
-    check_flag(paper, "paper")
-    check_flag(score, "score")
+    shown_lossy = FILE_LOSSY if lossy is None else lossy
+    flags = {"durable": durable, "verify": verify, "preserve": preserve}
+    others = {"protect": protect, "masking": masking, "paper": paper, "score": score}
+    for name, flag in (flags | others).items():
+        check_flag(flag, name)
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
@@ -235,17 +263,18 @@ def check_options(
         ),
         weights=weights,
         palette=None if palette is None else check_palette(palette),
-        dithering=Dithering(
-            dither, dither_strength, FILE_LOSSY if lossy is None else lossy, format
-        ),
+        palette_is_srgb=isinstance(palette, (str, os.PathLike)),
+        dithering=Dithering(dither, dither_strength, shown_lossy, format),
         target=target,
-        output=Output(format, optimize),
+        output=Output(format, optimize, bit_depth),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
         masking=masking,
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
+        safety=Safety(**flags),
+        reading=ReadOptions(max_pixels, allow_truncated, page, icc, metadata),
         is_clearest=lossy is None,
     )
     _check_together(options)
@@ -336,6 +365,8 @@ def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
 def _check_together(options: Options) -> None:
     """Refuse options that leave each other nothing to decide."""
     target = options.target
+    if options.reading.keeps_metadata and options.output.format == GIF:
+        raise ValueError(NO_PLACE)
     if options.masking and options.weights is not None:
         raise ValueError("weights is given, and masking; one of the two is allowed")
     if options.min_score is not None:

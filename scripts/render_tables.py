@@ -504,6 +504,64 @@ def score() -> str:
     return f"{markdown(['SSIMULACRA 2', ''], lines)}\n\n{machine_line(report)}"
 
 
+SETS = {
+    "pngsuite": "PngSuite",
+    "broken": "files that broke other decoders",
+    "cut off": "six files, cut off at every 64th",
+    "flipped bits": "eight files with 1 to 8 flipped bits",
+}
+
+
+def hostile() -> str:
+    """Outcomes of broken files."""
+    report = load("robustness")
+    outcomes = ("same", "as decoded", "refused", "wrong", "other error", "crash", "hang")
+    rows = [
+        [
+            SETS[name],
+            *(str(found[key]) for key in ("files", *outcomes)),
+            f"{found['slowest (s)']:.2f}",
+            f"{found['memory (MB)']:.0f}",
+        ]
+        for name, found in report["files"].items()
+    ]
+    header = ["set", "files", *outcomes, "slowest, s", "memory, MB"]
+    return f"{markdown(header, rows)}\n\n{machine_line(report)}"
+
+
+def faults() -> str:
+    """How many injected faults were survived."""
+    found = load("robustness")["faults"]
+    rows = [[name, str(row["injected"]), str(row["survived"])] for name, row in found.items()]
+    return markdown(["fault", "injected", "survived"], rows)
+
+
+def kills() -> str:
+    """Remains of runs that were killed at random moments."""
+    found = load("robustness")["kills"]
+    return markdown(["runs killed by SIGKILL", ""], [[name, str(n)] for name, n in found.items()])
+
+
+def robustness() -> str:
+    """Totals of files, faults and kills."""
+    report, batches = load("robustness"), load("resume")["rows"]
+    files, found = report["files"].values(), report["faults"].values()
+    injected, survived = (sum(row[key] for row in found) for key in ("injected", "survived"))
+    n_kills = report["kills"]["kills"] + sum(row["kills"] for row in batches)
+    lost = report["kills"]["files lost or torn"] + report["kills"]["sources changed"]
+    lost += sum(not (row["same_files"] and row["sources_untouched"]) for row in batches)
+    rows = [
+        ["broken files tried", sum(row["files"] for row in files)],
+        ["faults injected by tests, and survived", f"{injected}, {survived}"],
+        ["runs killed by SIGKILL", n_kills],
+        ["crashes", sum(row["crash"] + row["other error"] for row in files)],
+        ["hangs of over 10 s", sum(row["hang"] for row in files)],
+        ["files lost or torn", lost],
+        ["wrong without a word", sum(row["wrong"] for row in files)],
+    ]
+    return markdown(["", "number"], [[name, str(value)] for name, value in rows])
+
+
 def guard() -> str:
     """Tell what a comparison of two revisions says of a kernel that was slowed."""
     report = load("guard")
@@ -554,8 +612,11 @@ TABLES = {
     "estimator": estimator,
     "cluster": cluster,
     "dithering": dithering,
+    "faults": faults,
     "folder": folder,
     "gigapixel": gigapixel,
+    "hostile": hostile,
+    "kills": kills,
     "guard": guard,
     "kodak": kodak,
     "other_formats": other_formats,
@@ -568,6 +629,7 @@ TABLES = {
     "quality_targets": quality_targets,
     "quality_wins": quality_wins,
     "resume": resume,
+    "robustness": robustness,
     "scaling": scaling,
     "score": score,
     "shadow": shadow,

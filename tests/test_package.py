@@ -21,6 +21,7 @@ ROOMS = [
         "result",
         "score",
         "look",
+        "loading",
         "pipeline",
         "api",
         "compression",
@@ -213,7 +214,7 @@ def test_loading_the_kernels_loads_all_that_an_image_needs(channels):
         "import importlib\n"
         "import numpy as np\n"
         "import fastkq\n"
-        "from fastkq.pipeline import load_kernels\n"
+        "from fastkq.loading import load_kernels\n"
         "def loaded():\n"
         "    for name in ('cells', 'histogram', 'remap', 'wu'):\n"
         "        module = importlib.import_module(f'fastkq.kernels.{name}')\n"

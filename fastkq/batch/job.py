@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from fastkq.batch.in_place import options_in_place, replace_file
 from fastkq.batch.plan import Job
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
@@ -50,6 +51,10 @@ class JobOptions:
         Whether a run has looked already which targets exist, and has left those jobs out; by
         default each job looks. A target that is there all the same when it is to be written came
         meanwhile: it is not replaced, unless `overwrite` is set.
+    in_place : bool
+        Whether each source is replaced by its output, which is then of its format.
+    backup : str or None
+        What the name of the replaced source ends with that is kept; by default, none is.
     """
 
     image: Options
@@ -58,11 +63,14 @@ class JobOptions:
     allow_larger: bool = False
     copy_unchanged: bool = False
     is_settled: bool = False
+    in_place: bool = False
+    backup: str | None = None
 
     @property
     def settings(self) -> str:
         """What decides over the bytes of an output, for the lines of a report."""
-        flags = [name for name in ("allow_larger", "copy_unchanged") if getattr(self, name)]
+        names = ("allow_larger", "copy_unchanged", "in_place")
+        flags = [name for name in names if getattr(self, name)]
         return ", ".join([self.image.describe(), f"min_savings {self.min_savings:g}", *flags])
 
 
@@ -117,7 +125,8 @@ class JobResult:
 def skip_reason(job: Job, options: JobOptions) -> str | None:
     """Return the status of a job that needs no work, or None."""
     paths = [job.target] if job.copy is None else [job.target, job.copy]
-    if not (options.overwrite or options.is_settled) and any(map(os.path.exists, paths)):
+    is_allowed = options.overwrite or options.is_settled or options.in_place
+    if not is_allowed and any(map(os.path.exists, paths)):
         return EXISTS
     return OWN_OUTPUT if is_own_output(job.source) else None
 
@@ -145,6 +154,8 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
             check_source(job.source)
             size = partial(os.path.getsize, job.source)
             put = partial(_write, job.target, job=job, options=options)
+            if options.in_place:
+                put = partial(_replace, job.source, os.stat(job.source), options)
             result = compress_job(job, job.source, size, put, options, start)
         else:
             result = JobResult(job.source, job.target, status)
@@ -204,9 +215,14 @@ def compress_job(
     options : JobOptions
     start : float, when the job began
     """
-    source = open_image(image, options.image)
+    chosen = options.image
+    if job.page is not None:
+        chosen = replace(chosen, reading=replace(chosen.reading, page=job.page))
+    if options.in_place:
+        chosen = options_in_place(job.source, chosen)
+    source = open_image(image, chosen)
     try:
-        written = compress_source(source, options.image)
+        written = compress_source(source, chosen)
     except TargetNotReachedError as error:
         return JobResult(
             job.source,
@@ -248,6 +264,12 @@ def _copy(job: Job, path: str, options: JobOptions, result: JobResult) -> JobRes
     return replace(result, copy=path)
 
 
+def _replace(path: str, before: os.stat_result, options: JobOptions, data: bytes) -> str:
+    """Replace a source by its output, if it is what it was; return what became of it."""
+    replace_file(path, data, before, options.image.safety, options.backup)
+    return DONE
+
+
 def _write(path: str, data: bytes, job: Job, options: JobOptions) -> str:
     """Write a target or copy, unless there is one; return what became of it.
 
@@ -262,6 +284,7 @@ def _write(path: str, data: bytes, job: Job, options: JobOptions) -> str:
             like=job.source,
             exclusive=not options.overwrite,
             clean=False,  # a run does it for all targets at once
+            safety=options.image.safety,
         )
     except FileExistsError:
         with open(path, "rb") as file:

@@ -19,7 +19,6 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from fastkq.batch.find import SUFFIXES
 from fastkq.batch.job import (
     DONE,
     EXISTS,
@@ -34,6 +33,7 @@ from fastkq.batch.plan import BESIDE, Job
 from fastkq.batch.text import one_line, printable
 from fastkq.files.formats import check_format
 from fastkq.files.mark import is_own_data
+from fastkq.files.signatures import SUFFIXES
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

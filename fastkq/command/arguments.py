@@ -11,6 +11,7 @@ import fastkq
 from fastkq.colors.order import ORDERS
 from fastkq.command.compress_arguments import add_compress_arguments
 from fastkq.command.parser import Parser, closest
+from fastkq.command.safety_arguments import add_reading
 from fastkq.command.shared_arguments import add_colors, add_sources
 
 _Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -116,6 +117,7 @@ def _add_palette(commands: _Commands) -> None:
         help="write the palette to this file, such as brand.gpl: a .gpl (GIMP), .act or .ase "
         "(Adobe), .hex, .json, .csv, .css, .svg or .png (default: show it)",
     )
+    add_reading(palette)
     palette.add_argument("--force", action="store_true", help="overwrite an existing output")
     palette.set_defaults(parser=palette)
 

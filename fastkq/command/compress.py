@@ -20,7 +20,9 @@ from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
 from fastkq.command.options import color_options
 from fastkq.command.sources import STREAM, is_pipe
+from fastkq.command.timeout import end_after
 from fastkq.files.formats import PNG, format_of
+from fastkq.files.reading import ALL_PAGES
 from fastkq.files.write import check_output, write_file
 from fastkq.install import terminal
 from fastkq.options import check_options
@@ -43,9 +45,13 @@ FOR_MANY = (
     "report",
     "fail_fast",
     "dry_run",
+    "in_place",
+    "backup",
 )
 # Where no part of the work is asked for.
 ALL = (1, 1)
+# Options that name or size an output, which in place is the source and must be smaller.
+NOT_IN_PLACE = ("output", "directory", "suffix", "name", "format", "allow_larger", "copy_unchanged")
 # Options that choose colors, which a palette has.
 NOT_WITH_PALETTE = (
     "lock",
@@ -62,23 +68,11 @@ NOT_WITH_PALETTE = (
 
 def compress(options: argparse.Namespace) -> int:
     """Compress one image, or many where several are named or an option is for many."""
-    if options.palette is not None:
-        for name in NOT_WITH_PALETTE:
-            if _is_given(options, name):
-                options.parser.error(f"{_flag(name)} and --palette exclude each other")
-    if options.name is not None:
-        if options.output is not None:
-            options.parser.error("--name and -o exclude each other")
-        try:
-            check_name(options.name, options.format or PNG)
-        except ValueError as error:
-            options.parser.error(one_line(error).replace("name is", "--name is", 1))
-    for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
-    if options.shard != ALL:
-        for_many.append("--shard")
-    for_many += [source for source in options.sources if is_url(source)]
+    _check_together(options)
+    for_many = _reasons_for_many(options)
     if not for_many and len(options.sources) == 1:
-        return _compress_one(options)
+        with end_after(options.timeout, printable(options.sources[0])):
+            return _compress_one(options)
     if not options.sources and options.files_from is None and options.manifest is None:
         options.parser.error("no source")
     reason = f"{for_many[0]} is for many" if for_many else f"there are {len(options.sources)}"
@@ -86,6 +80,37 @@ def compress(options: argparse.Namespace) -> int:
         if getattr(options, name) is not None:
             options.parser.error(f"{_flag(name)} is for one image, and {reason}")
     return compress_many(options)
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """End the command where options exclude each other."""
+    if options.palette is not None:
+        for name in NOT_WITH_PALETTE:
+            if _is_given(options, name):
+                options.parser.error(f"{_flag(name)} and --palette exclude each other")
+    if options.in_place:
+        for name in NOT_IN_PLACE:
+            if _is_given(options, name):
+                options.parser.error(f"{_flag(name)} and --in-place exclude each other")
+    if options.name is not None:
+        for name in ("output", "suffix"):
+            if _is_given(options, name):
+                options.parser.error(f"--name and {_flag(name)} exclude each other")
+        try:
+            check_name(options.name, options.format or PNG)
+        except ValueError as error:
+            options.parser.error(one_line(error).replace("name is", "--name is", 1))
+
+
+def _reasons_for_many(options: argparse.Namespace) -> list[str]:
+    """Return the options and sources that make a run over many images."""
+    reasons = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
+    if options.shard != ALL:
+        reasons.append("--shard")
+    if options.page == ALL_PAGES:
+        reasons.append("--page all")
+    reasons += [source for source in options.sources if is_url(source)]
+    return reasons
 
 
 def _is_given(options: argparse.Namespace, name: str) -> bool:
@@ -102,9 +127,7 @@ def _flag(name: str) -> str:
 def _compress_one(options: argparse.Namespace) -> int:
     (source,) = options.sources
     is_stream = source == STREAM or is_pipe(source)
-    output = options.output or (
-        STREAM if is_stream else _default_output(source, options.format or PNG, options.name)
-    )
+    output = options.output or (STREAM if is_stream else _default_output(source, options))
     name = _format(options, output)
     if is_stream or output == STREAM:
         return _compress_stream(source, output, name, options)
@@ -160,7 +183,7 @@ def _compress_stream(
     if output == STREAM:  # whoever reads it gets a picture, whatever its size
         sys.stdout.buffer.write(written.data)
     elif written.fits:
-        write_file(output, written.data, exclusive=not options.force)
+        write_file(output, written.data, exclusive=not options.force, safety=checked.safety)
     psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
         names = f"{printable(source)} -> {printable(str(output))}"
@@ -200,7 +223,8 @@ def _format(options: argparse.Namespace, output: str | Path) -> str:
     return name
 
 
-def _default_output(source: str, format: str, name: str | None) -> Path:
-    path = Path(source)
-    pattern = f"{{stem}}{BESIDE}" if name is None else check_name(name, format)
-    return path.with_name(f"{fill_name(pattern, source)}.{format}")
+def _default_output(source: str, options: argparse.Namespace) -> Path:
+    path, format, suffix = Path(source), options.format or PNG, options.suffix or BESIDE
+    if options.name is None:
+        return path.with_name(f"{path.stem}{suffix}.{format}")
+    return path.with_name(f"{fill_name(check_name(options.name, format), source)}.{format}")

@@ -13,6 +13,7 @@ from fastkq.batch.text import printable
 from fastkq.command.options import job_options
 from fastkq.command.sources import list_sources
 from fastkq.files.formats import PNG
+from fastkq.files.reading import ALL_PAGES
 from fastkq.install import terminal
 from fastkq.options import choose_look
 
@@ -22,19 +23,20 @@ DONE, FAILED = 0, 1
 def compress_many(options: argparse.Namespace) -> int:
     """Compress many images; return the exit code."""
     from fastkq.batch.pool import n_cores
+    from fastkq.batch.prepare import SHARED, check_job_options, plan_for, share_palette
     from fastkq.batch.remote import lives_here
-    from fastkq.batch.run import (
-        SHARED,
-        check_job_options,
-        plan_any_jobs,
-        run_jobs,
-        share_palette,
-    )
+    from fastkq.batch.run import run_jobs
 
     if options.copy_unchanged and options.directory is None:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
+    for name in ("copy_unchanged", "in_place"):
+        if getattr(options, name) and options.page == ALL_PAGES:
+            flag = name.replace("_", "-")
+            options.parser.error(f"--{flag} is for whole files, not for --page all")
     if options.allow_larger and options.min_savings:
         options.parser.error("--min-savings and --allow-larger exclude each other")
+    if options.backup is not None and not options.in_place:
+        options.parser.error("--backup is for --in-place: other outputs replace no source")
     chosen = job_options(options)
     settings = check_job_options(
         options.colors,
@@ -43,15 +45,17 @@ def compress_many(options: argparse.Namespace) -> int:
         overwrite=options.force,
         allow_larger=options.allow_larger,
         copy_unchanged=options.copy_unchanged,
+        in_place=options.in_place,
+        backup=options.backup,
         palette=SHARED if options.shared_palette else options.palette,
         format=options.format or PNG,
     )
-    jobs = plan_any_jobs(
+    jobs = plan_for(
+        settings,
         list_sources(options),
         options.directory,
         recursive=options.recursive,
-        format=settings.image.output.format,
-        copies=settings.copy_unchanged,
+        suffix=options.suffix,
         name=options.name,
         shard=options.shard,
     )
@@ -65,13 +69,14 @@ def compress_many(options: argparse.Namespace) -> int:
     terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(look, name))
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
-        settings, _ = share_palette(jobs, settings, n_workers=n_workers)
+        settings, _ = share_palette(jobs, settings, n_workers=n_workers, timeout=options.timeout)
     results = run_jobs(
         jobs,
         settings,
         n_workers=n_workers,
         report=options.report,
         fail_fast=options.fail_fast,
+        timeout=options.timeout,
     )
     summary = follow(results, len(jobs), style)
     if style == JSON:

@@ -36,6 +36,15 @@ def job_options(options: argparse.Namespace) -> dict[str, Any]:
         "transparent": options.transparent,
         "score": options.score,
         "min_score": options.min_score,
+        "page": options.page,
+        "icc": options.icc,
+        "metadata": options.metadata,
+        "bit_depth": options.bit_depth,
+        "max_pixels": options.max_pixels,
+        "allow_truncated": options.allow_truncated,
+        "durable": options.durable,
+        "verify": options.verify or options.in_place,
+        "preserve": options.preserve,
         "optimize": OXIPNG if options.oxipng else options.optimize,
     }
 

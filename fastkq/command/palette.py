@@ -13,6 +13,7 @@ from fastkq.colors.order import SHARE, sort_palette
 from fastkq.command.color import wants_color
 from fastkq.command.sources import list_sources
 from fastkq.files.mark import is_own_output
+from fastkq.files.reading import SRGB, ReadOptions
 from fastkq.install import terminal
 from fastkq.types import Array, UInt8Array
 
@@ -30,9 +31,15 @@ def palette(options: argparse.Namespace) -> int:
     output = None if options.output is None else _check_output(options)
     found = find_images(list_sources(options), recursive=options.recursive)
     images = [source for source, _ in found if not is_own_output(source)]
+    reading = ReadOptions(
+        max_pixels=options.max_pixels,
+        allow_truncated=options.allow_truncated,
+        page=options.page,
+        icc=SRGB,
+    )
     n_workers = options.jobs or n_cores()
     terminal.prepare_workers(len(images), n_workers)
-    histogram, errors = sum_histograms(images, n_workers=n_workers)
+    histogram, errors = sum_histograms(images, n_workers=n_workers, reading=reading)
     for reason in errors.values():
         print(f"fastkq: {reason}", file=sys.stderr)
     colors = fastkq.fit_palette(

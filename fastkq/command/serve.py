@@ -29,8 +29,8 @@ from fastkq.batch.text import one_line
 from fastkq.compression import compress
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.install import terminal
+from fastkq.loading import load_kernels
 from fastkq.options import QuantizeKeywords
-from fastkq.pipeline import load_kernels
 
 DONE = 0
 BYTES = "bytes"  # what an answer names as a source, or target, that is no file

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 
 from fastkq.engine.search import check_quality
+from fastkq.files.reading import ALL_PAGES
 from fastkq.types import MAX_COLORS
 
 MAX_JOBS = 4096
 MAX_SHARDS = 1_000_000
+MAX_PAGES = 10_000
+MAX_SECONDS = 1_000_000
 
 
 def color_count(text: str) -> int:
@@ -41,6 +45,43 @@ def colors(text: str) -> list[list[int]]:
 def job_count(text: str) -> int:
     """Return a number of worker processes."""
     return integer(text, 1, MAX_JOBS)
+
+
+def page(text: str) -> int | str:
+    """Return the number of a page, or "all"."""
+    return ALL_PAGES if text == ALL_PAGES else integer(text, 1, MAX_PAGES)
+
+
+def pixel_count(text: str) -> int:
+    """Return a number of pixels, which may be given in millions, as 100M."""
+    factor = 1_000_000 if text[-1:] in ("M", "m") else 1
+    try:
+        count = round(float(text[:-1] if factor > 1 else text) * factor)
+    except (ValueError, OverflowError):
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels, such as 100M")
+    return count
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds over 0, up to {MAX_SECONDS}"
+        )
+    return number
+
+
+def name_suffix(text: str) -> str:
+    """Return what names may end with: no path, and not nothing."""
+    if not text or set(text) & {"/", os.sep, "\0"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a suffix such as -small")
+    return text
 
 
 def integer(text: str, low: int, high: int) -> int:

@@ -21,6 +21,7 @@ from fastkq.colors.pixels import OPAQUE, has_alpha
 from fastkq.files.decode import open_file
 from fastkq.files.palette_exports import ASE, EXPORTS
 from fastkq.files.read import is_image, read_image, read_indexed_palette
+from fastkq.files.reading import SRGB, ReadOptions
 from fastkq.files.write import write_file
 from fastkq.types import MAX_COLORS, Array, UInt8Array
 
@@ -46,7 +47,8 @@ def read_palette(path: str | os.PathLike[str]) -> UInt8Array:
         perhaps a transparent one. .hex: a color a line, as rrggbb or rrggbbaa. .json: a list, or
         the "colors" of an object, each [r, g, b], [r, g, b, a], "#rrggbb" or "#rrggbbaa". An image:
         the palette of an indexed one; of others the distinct colors, in the order in which they
-        come, row by row, and (0, 0, 0, 0) for all that are fully transparent.
+        come, row by row, and (0, 0, 0, 0) for all that are fully transparent; their colors are
+        converted to sRGB.
 
     Raises
     ------
@@ -238,7 +240,7 @@ def _read_image(path: Path) -> UInt8Array:
     palette = read_indexed_palette(path)
     if palette is not None:
         return palette
-    array = read_image(path).array
+    array = read_image(path, ReadOptions(icc=SRGB)).array
     pixels = array.reshape(array.shape[0] * array.shape[1], -1)
     rgba = np.full((len(pixels), 4), OPAQUE, np.uint8)
     if has_alpha(array):
