@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastkq.batch.job import JobResult
     from fastkq.batch.run import compress_many
     from fastkq.colors.histogram import ColorHistogram
-    from fastkq.compression import compress
+    from fastkq.compression import Compressor, compress
     from fastkq.engine.dense import KMeansResult, kmeans
     from fastkq.engine.search import TargetNotReachedError
     from fastkq.files.errors import ImageReadError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ColorHistogram",
     "CompressReport",
+    "Compressor",
     "ImageReadError",
     "JobResult",
     "KMeansResult",
@@ -53,7 +54,7 @@ _HOMES = {
     "compress_many": "batch.run",
     "kmeans": "engine.dense",
     "ssimulacra2": "score",
-    "compress": "compression",
+    **dict.fromkeys(("Compressor", "compress"), "compression"),
     **dict.fromkeys(("color_histogram", "fit_palette", "quantize", "remap"), "api"),
 }
 

@@ -44,6 +44,9 @@ def quantize(
     min_score: float | None = None,
     max_pixels: int | None = None,
     allow_truncated: bool = False,
+    page: int | None = None,
+    icc: str = "keep",
+    metadata: str = "none",
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best: exact K-means.
 
@@ -127,11 +130,22 @@ def quantize(
     max_pixels : int, optional
         A file whose header says more pixels is refused before it is decoded. By default that keeps
         the memory below about 2 GB, whatever a file of some kB says: 179 megapixels for files that
-        are decoded whole, 2147 megapixels for TIFF that come by blocks. Arrays and PIL images are
-        in memory already, and not bound.
+        are decoded whole, 2147 megapixels for TIFF that come by blocks. Arrays and PIL images,
+        which are in memory already, are not bound.
     allow_truncated : bool
         Whether a file that ends early is read as far as it goes, the rest left gray, black or
         transparent as its decoder fills it. By default that is an error.
+    page : int, optional
+        Which page of a TIFF, from 1. By default its only one: a file of several is an error.
+    icc : {"keep", "srgb", "strip"}
+        What becomes of a color profile, or of what a PNG says in its stead (gAMA, cHRM, sRGB,
+        cICP). It comes along, and the palette has the file's own values; a file that cannot hold it
+        gets sRGB. "srgb" converts the colors; "strip" drops it and leaves the values, which then
+        look otherwise. Gray and CMYK with a profile are always converted. Palettes from files are
+        sRGB, and are converted to what the image has.
+    metadata : {"none", "keep"}
+        Whether EXIF and XMP come along, with the place where a photo was taken if they have it. The
+        orientation is applied, and not kept. The density comes along in any case.
 
     Returns
     -------
@@ -191,6 +205,9 @@ def quantize(
         min_score=min_score,
         max_pixels=max_pixels,
         allow_truncated=allow_truncated,
+        page=page,
+        icc=icc,
+        metadata=metadata,
     )
     return pipeline.quantize_source(pipeline.open_image(image, options), options)
 
@@ -202,7 +219,7 @@ def color_histogram(image: ImageSource, **reading: Unpack[ReadKeywords]) -> Colo
     ----------
     image : what `quantize` takes
         Gray is counted as R = G = B.
-    max_pixels, allow_truncated
+    max_pixels, allow_truncated, page, icc
         As in `quantize`.
 
     Returns
@@ -232,7 +249,7 @@ def fit_palette(
         As in `quantize`; a histogram is taken as it is.
     weights, protect, masking, background, paper
         As in `quantize`; for an image only, whose pixels have places.
-    max_pixels, allow_truncated
+    max_pixels, allow_truncated, page, icc
         As in `quantize`.
 
     Returns
@@ -279,7 +296,7 @@ def remap(
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file
         1 to 256 colors, with alpha for any image. Files: .gpl (GIMP), .act (Photoshop), .hex,
         .json, or an image of so few colors; an indexed one's palette in its order.
-    dither, dither_strength, lossy, background, max_pixels, allow_truncated
+    dither, dither_strength, lossy, background, max_pixels, allow_truncated, page, icc
         As in `quantize`.
 
     Returns

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 # those of a program that its signal ended, as shells have it.
 DONE, FAILED, NOT_REACHED, INTERRUPTED, BROKEN_PIPE = 0, 1, 99, 130, 141
 # In which module of the room `command` each command is.
-HOMES = {"compress": "compress", "palette": "palette", "warmup": "machine", "doctor": "machine"}
+HOMES = {
+    "completion": "completion",
+    "compress": "compress",
+    "palette": "palette",
+    "serve": "serve",
+    "warmup": "machine",
+    "doctor": "machine",
+}
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -39,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     from importlib import import_module
 
-    from fastkq.command.arguments import make_parser
+    from fastkq.command.arguments import make_parser, with_command
 
     try:
-        options = make_parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        options = make_parser().parse_args(with_command(given))
         home = import_module(f"fastkq.command.{HOMES[options.command]}")
         code: int = getattr(home, options.command)(options)
         _flush()

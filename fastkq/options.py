@@ -17,9 +17,9 @@ from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
-from fastkq.files.formats import OXIPNG, PNG, Output
+from fastkq.files.formats import GIF, NO_PLACE, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
-from fastkq.files.reading import DEFAULT, ReadOptions, check_reading
+from fastkq.files.reading import DEFAULT, NO_METADATA, ReadOptions
 from fastkq.files.write import PLAIN, Safety
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
@@ -37,6 +37,9 @@ class ReadKeywords(TypedDict, total=False):
 
     max_pixels: int | None
     allow_truncated: bool
+    page: int | str | None
+    icc: str
+    metadata: str
 
 
 class ImageKeywords(ReadKeywords, total=False):
@@ -56,6 +59,7 @@ class ImageKeywords(ReadKeywords, total=False):
     min_psnr: float | None
     max_bytes: int | None
     optimize: bool | str
+    bit_depth: int | None
     background: str | ArrayLike | None
     transparent: str
     score: bool
@@ -111,6 +115,7 @@ class Options:
     fit : FitOptions
     weights : (H, W) array_like, or None: all pixels count alike
     palette : (K, 3) or (K, 4) uint8, or None: it is fitted
+    palette_is_srgb : bool, whether its colors are sRGB, or else the image's own values
     dithering : Dithering
     target : Target or None: as many colors as `fit.n_colors`
     output : Output
@@ -138,6 +143,7 @@ class Options:
     score: bool = False
     min_score: float | None = None
     reading: ReadOptions = DEFAULT
+    palette_is_srgb: bool = False
     safety: Safety = PLAIN
     is_clearest: bool = False
 
@@ -165,12 +171,8 @@ class Options:
             parts.append(str(self.dithering))
         if self.target is not None:
             parts.append(self.target.name)
-        if self.output.optimize:
-            parts.append(OXIPNG if self.output.optimize == OXIPNG else "optimize")
-        if self.output.format != PNG:
-            parts.append(self.output.format)
-        parts += self._describe_look()
-        return ", ".join(parts)
+        parts += self.output.describe() + self._describe_look()
+        return ", ".join(parts + self.reading.describe())
 
     def _describe_look(self) -> list[str]:
         parts = []
@@ -184,7 +186,7 @@ class Options:
             parts.append(f"min_score {self.min_score:g}")
         if self.is_clearest:
             parts.append("clearest")
-        return parts + self.reading.describe()
+        return parts
 
 
 def check_options(
@@ -211,10 +213,14 @@ def check_options(
     max_bytes: int | None = None,
     optimize: bool | str = False,
     format: str = PNG,
+    bit_depth: int | None = None,
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
     score: bool = False,
     min_score: float | None = None,
+    page: int | str | None = None,
+    icc: str = DEFAULT.icc,
+    metadata: str = NO_METADATA,
     max_pixels: int | None = None,
     allow_truncated: bool = False,
     durable: bool = False,
@@ -235,12 +241,10 @@ def check_options(
         raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
-    check_flag(protect, "protect")
-    check_flag(masking, "masking")
-    check_flag(paper, "paper")
-    check_flag(score, "score")
+    shown_lossy = FILE_LOSSY if lossy is None else lossy
     flags = {"durable": durable, "verify": verify, "preserve": preserve}
-    for name, flag in flags.items():
+    others = {"protect": protect, "masking": masking, "paper": paper, "score": score}
+    for name, flag in (flags | others).items():
         check_flag(flag, name)
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
@@ -259,11 +263,10 @@ def check_options(
         ),
         weights=weights,
         palette=None if palette is None else check_palette(palette),
-        dithering=Dithering(
-            dither, dither_strength, FILE_LOSSY if lossy is None else lossy, format
-        ),
+        palette_is_srgb=isinstance(palette, (str, os.PathLike)),
+        dithering=Dithering(dither, dither_strength, shown_lossy, format),
         target=target,
-        output=Output(format, optimize),
+        output=Output(format, optimize, bit_depth),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
         masking=masking,
@@ -271,7 +274,7 @@ def check_options(
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
         safety=Safety(**flags),
-        reading=check_reading(max_pixels=max_pixels, allow_truncated=allow_truncated),
+        reading=ReadOptions(max_pixels, allow_truncated, page, icc, metadata),
         is_clearest=lossy is None,
     )
     _check_together(options)
@@ -362,6 +365,8 @@ def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
 def _check_together(options: Options) -> None:
     """Refuse options that leave each other nothing to decide."""
     target = options.target
+    if options.reading.keeps_metadata and options.output.format == GIF:
+        raise ValueError(NO_PLACE)
     if options.masking and options.weights is not None:
         raise ValueError("weights is given, and masking; one of the two is allowed")
     if options.min_score is not None:

@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from fastkq import kernels
 from fastkq.colors.histogram import (
-    SORT_LIMIT,
     ColorHistogram,
     histogram_of_array,
     histogram_of_blocks,
 )
 from fastkq.colors.masking import mask_colors
-from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
+from fastkq.colors.pixels import OPAQUE, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
 from fastkq.colors.weights import check_weights, weigh_colors
-from fastkq.engine import seeding
-from fastkq.engine.cells import ColorCells
 from fastkq.engine.fit import apply_palette, fit_histogram, lock_lost_colors, search_palette
 from fastkq.engine.model import Fit, FitOptions
 from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
-from fastkq.files.formats import PNG, check_shape
-from fastkq.files.reading import ReadOptions
+from fastkq.files.formats import GIF, PNG, check_attached, check_shape
+from fastkq.files.reading import KEEP, SRGB
 from fastkq.files.rows import Source
-from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
-from fastkq.files.verify import check_bytes, checker_of
+from fastkq.files.source import (
+    bleed_source,
+    convert_palette,
+    flatten_source,
+    smooth_paper,
+)
+from fastkq.files.verify import check_bytes, check_file
 from fastkq.files.write import Nowhere, write_file
+from fastkq.loading import open_while_kernels_load
 from fastkq.look import find_clearest, find_lossiest
 from fastkq.options import BLACK, BLEED, Options
-from fastkq.paint.dither import MOST_LOSSY, Dithering
+from fastkq.paint.dither import MOST_LOSSY
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
 from fastkq.result import QuantizeResult, Written, write_blocks
@@ -48,8 +50,6 @@ from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
 # counted and labeled in little time.
 FEW_COLORS = 4096
-# Time in which most bad files are found out: their error need not wait for the kernels.
-BAD_FILE_SECONDS = 0.02
 
 
 def open_image(image: ImageSource, options: Options) -> Source:
@@ -58,8 +58,12 @@ def open_image(image: ImageSource, options: Options) -> Source:
     That is a background that it is laid over, paper that gets one color, and transparent pixels
     that get those of their neighbours.
     """
-    source = _open_while_kernels_load(image, options.reading)
-    check_shape(source.shape, options.output.format)
+    reading, format = options.reading, options.output.format
+    if format == GIF and reading.icc == KEEP:  # it has no place for a profile
+        reading = replace(reading, icc=SRGB)
+    source = open_while_kernels_load(image, reading)
+    check_shape(source.shape, format)
+    check_attached(source.attached, format)
     if options.score or options.min_score is not None:
         check_scorable(source)
     if options.min_score is not None and _is_streamed(source, options):
@@ -92,8 +96,9 @@ def compress_source(
 ) -> Written:
     """Count, fit, label, and write the labels as they come; to memory where there is no target.
 
-    With `exclusive`, a target that exists is an error. A new one is no more readable than its
-    source. No path is written with more than `most` bytes; memory and file objects have them.
+    With `exclusive`, a target that exists is an error. A new one is no more readable than the
+    source. A path is not written if the file would have more than `most` bytes; memory and file
+    objects have it all the same.
     """
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
@@ -151,7 +156,10 @@ def _encode_fit(source: Source, options: Options) -> tuple[Fit, _Encoded]:
 
     def encode(fit: Fit, options: Options) -> _Encoded:
         result = collect_look(source, fit, options)
-        data = result.encode(format=options.output.format, optimize=options.output.optimize)
+        output = options.output
+        data = result.encode(
+            format=output.format, optimize=output.optimize, bit_depth=output.bit_depth
+        )
         is_scored = options.score and result.score is None
         labels = result.labels if is_scored or options.safety.verify else None
         return _Encoded(data, result.inertia, result.score, labels)
@@ -201,7 +209,10 @@ def find_fit(
         return fit_sample(sample, source.n_pixels, options.fit)
     histogram = count_source(source)
     if options.palette is not None:
-        return apply_palette(histogram, options.palette)
+        palette = options.palette
+        if options.palette_is_srgb:
+            palette = convert_palette(palette, source)
+        return apply_palette(histogram, palette)
     fit = partial(_fit_counted, histogram, *_look_at_places(source, histogram, options))
     if options.transparent != BLACK and histogram.n_transparent:
         fit = partial(fit_hidden, count_hidden(source, source.shape), fit)
@@ -234,7 +245,7 @@ def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
         inertia=labeler.base_error + inertia,
         n_iter=fit.n_iter,
         is_gray=gray,
-        icc_profile=source.icc_profile,
+        attached=source.attached,
         n_ordered=None if options.palette is not None else len(options.fit.locked),
     )
 
@@ -278,7 +289,10 @@ def _stream(
     most: int | None = None,
     labels: UInt8Array | None = None,
 ) -> tuple[int, float]:
-    """Label an image and write it, and fill `labels` (H, W); return the bytes and the inertia."""
+    """Label an image and write it as the labels come; return the file's bytes and the inertia.
+
+    `labels` (H, W), if given, is filled.
+    """
     labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
 
@@ -291,18 +305,23 @@ def _stream(
             first += len(part)
             yield part
 
+    def check(path: Path) -> None:
+        if labels is not None:
+            check_file(path, labels, fit.palette)
+
     shape = (source.shape[0], source.shape[1])
     n_bytes = write_blocks(
         target,
         shape,
         label(),
         fit.palette,
-        source.icc_profile,
+        source.attached,
+        options.output.bit_depth,
         like=source.path,
         exclusive=exclusive,
         most=most,
         safety=options.safety,
-        check=checker_of(labels if options.safety.verify else None, fit.palette),
+        check=check if labels is not None and options.safety.verify else None,
     )
     return n_bytes, labeler.base_error + sum(errors)
 
@@ -358,42 +377,3 @@ def _fit_counted(
     if palette.shape[1] == 3 and not histogram.is_opaque:
         palette = np.pad(palette, ((0, 0), (0, 1)), constant_values=OPAQUE)
     return apply_palette(histogram, palette, options.color_space, fit.n_iter)
-
-
-def _open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source:
-    """Open an image; where a process has no kernels yet, load them meanwhile.
-
-    Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
-    mostly without the interpreter's lock.
-    """
-    if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
-        return open_source(image, reading)
-    from concurrent.futures import ThreadPoolExecutor, wait
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        opening = pool.submit(open_source, image, reading)
-        wait([opening], timeout=BAD_FILE_SECONDS)
-        if not (opening.done() and opening.exception()):
-            load_kernels()
-        return opening.result()
-
-
-def load_kernels() -> None:
-    """Load, or compile, the kernels that quantizing an image needs."""
-    kernels.events.begin_loading()
-    # Noise of so many pixels goes the way of large images.
-    shape = (SORT_LIMIT // 256, 256, 3)
-    noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
-    histogram = histogram_of_array(noise)
-    black = np.zeros((1, 3), np.uint8)
-    nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
-    Labeler(nearest, Dithering(), 3).label(noise)
-    seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
-    kernels.events.end_loading()
-    compile_kmeans()
-
-
-def compile_kmeans() -> None:
-    """Load, or compile, the kernels that `ColorCells` has for `quantize`."""
-    few = ColorHistogram(np.arange(4, dtype=np.uint32), np.ones(4, np.int64))
-    ColorCells(few).assign(np.zeros((2, 3)))

@@ -147,6 +147,27 @@ def scaling() -> str:
     return f"{markdown([*header, 'extra MB'], rows)}\n\n{machine_line(report)}"
 
 
+def estimator() -> str:
+    """Render the times of both estimators, of the same labels."""
+    report = load("estimator")
+    rows = [
+        [
+            row["data"],
+            f"{row['samples']:,}",
+            f"{row['distinct']:,}",
+            str(row["K"]),
+            str(row["iterations"]),
+            f"{row['sklearn_s']:.2f}",
+            f"{row['fastkq_s']:.2f}",
+            f"{row['sklearn_s'] / row['fastkq_s']:.1f}",
+            f"{row['equal_labels']:.3%}",
+        ]
+        for row in report["rows"]
+    ]
+    header = ["data", "samples", "distinct", "K", "iterations", "scikit-learn, s", "fastkq, s"]
+    return f"{markdown([*header, 'times faster', 'equal labels'], rows)}\n\n{machine_line(report)}"
+
+
 def file_bytes() -> str:
     """Bytes and time of the same indices by several writers."""
     report = load("bytes")
@@ -588,14 +609,15 @@ def summary() -> str:
 TABLES = {
     "alpha": alpha,
     "bytes": file_bytes,
+    "estimator": estimator,
     "cluster": cluster,
     "dithering": dithering,
     "faults": faults,
     "folder": folder,
     "gigapixel": gigapixel,
-    "guard": guard,
     "hostile": hostile,
     "kills": kills,
+    "guard": guard,
     "kodak": kodak,
     "other_formats": other_formats,
     "peers": peers,

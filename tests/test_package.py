@@ -21,11 +21,13 @@ ROOMS = [
         "result",
         "score",
         "look",
+        "loading",
         "pipeline",
         "api",
         "compression",
         "batch",
         "distributed",
+        "estimator",
         "fastkq",
         "install",
     ),
@@ -41,18 +43,23 @@ HEAVY = {
     "tqdm",
     "dask",
     "distributed",
+    "fsspec",
+    "sklearn",
     "tifffile",
     "zlib_ng",
 }
 OWNERS = {
     "numba": {"kernels"},
     "imageio": {"files"},
-    "PIL": {"files", "types"},  # types: for the type checker only
+    "PIL": {"files", "result", "types"},  # the last two: for the type checker only
     "deflate": {"files"},
     "multiprocessing": {"batch"},
     "tqdm": {"batch"},
     "dask": {"distributed"},
     "distributed": {"distributed"},
+    "fsspec": {"batch"},
+    "shtab": {"command"},
+    "sklearn": {"estimator"},
     "zlib_ng": {"files"},
     "tifffile": {"files"},
 }
@@ -207,7 +214,7 @@ def test_loading_the_kernels_loads_all_that_an_image_needs(channels):
         "import importlib\n"
         "import numpy as np\n"
         "import fastkq\n"
-        "from fastkq.pipeline import load_kernels\n"
+        "from fastkq.loading import load_kernels\n"
         "def loaded():\n"
         "    for name in ('cells', 'histogram', 'remap', 'wu'):\n"
         "        module = importlib.import_module(f'fastkq.kernels.{name}')\n"

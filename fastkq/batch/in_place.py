@@ -6,9 +6,10 @@ import errno
 import os
 from dataclasses import replace
 
-from fastkq.files.decode import check_format, open_file, open_image
+from fastkq.files.decode import open_file, open_image
 from fastkq.files.errors import os_error
 from fastkq.files.formats import GIF, PNG, WEBP
+from fastkq.files.signatures import check_format
 from fastkq.files.write import NO_LINKS, Safety, write_file
 from fastkq.options import Options
 

@@ -6,7 +6,9 @@ import filecmp
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from fastkq.batch.in_place import options_in_place, replace_file
@@ -19,6 +21,7 @@ from fastkq.files.write import check_output, write_file
 from fastkq.options import Options
 from fastkq.pipeline import compress_source, open_image
 from fastkq.result import most_bytes
+from fastkq.types import ImageSource
 
 DONE = "done"
 NO_GAIN = "no gain"
@@ -149,7 +152,11 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
         status = skip_reason(job, options)
         if status is None:
             check_source(job.source)
-            result = _compress(job, options, start)
+            size = partial(os.path.getsize, job.source)
+            put = partial(_write, job.target, job=job, options=options)
+            if options.in_place:
+                put = partial(_replace, job.source, os.stat(job.source), options)
+            result = compress_job(job, job.source, size, put, options, start)
         else:
             result = JobResult(job.source, job.target, status)
         if job.copy is not None and result.status in (NO_GAIN, NOT_REACHED, OWN_OUTPUT):
@@ -188,12 +195,34 @@ def check_source(path: str) -> None:
         raise OSError(f"{path}: is not a regular file; an image file is allowed")
 
 
-def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
-    before = os.stat(job.source)
-    image = options_in_place(job.source, options.image) if options.in_place else options.image
-    source = open_image(job.source, image)
+def compress_job(
+    job: Job,
+    image: ImageSource,
+    size: Callable[[], int],
+    put: Callable[[bytes], str],
+    options: JobOptions,
+    start: float,
+) -> JobResult:
+    """Compress the image of a job, and put its file where it belongs.
+
+    Parameters
+    ----------
+    job : Job
+    image : what `quantize` takes
+    size : callable, that returns the bytes of the source's file
+    put : callable
+        Is given the bytes of the target, if they are to be written; returns what became of them.
+    options : JobOptions
+    start : float, when the job began
+    """
+    chosen = options.image
+    if job.page is not None:
+        chosen = replace(chosen, reading=replace(chosen.reading, page=job.page))
+    if options.in_place:
+        chosen = options_in_place(job.source, chosen)
+    source = open_image(image, chosen)
     try:
-        written = compress_source(source, image)
+        written = compress_source(source, chosen)
     except TargetNotReachedError as error:
         return JobResult(
             job.source,
@@ -206,16 +235,10 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
             seconds=time.perf_counter() - start,
             error=one_line(error),
         )
-    source_bytes = os.path.getsize(job.source)
+    source_bytes = size()
     fits = written.n_bytes <= most_bytes(source_bytes, options.min_savings)
     is_kept = fits or options.allow_larger
-    if not is_kept:
-        status = NO_GAIN
-    elif options.in_place:
-        replace_file(job.source, written.data, before, options.image.safety, options.backup)
-        status = DONE
-    else:
-        status = _write(job.target, written.data, job, options)
+    status = put(written.data) if is_kept else NO_GAIN
     if status == EXISTS:
         return JobResult(job.source, job.target, status)
     return JobResult(
@@ -239,6 +262,12 @@ def _copy(job: Job, path: str, options: JobOptions, result: JobResult) -> JobRes
     if status == EXISTS:
         return JobResult(job.source, job.target, status)
     return replace(result, copy=path)
+
+
+def _replace(path: str, before: os.stat_result, options: JobOptions, data: bytes) -> str:
+    """Replace a source by its output, if it is what it was; return what became of it."""
+    replace_file(path, data, before, options.image.safety, options.backup)
+    return DONE
 
 
 def _write(path: str, data: bytes, job: Job, options: JobOptions) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain, count
 
 from fastkq.batch.find import find_images
+from fastkq.batch.names import check_name, fill_name
 from fastkq.files import write
 from fastkq.files.formats import PNG, check_format
 from fastkq.files.mark import is_own_output
+from fastkq.files.pages import count_pages
 
 # What the name of an output beside its source ends with.
 BESIDE = "-fastkq"
@@ -28,11 +30,14 @@ class Job:
     copy : str or None
         Where the source is copied to if there is no target to write; by default, it is not. Two
         jobs are the same whatever it is.
+    page : int or None
+        Which page of the source, from 1, if its pages are jobs of their own.
     """
 
     source: str
     target: str
     copy: str | None = field(default=None, compare=False, repr=False)
+    page: int | None = field(default=None, compare=False, repr=False)
 
 
 def plan_jobs(
@@ -42,7 +47,8 @@ def plan_jobs(
     recursive: bool = False,
     format: str = PNG,
     copies: bool = False,
-    suffix: str | None = None,
+    name: str | None = None,
+    pages: bool = False,
     in_place: bool = False,
 ) -> list[Job]:
     """Decide which images go where; no image is decoded, and nothing is written.
@@ -69,11 +75,14 @@ def plan_jobs(
         name of its target instead, which comes to the same but for clashes. Where the own name is
         another file's, it is that of the target with the source's suffix, or a number follows. A
         source that lies at its own name has no copy.
-    suffix : str, optional
-        What the names of the targets end with, before their ".png": by default nothing in a
-        directory, and "-fastkq" beside the sources.
+    name : str, optional
+        What targets are called, such as "{stem}-small{suffix}"; see `names.check_name`. By default
+        as their sources, and beside these with "-fastkq" at the end.
+    pages : bool
+        Whether each page of a TIFF is a job: the target of the second of "scan.tif" is
+        "scan-page2.png".
     in_place : bool
-        Whether each source is its own target. `directory` and `suffix` must be None.
+        Whether each source is its own target. `directory` and `name` must be None.
 
     Returns
     -------
@@ -99,10 +108,8 @@ def plan_jobs(
     >>> plan_jobs(["a.jpg", "b/a.webp"], None)
     [Job(source='a.jpg', target='a-fastkq.png'), Job(source='b/a.webp', target='b/a-fastkq.png')]
     """
-    if suffix is not None:
-        check_suffix(suffix, beside=directory is None)
-    if in_place and (directory is not None or suffix is not None or copies):
-        given = "directory" if directory is not None else "suffix" if suffix else "copy_unchanged"
+    if in_place and (directory is not None or name is not None or copies):
+        given = "directory" if directory is not None else "name" if name else "copy_unchanged"
         raise ValueError(f"in_place is True, and {given} is given; one of them is allowed")
     if copies and directory is None:
         raise ValueError("copy_unchanged is for copies in a directory, and directory is None")
@@ -112,24 +119,63 @@ def plan_jobs(
             raise NotADirectoryError(
                 f"{directory}: is not a directory; a directory, or a new one, is allowed"
             )
-    ending = f"{suffix or ''}.{check_format(format)}"
+    ending = f".{check_format(format)}"
+    pattern = None if name is None else check_name(name, format)
     found = find_images(sources, directory, recursive=recursive)
     if in_place:
         return [Job(source, source) for source, _ in found]
+    numbers: list[int | None] = [None] * len(found)
+    if pages:
+        found, numbers = _cut_into_pages(found)
     if directory is None:
-        ending, directory = ending if suffix else BESIDE + ending, ""
-        found = [(source, source) for source, _ in found]
-    return _name_targets(found, directory, ending, copies=copies)
+        ending, directory = (BESIDE if pattern is None else "") + ending, ""
+        found = [
+            (source, os.path.join(os.path.dirname(source), os.path.basename(relative)))
+            for source, relative in found
+        ]
+    if pattern is not None:
+        found = [(source, _renamed(relative, pattern, source)) for source, relative in found]
+    jobs = _name_targets(found, directory, ending, copies=copies)
+    return [replace(job, page=page) for job, page in zip(jobs, numbers, strict=True)]
 
 
-def check_suffix(suffix: str, *, beside: bool) -> None:
-    """Raise ValueError for what a name may not end with: it would lead into another folder."""
+def _cut_into_pages(
+    found: Sequence[tuple[str, str]],
+) -> tuple[list[tuple[str, str]], list[int | None]]:
+    """Return each file once a page, with a number in its name if it has several, and the pages."""
+    named, numbers = [], []
+    for source, relative in found:
+        n_pages = count_pages(source)
+        stem, suffix = os.path.splitext(relative)
+        for page in range(1, n_pages + 1):
+            number = f"-page{page:0{len(str(n_pages))}}" if n_pages > 1 else ""
+            named.append((source, stem + number + suffix))
+            numbers.append(page)
+    return named, list(numbers)
+
+
+def check_suffix(suffix: str, *, beside: bool) -> str:
+    """Return the pattern of names that end so.
+
+    Raises
+    ------
+    ValueError
+        A name may not end with it, since that would lead into another folder.
+    """
     separators = {os.sep, os.altsep or os.sep, "\0"}
     if (beside and not suffix) or separators & set(suffix):
         raise ValueError(
             f"suffix is {suffix!r}; a text without {os.sep!r} is allowed, and beside the sources, "
             "not an empty one"
         )
+    return "{stem}" + suffix.replace("{", "{{").replace("}", "}}") + "{suffix}"
+
+
+def _renamed(relative: str, pattern: str, source: str) -> str:
+    """Return a path below `directory` with the name of a pattern, and the suffix of its source."""
+    folder, own = os.path.split(relative)
+    beside = os.path.join(os.path.dirname(source), own)  # which has the number of a page
+    return os.path.join(folder, fill_name(pattern, beside) + os.path.splitext(own)[1])
 
 
 def _name_targets(
@@ -200,9 +246,12 @@ def _find_own_outputs(
 ) -> set[int]:
     """Return which sources fastkq wrote, of those that lie where the targets go."""
     if not directory:  # beside their sources
+        # Of a run before: by the ending of their names, or where a pattern names them, any.
         stems = (os.path.splitext(source)[0] for source, _ in found)
-        mark, _ = _split_ending(ending)
-        candidates = [i for i, stem in enumerate(stems) if mark in os.path.basename(stem)]
+        is_named = any(source != relative for source, relative in found)
+        candidates = [
+            i for i, stem in enumerate(stems) if is_named or BESIDE in os.path.basename(stem)
+        ]
     else:
         root = os.path.join(places.of(os.path.join(directory, ".")), "")
         candidates = [i for i, home in enumerate(homes) if home.startswith(root)]

@@ -23,16 +23,15 @@ from fastkq.batch.job import (
     run_job,
     skip_reason,
 )
-from fastkq.batch.plan import Job, check_suffix, plan_jobs, remove_leftovers
+from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
+from fastkq.batch.prepare import SHARED, check_job_options, check_timeout, plan_for, share_palette
+from fastkq.batch.remote import is_url, lives_here, run_remote_job
 from fastkq.batch.report import RunReport
-from fastkq.batch.shared import sum_histograms
 from fastkq.batch.text import printable
-from fastkq.colors.histogram import ColorHistogram
-from fastkq.engine.fit import fit_histogram
 from fastkq.files.mark import is_own_output
-from fastkq.options import JobKeywords, check_options, choose_look
+from fastkq.options import JobKeywords
 from fastkq.types import MAX_COLORS
-from fastkq.validate import check_flag, check_integer, check_number
+from fastkq.validate import check_integer
 
 if TYPE_CHECKING:
     from fastkq.batch.pool import WorkerDiedError
@@ -49,8 +48,6 @@ __all__ = [
     "run_jobs",
 ]
 
-SHARED = "shared"
-MAX_TIMEOUT = 1_000_000
 
 # Calls a function for each job and yields each with its result, or `pool.WorkerDiedError`.
 Mapper: TypeAlias = (
@@ -73,6 +70,8 @@ def compress_many(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    name: str | None = None,
+    shard: tuple[int, int] = (1, 1),
     in_place: bool = False,
     suffix: str | None = None,
     backup: str | None = None,
@@ -86,9 +85,10 @@ def compress_many(
 
     Parameters
     ----------
-    sources : paths of files, folders, and globs
+    sources : paths of files, folders, and globs, or addresses such as s3://photos/2024
         See `fastkq.batch.plan.plan_jobs` for which files are taken and what their targets are
-        called. What fastkq itself wrote is recognized and skipped.
+        called; addresses need `fastkq[remote]`, see `fastkq.batch.remote`. What fastkq itself wrote
+        is recognized and skipped.
     directory : path or None
         Where the targets go; it is made if it does not exist. With None, each target goes beside
         its source: "a.jpg" becomes "a-fastkq.png".
@@ -122,6 +122,16 @@ def compress_many(
         that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
+    name : str, optional
+        What targets are called, such as "{stem}-small{suffix}", by the stem of the source, the name
+        of its folder as {parent}, and the suffix of the format. Where a name is taken, another
+        follows from it, as without a pattern.
+    shard : (number, count)
+        Do one part of the work, 1 to `count`, as the tasks of a job array do: every image is in
+        exactly one, and has the target that it has without.
+    page : int or "all", optional
+        Which page of each TIFF, from 1; by default one of several pages fails. With "all", each
+        page has a target of its own, "scan-page1.png" and so on.
     in_place : bool
         Whether each PNG, GIF and WebP is replaced by its output, of the same format: only by a
         complete, smaller file whose pixels were decoded again and compared (`verify`), and only if
@@ -141,7 +151,7 @@ def compress_many(
         Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, masking, paper, dither, dither_strength, \
     lossy, quality, max_mse, min_psnr, max_bytes, optimize, background, transparent, score, \
-    min_score, max_pixels, allow_truncated, durable, preserve, verify
+    min_score, bit_depth, max_pixels, allow_truncated, icc, metadata, durable, preserve, verify
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".
@@ -181,15 +191,11 @@ def compress_many(
     )
     timeout = None if timeout is None else check_timeout(timeout)
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
-    planned = plan_jobs(
-        sources,
-        directory,
-        recursive=recursive,
-        format=checked.image.output.format,
-        copies=copy_unchanged,
-        suffix=suffix,
-        in_place=in_place,
+    planned = plan_for(
+        checked, sources, directory, recursive=recursive, suffix=suffix, name=name, shard=shard
     )
+    if any(lives_here(path) for job in planned for path in (job.source, job.target)):
+        n_workers = 1
     if is_shared:
         checked, _ = share_palette(planned, checked, n_workers=n_workers, timeout=timeout)
     return run_jobs(
@@ -200,86 +206,6 @@ def compress_many(
         fail_fast=fail_fast,
         timeout=timeout,
     )
-
-
-def check_job_options(
-    n_colors: int,
-    *,
-    min_savings: float,
-    overwrite: bool,
-    palette: ArrayLike | str | os.PathLike[str] | None,
-    allow_larger: bool = False,
-    copy_unchanged: bool = False,
-    in_place: bool = False,
-    backup: str | None = None,
-    **options: Unpack[JobKeywords],
-) -> JobOptions:
-    """Return the options of a run, if they are allowed; a shared palette is yet to come."""
-    is_shared = isinstance(palette, str) and palette == SHARED
-    check_flag(in_place, "in_place")
-    if in_place:
-        options = {"verify": True, **options}
-    own = None if is_shared else palette
-    image = check_options(n_colors, palette=own, **choose_look(options, own))
-    if is_shared:
-        given = {"protect": image.fit.protect, "masking": image.masking, "paper": image.paper}
-        names = [] if image.target is None else [image.target.name]
-        names += [name for name, is_given in given.items() if is_given]
-        if names:
-            raise ValueError(
-                f"palette is 'shared'; {names[0]} is for a palette fitted to one image"
-            )
-    min_savings = check_number(min_savings, "min_savings", 0, 1)
-    check_flag(allow_larger, "allow_larger")
-    check_flag(copy_unchanged, "copy_unchanged")
-    if allow_larger and min_savings > 0:
-        raise ValueError(
-            f"allow_larger is True, and min_savings is {min_savings:g}; one of them is allowed"
-        )
-    if in_place and allow_larger:
-        raise ValueError("in_place is True, and allow_larger; one of them is allowed")
-    if backup is not None:
-        if not in_place:
-            raise ValueError(f"backup is {backup!r}; it is for in_place, which is False")
-        check_suffix(backup, beside=True)
-    return JobOptions(
-        image,
-        min_savings,
-        overwrite,
-        allow_larger,
-        copy_unchanged,
-        in_place=in_place,
-        backup=backup,
-    )
-
-
-def check_timeout(timeout: float) -> float:
-    """Return a number of seconds, if it can be one."""
-    timeout = check_number(timeout, "timeout", 0)
-    if not 0 < timeout <= MAX_TIMEOUT:
-        raise ValueError(
-            f"timeout is {timeout:g}; a number over 0, up to {MAX_TIMEOUT} seconds, is allowed"
-        )
-    return timeout
-
-
-def share_palette(
-    jobs: Iterable[Job], options: JobOptions, *, n_workers: int, timeout: float | None = None
-) -> tuple[JobOptions, dict[str, str]]:
-    """Fit one palette to all sources; return options that have it, and the errors by source."""
-    histogram, errors = sum_histograms(
-        (job.source for job in jobs),
-        n_workers=n_workers,
-        timeout=timeout,
-        reading=options.image.reading,
-    )
-    return use_shared(histogram, options), errors
-
-
-def use_shared(histogram: ColorHistogram, options: JobOptions) -> JobOptions:
-    """Return options with the palette that represents a histogram best."""
-    palette = fit_histogram(histogram, options.image.fit).palette
-    return replace(options, image=replace(options.image, palette=palette))
 
 
 def run_jobs(
@@ -329,7 +255,7 @@ def _run_jobs(
                     yield decided
             # Which targets are to be written is settled: should a worker die behind its write, the
             # next must not take the target for one that was there before.
-            function = partial(run_job, options=replace(options, is_settled=True))
+            function = partial(_run_any, options=replace(options, is_settled=True))
             for job, outcome in mapper(function, remaining):
                 if isinstance(outcome, WorkerDiedError):
                     error = printable(f"{job.source}: {outcome}")
@@ -343,6 +269,11 @@ def _run_jobs(
                     return
         finally:
             remove_leftovers(remaining)  # of workers that died
+
+
+def _run_any(job: Job, options: JobOptions) -> JobResult:
+    """Run a job on disk, or in a store."""
+    return run_remote_job(job, options) if is_url(job.source) else run_job(job, options)
 
 
 def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResult | None:

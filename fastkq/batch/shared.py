@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 
 from fastkq.api import color_histogram
 from fastkq.batch.job import check_source
+from fastkq.batch.remote import is_url, read
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.histogram import CODE_BITS, ColorHistogram, count_nothing
-from fastkq.files.reading import DEFAULT, ReadOptions
+from fastkq.files.pages import count_pages
+from fastkq.files.reading import ALL_PAGES, DEFAULT, ReadOptions
 
 
 def sum_histograms(
@@ -62,13 +64,16 @@ def sum_histograms(
 
 
 def count_colors(source: str, reading: ReadOptions = DEFAULT) -> ColorHistogram | str:
-    """Return an image's histogram, or what is wrong with it."""
+    """Return an image's histogram, or of all its pages, or what is wrong with it."""
     try:
+        if is_url(source):
+            return color_histogram(read(source))
         check_source(source)
-        return color_histogram(
-            source,
-            max_pixels=reading.max_pixels,
-            allow_truncated=reading.allow_truncated,
-        )
+        pages = [reading.page]
+        if reading.page == ALL_PAGES:
+            pages = list(range(1, count_pages(source) + 1))
+        options = {key: value for key, value in asdict(reading).items() if key != "page"}
+        histograms = (color_histogram(source, page=page, **options) for page in pages)
+        return sum(histograms, start=count_nothing())
     except Exception as error:
         return one_line(error)

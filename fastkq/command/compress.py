@@ -11,8 +11,10 @@ from pathlib import Path
 
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import NO_GAIN, JobResult
+from fastkq.batch.names import check_name, fill_name
 from fastkq.batch.plan import BESIDE
 from fastkq.batch.progress import describe, megabytes, suggest
+from fastkq.batch.remote import is_url
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
@@ -20,6 +22,7 @@ from fastkq.command.options import color_options
 from fastkq.command.sources import STREAM, is_pipe
 from fastkq.command.timeout import end_after
 from fastkq.files.formats import PNG, format_of
+from fastkq.files.reading import ALL_PAGES
 from fastkq.files.write import check_output, write_file
 from fastkq.install import terminal
 from fastkq.options import check_options
@@ -33,6 +36,7 @@ WRITE_ANYWAY = "; --allow-larger writes it all the same"
 FOR_MANY = (
     "directory",
     "files_from",
+    "manifest",
     "recursive",
     "jobs",
     "min_savings",
@@ -44,8 +48,10 @@ FOR_MANY = (
     "in_place",
     "backup",
 )
+# Where no part of the work is asked for.
+ALL = (1, 1)
 # Options that name or size an output, which in place is the source and must be smaller.
-NOT_IN_PLACE = ("output", "directory", "suffix", "format", "allow_larger", "copy_unchanged")
+NOT_IN_PLACE = ("output", "directory", "suffix", "name", "format", "allow_larger", "copy_unchanged")
 # Options that choose colors, which a palette has.
 NOT_WITH_PALETTE = (
     "lock",
@@ -62,6 +68,22 @@ NOT_WITH_PALETTE = (
 
 def compress(options: argparse.Namespace) -> int:
     """Compress one image, or many where several are named or an option is for many."""
+    _check_together(options)
+    for_many = _reasons_for_many(options)
+    if not for_many and len(options.sources) == 1:
+        with end_after(options.timeout, printable(options.sources[0])):
+            return _compress_one(options)
+    if not options.sources and options.files_from is None and options.manifest is None:
+        options.parser.error("no source")
+    reason = f"{for_many[0]} is for many" if for_many else f"there are {len(options.sources)}"
+    for name in ("output", "weights"):
+        if getattr(options, name) is not None:
+            options.parser.error(f"{_flag(name)} is for one image, and {reason}")
+    return compress_many(options)
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """End the command where options exclude each other."""
     if options.palette is not None:
         for name in NOT_WITH_PALETTE:
             if _is_given(options, name):
@@ -70,17 +92,25 @@ def compress(options: argparse.Namespace) -> int:
         for name in NOT_IN_PLACE:
             if _is_given(options, name):
                 options.parser.error(f"{_flag(name)} and --in-place exclude each other")
-    for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
-    if not for_many and len(options.sources) == 1:
-        with end_after(options.timeout, printable(options.sources[0])):
-            return _compress_one(options)
-    if not options.sources and options.files_from is None:
-        options.parser.error("no source")
-    reason = f"{for_many[0]} is for many" if for_many else f"there are {len(options.sources)}"
-    for name in ("output", "weights"):
-        if getattr(options, name) is not None:
-            options.parser.error(f"{_flag(name)} is for one image, and {reason}")
-    return compress_many(options)
+    if options.name is not None:
+        for name in ("output", "suffix"):
+            if _is_given(options, name):
+                options.parser.error(f"--name and {_flag(name)} exclude each other")
+        try:
+            check_name(options.name, options.format or PNG)
+        except ValueError as error:
+            options.parser.error(one_line(error).replace("name is", "--name is", 1))
+
+
+def _reasons_for_many(options: argparse.Namespace) -> list[str]:
+    """Return the options and sources that make a run over many images."""
+    reasons = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
+    if options.shard != ALL:
+        reasons.append("--shard")
+    if options.page == ALL_PAGES:
+        reasons.append("--page all")
+    reasons += [source for source in options.sources if is_url(source)]
+    return reasons
 
 
 def _is_given(options: argparse.Namespace, name: str) -> bool:
@@ -194,5 +224,7 @@ def _format(options: argparse.Namespace, output: str | Path) -> str:
 
 
 def _default_output(source: str, options: argparse.Namespace) -> Path:
-    path = Path(source)
-    return path.with_name(f"{path.stem}{options.suffix or BESIDE}.{options.format or PNG}")
+    path, format, suffix = Path(source), options.format or PNG, options.suffix or BESIDE
+    if options.name is None:
+        return path.with_name(f"{path.stem}{suffix}.{format}")
+    return path.with_name(f"{fill_name(check_name(options.name, format), source)}.{format}")

@@ -13,6 +13,7 @@ from fastkq.batch.text import printable
 from fastkq.command.options import job_options
 from fastkq.command.sources import list_sources
 from fastkq.files.formats import PNG
+from fastkq.files.reading import ALL_PAGES
 from fastkq.install import terminal
 from fastkq.options import choose_look
 
@@ -21,12 +22,17 @@ DONE, FAILED = 0, 1
 
 def compress_many(options: argparse.Namespace) -> int:
     """Compress many images; return the exit code."""
-    from fastkq.batch.plan import plan_jobs
     from fastkq.batch.pool import n_cores
-    from fastkq.batch.run import SHARED, check_job_options, run_jobs, share_palette
+    from fastkq.batch.prepare import SHARED, check_job_options, plan_for, share_palette
+    from fastkq.batch.remote import lives_here
+    from fastkq.batch.run import run_jobs
 
     if options.copy_unchanged and options.directory is None:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
+    for name in ("copy_unchanged", "in_place"):
+        if getattr(options, name) and options.page == ALL_PAGES:
+            flag = name.replace("_", "-")
+            options.parser.error(f"--{flag} is for whole files, not for --page all")
     if options.allow_larger and options.min_savings:
         options.parser.error("--min-savings and --allow-larger exclude each other")
     if options.backup is not None and not options.in_place:
@@ -44,19 +50,21 @@ def compress_many(options: argparse.Namespace) -> int:
         palette=SHARED if options.shared_palette else options.palette,
         format=options.format or PNG,
     )
-    jobs = plan_jobs(
+    jobs = plan_for(
+        settings,
         list_sources(options),
         options.directory,
         recursive=options.recursive,
-        format=settings.image.output.format,
-        copies=settings.copy_unchanged,
         suffix=options.suffix,
-        in_place=options.in_place,
+        name=options.name,
+        shard=options.shard,
     )
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
+    if any(lives_here(job.source) for job in jobs):
+        n_workers = 1
     look, name = choose_look(chosen, options.palette), settings.image.output.format
     terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(look, name))
     if options.shared_palette:

@@ -8,9 +8,12 @@ import os
 import re
 
 from fastkq.engine.search import check_quality
+from fastkq.files.reading import ALL_PAGES
 from fastkq.types import MAX_COLORS
 
 MAX_JOBS = 4096
+MAX_SHARDS = 1_000_000
+MAX_PAGES = 10_000
 MAX_SECONDS = 1_000_000
 
 
@@ -42,6 +45,11 @@ def colors(text: str) -> list[list[int]]:
 def job_count(text: str) -> int:
     """Return a number of worker processes."""
     return integer(text, 1, MAX_JOBS)
+
+
+def page(text: str) -> int | str:
+    """Return the number of a page, or "all"."""
+    return ALL_PAGES if text == ALL_PAGES else integer(text, 1, MAX_PAGES)
 
 
 def pixel_count(text: str) -> int:
@@ -85,6 +93,18 @@ def integer(text: str, low: int, high: int) -> int:
     if not low <= count <= high:
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {low} to {high}")
     return count
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return which part of how many, that is written as 1/8."""
+    number, _, count = text.partition("/")
+    try:
+        n_shards = integer(count, 1, MAX_SHARDS)
+        return integer(number, 1, n_shards), n_shards
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a part such as 1/8; those of 8 are 1/8 to 8/8"
+        ) from None
 
 
 def share(text: str) -> float:

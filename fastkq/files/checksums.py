@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import deflate
 from zlib_ng import zlib_ng
 
+from fastkq.files.attached import COLOR_CHUNKS
 from fastkq.files.mark import PNG_SIGNATURE
 from fastkq.types import Array
 
@@ -51,6 +52,8 @@ class PngFacts:
         The color that its decoder leaves where rows are missing: black, or the palette's first.
     idat : list of memoryview
         The pieces of the deflated rows.
+    colors : tuple of (kind, data)
+        The chunks, other than a profile, that say how its values are meant.
     """
 
     width: int
@@ -61,6 +64,7 @@ class PngFacts:
     key: tuple[int, ...] | None
     fill: tuple[int, ...]
     idat: list[memoryview]
+    colors: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def n_row_bytes(self) -> int:
@@ -108,6 +112,7 @@ def check_png(data: bytes, *, allow_truncated: bool = False) -> PngFacts:
         key=levels if len(levels) == N_CHANNELS[color_type] else None,
         fill=tuple(fill) if color_type == INDEXED else (0,),
         idat=idat,
+        colors=read_colors(data),
     )
     n_bytes = sum(map(len, idat))
     if facts.n_row_bytes > MAX_RATIO * n_bytes and not allow_truncated:
@@ -116,6 +121,27 @@ def check_png(data: bytes, *, allow_truncated: bool = False) -> PngFacts:
             f"least {facts.n_row_bytes // MAX_RATIO}"
         )
     return facts
+
+
+def read_colors(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the chunks, other than a profile, that say how the values of a PNG are meant.
+
+    Those that are damaged, or come too late, are left out.
+    """
+    colors: dict[bytes, bytes] = {}
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        if kind in (b"PLTE", b"IDAT"):
+            break
+        if length == COLOR_CHUNKS.get(kind) and end + 4 <= len(data):
+            body = data[end - length : end]
+            (expected,) = struct.unpack_from(">I", data, end)
+            if deflate.crc32(body, deflate.crc32(kind)) == expected:
+                colors.setdefault(kind, body)
+        position = end + 4
+    return tuple(colors.items())
 
 
 def _read_chunks(data: bytes, *, allow_truncated: bool) -> Iterator[tuple[bytes, memoryview]]:

@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from fastkq.colors.pixels import OPAQUE, check_array, has_alpha
+from fastkq.files.attached import gather
+from fastkq.files.decode import InputImage as InputImage  # noqa: PLC0414 - callers read it here
 from fastkq.files.decode import (
-    PNG,
-    SIGNATURE_BYTES,
-    check_format,
     damage,
     decode_file,
-    find_format,
     finish,
+    fitting,
     get_info,
+    is_profiled_cmyk,
     mode_to_read,
     open_file,
     open_image,
+    settle,
 )
-from fastkq.files.decode import InputImage as InputImage  # noqa: PLC0414 - callers read it here
 from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
-from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
+from fastkq.files.pages import check_page
+from fastkq.files.reading import DEFAULT, SRGB, ReadOptions, pillow_reads
+from fastkq.files.signatures import PNG, check_format, find_format
 from fastkq.types import ImageSource, UInt8Array
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImag
     Parameters
     ----------
     source : path, bytes, file object, PIL image or array
-        Of an animation or a multi-page file, the first image is read. Files of 16 bits a channel
-        are rounded to 8; CMYK and other color models are converted to RGB.
+        Of an animation, the first image is read. Files of 16 bits a channel are rounded to 8; CMYK
+        and other color models are converted to RGB.
     reading : ReadOptions
         How files are read.
 
@@ -59,7 +61,7 @@ def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImag
     if isinstance(source, np.ndarray):
         return InputImage(check_array(source))
     if _is_pillow_image(source):
-        return _convert_pillow_image(source)
+        return _convert_pillow_image(source, reading)
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
         with open_file(path) as file:
@@ -94,13 +96,13 @@ def count_pixels(path: str) -> int:
 def is_image(path: str | os.PathLike[str]) -> bool:
     """Return whether a file begins as an image of an allowed format does."""
     with open_file(os.fspath(path)) as file:
-        return find_format(file.read(SIGNATURE_BYTES)) is not None
+        return find_format(file, os.fspath(path)) is not None
 
 
 def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
     """Return the palette (K, 3) of an image file, in its order; None if it is not indexed.
 
-    One with entries that are not opaque is (K, 4).
+    One with entries that are not opaque is (K, 4). Its colors are converted to sRGB.
 
     Raises
     ------
@@ -110,11 +112,12 @@ def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
     name = os.fspath(path)
     with open_file(name) as file:
         kind = check_format(file, name)
+        chunks: tuple[tuple[bytes, bytes], ...] = ()
         try:
             if kind == PNG:
                 from fastkq.files.checksums import check_png
 
-                check_png(file.read())
+                chunks = check_png(file.read()).colors
                 file.seek(0)
             with open_image(file, kind) as image:
                 DEFAULT.check_size(name, *image.size)
@@ -123,11 +126,16 @@ def read_indexed_palette(path: str | os.PathLike[str]) -> UInt8Array | None:
                 if image.mode != "P":
                     return None
                 levels, transparency = image.getpalette("RGB"), image.info.get("transparency")
+                attached = fitting(image.mode, gather(image, get_info(image), chunks))
         except (MemoryError, ImageReadError):
             raise
         except Exception as error:
             raise damage(name, error) from error
     colors = np.array(levels, np.uint8).reshape(-1, 3)
+    try:
+        colors = settle(InputImage(colors[None], attached), SRGB).array[0]
+    except PixelsNotAllowedError as error:
+        raise ImageReadError(f"{name}: {error}") from error
     alphas = np.full(len(colors), OPAQUE, np.uint8)
     if isinstance(transparency, bytes):  # of the first entries
         given = np.frombuffer(transparency, np.uint8)[: len(colors)]
@@ -156,20 +164,24 @@ def _is_pillow_image(source: object) -> TypeGuard[PillowImage]:
     )
 
 
-def _convert_pillow_image(image: PillowImage) -> InputImage:
+def _convert_pillow_image(image: PillowImage, reading: ReadOptions) -> InputImage:
     from PIL import ImageOps
 
     mode, info = image.mode, get_info(image)
-    wanted = mode_to_read(mode, info)
     try:
         image.load()
     except MemoryError:
         raise
     except Exception as error:  # it was opened from a file, which is damaged
         raise damage("image", error) from error
-    turned = ImageOps.exif_transpose(image)
     try:
-        return finish(np.asarray(turned if wanted is None else turned.convert(wanted)), mode, info)
+        check_page(1, reading.page)
+        attached = gather(image, info, metadata=reading.keeps_metadata)
+        wanted = mode_to_read(mode, info)
+        turned = ImageOps.exif_transpose(image)
+        if mode != "LAB" and not is_profiled_cmyk(mode, attached) and wanted is not None:
+            turned = turned.convert(wanted)
+        return settle(finish(np.asarray(turned), mode, info, attached), reading.icc)
     except PixelsNotAllowedError as error:
         raise ValueError(f"image: {error}") from error
 

@@ -1,4 +1,4 @@
-"""How files are read: what they may ask of the memory, and what of a damaged one is accepted."""
+"""How a file is read: its page, what it may ask of the memory, what comes along with its pixels."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ MAX_PIXELS_WHOLE = 178_956_970
 # By blocks of rows, memory does not grow with the image but for its labels, a byte a pixel: again
 # two gigabytes.
 MAX_PIXELS_BY_BLOCKS = 1 << 31
+ALL_PAGES = "all"
+KEEP, SRGB, STRIP = ICC_CHOICES = ("keep", "srgb", "strip")
+NO_METADATA, KEEP_METADATA = METADATA_CHOICES = ("none", "keep")
 _pillow = threading.RLock()
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How image files are read. Arrays and PIL images are in the caller's memory, and are not.
+    """How image files are read. Arrays are in the caller's memory, and have nothing to read.
 
     Attributes
     ----------
@@ -32,14 +35,48 @@ class ReadOptions:
     allow_truncated : bool
         Whether a file that ends early is read as far as it goes, the rest left as the decoder fills
         it. By default that is an error.
+    page : int, "all" or None
+        Which page of a TIFF, from 1. None: its only one; a file of several is refused. "all" is for
+        batches, which make a job of each page.
+    icc : {"keep", "srgb", "strip"}
+        What becomes of the color profile: it goes into the output, the colors are converted to
+        sRGB, or it is dropped and the values stay.
+    metadata : {"none", "keep"}
+        Whether EXIF data, with its places on the globe, and XMP go into the output.
     """
 
     max_pixels: int | None = None
     allow_truncated: bool = False
+    page: int | str | None = None
+    icc: str = KEEP
+    metadata: str = NO_METADATA
+
+    def __post_init__(self) -> None:
+        if self.max_pixels is not None:
+            check_integer(self.max_pixels, "max_pixels", 1)
+        check_flag(self.allow_truncated, "allow_truncated")
+        if self.page is not None and self.page != ALL_PAGES:
+            check_integer(self.page, "page", 1)
+        if self.icc not in ICC_CHOICES:
+            raise ValueError(f"icc is {self.icc!r}; one of {ICC_CHOICES} is allowed")
+        if self.metadata not in METADATA_CHOICES:
+            raise ValueError(f"metadata is {self.metadata!r}; one of {METADATA_CHOICES} is allowed")
+
+    @property
+    def keeps_metadata(self) -> bool:
+        """Whether EXIF and XMP are kept."""
+        return self.metadata == KEEP_METADATA
 
     def describe(self) -> list[str]:
-        """Return what decides over the pixels of an image that is read."""
-        return ["allow_truncated"] if self.allow_truncated else []
+        """Return what decides over an output, for the settings of a run."""
+        parts = ["allow_truncated"] if self.allow_truncated else []
+        if self.page is not None:
+            parts.append(f"page {self.page}")
+        if self.icc != KEEP:
+            parts.append(f"icc {self.icc}")
+        if self.metadata != NO_METADATA:
+            parts.append(f"metadata {self.metadata}")
+        return parts
 
     def check_size(self, name: str, width: int, height: int, *, by_blocks: bool = False) -> None:
         """Raise ImageReadError for an image of more pixels than are allowed."""
@@ -53,15 +90,6 @@ class ReadOptions:
 
 
 DEFAULT = ReadOptions()
-
-
-def check_reading(*, max_pixels: int | None = None, allow_truncated: bool = False) -> ReadOptions:
-    """Return how files are read, if it is allowed."""
-    check_flag(allow_truncated, "allow_truncated")
-    return ReadOptions(
-        None if max_pixels is None else check_integer(max_pixels, "max_pixels", 1),
-        allow_truncated,
-    )
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from fastkq.colors.histogram import histogram_of_blocks
 from fastkq.colors.paper import find_paper
 from fastkq.colors.pixels import check_array, flatten
 from fastkq.files.decode import decode_file, open_file
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
+from fastkq.files.profiles import from_srgb
 from fastkq.files.read import read_bytes, read_image
 from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
@@ -32,7 +34,7 @@ def open_source(
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array_like with shape, dtype and slicing
-        JPEG, PNG, WebP, TIFF, BMP or GIF; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
+        Of a format in `signatures`; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
     reading : ReadOptions
         How files are read.
     large_pixels : int, optional
@@ -52,15 +54,16 @@ def open_source(
     """
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
-        source = open_tiff(path, reading, large_pixels)
+        source = open_tiff(path, reading, large_pixels=large_pixels)
         if source is None:
             with open_file(path) as file:
                 n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
                 file.seek(0)
                 decoded = decode_file(file, path, reading)
-            profile = decoded.icc_profile
-            source = hold(decoded.array, path, n_bytes, profile, path, is_file=True)
+            source = hold(decoded.array, path, n_bytes, decoded.attached, path, is_file=True)
         return source
+    if isinstance(image, RowArray) and reading.page is not None:
+        raise ValueError(f"page is {reading.page!r}, and image is an array; a TIFF has pages")
     if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
         return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
     if isinstance(image, RowArray):
@@ -70,11 +73,11 @@ def open_source(
         return hold(check_array(read_whole(rows)), rows.name, rows.n_bytes)
     data = read_bytes(image)
     if data is None:
-        decoded = read_image(image)
+        decoded = read_image(image, reading)
         name = f"{type(image).__name__} {decoded.array.shape}"
-        return hold(decoded.array, name, icc_profile=decoded.icc_profile)
+        return hold(decoded.array, name, attached=decoded.attached)
     decoded = read_image(data, reading)
-    return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile, is_file=True)
+    return hold(decoded.array, "<bytes>", len(data), decoded.attached, is_file=True)
 
 
 def flatten_source(source: Source, background: UInt8Array) -> Source:
@@ -115,8 +118,22 @@ def bleed_source(source: Source) -> Source:
 
 
 def _hold_instead(source: Source, array: UInt8Array) -> Source:
-    name, n_bytes, profile = source.name, source.n_bytes, source.icc_profile
-    return hold(array, name, n_bytes, profile, source.path, is_file=source.is_file)
+    name, n_bytes, attached = source.name, source.n_bytes, source.attached
+    return hold(array, name, n_bytes, attached, source.path, is_file=source.is_file)
+
+
+def convert_palette(palette: UInt8Array, source: Source) -> UInt8Array:
+    """Return colors of sRGB, (K, 3) or (K, 4), as values of an image: of its profile, if any.
+
+    Raises
+    ------
+    ValueError
+        What it says of its colors cannot be used.
+    """
+    try:
+        return from_srgb(palette, source.attached.make_profile())
+    except PixelsNotAllowedError as error:
+        raise ImageReadError(f"{source.name}: {error}") from error
 
 
 def read_whole(source: Source) -> UInt8Array:

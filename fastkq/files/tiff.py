@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from fastkq.files import rows as blocks
-from fastkq.files.decode import SIGNATURE_BYTES, SIGNATURES, TIFF, rgb_profile
-from fastkq.files.errors import ImageReadError, silence
+from fastkq.files.attached import Attached, gather
+from fastkq.files.decode import fitting, get_info, open_image
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError, silence
+from fastkq.files.pages import MAX_IMAGES, NEW_TYPE, OLD_TYPE, check_page, is_page
+from fastkq.files.profiles import plan_conversion
 from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.files.rows import Source, block_rows, is_large, open_array
+from fastkq.files.signatures import TIFF, find_format
 from fastkq.types import Array
 
-TIFF_SIGNATURES = tuple(start for start, name in SIGNATURES if name == TIFF)
 # No large TIFF is smaller than this: deflate gives at most 1032 bytes for one.
 MIN_TIFF_BYTES = blocks.LARGE_PIXELS // 1032
 MINISBLACK, RGB, YCBCR = 1, 2, 6
@@ -27,7 +32,7 @@ N_SAMPLES = {MINISBLACK: (1, 2), RGB: (3, 4), YCBCR: (3, 3)}
 
 
 def open_tiff(
-    path: str, reading: ReadOptions = DEFAULT, large_pixels: int | None = None
+    path: str, reading: ReadOptions = DEFAULT, *, large_pixels: int | None = None
 ) -> Source | None:
     """Return the blocks of a large TIFF, or None for what is decoded whole.
 
@@ -40,7 +45,7 @@ def open_tiff(
     if not os.path.isfile(path) or os.path.getsize(path) < MIN_TIFF_BYTES:
         return None
     with open(path, "rb") as file:
-        if not file.read(SIGNATURE_BYTES).startswith(TIFF_SIGNATURES):
+        if find_format(file, path) != TIFF:
             return None
     try:
         import tifffile
@@ -50,7 +55,7 @@ def open_tiff(
     silence("tifffile")
     try:
         with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages[0]
+            page = _find_page(tiff, reading.page)
             shape = (page.imagelength, page.imagewidth)
             profile = page.tags.valueof("InterColorProfile")
             comes_by_rows = is_large(shape, large_pixels) and _comes_by_rows(page)
@@ -59,7 +64,35 @@ def open_tiff(
     if not comes_by_rows:
         return None
     reading.check_size(path, shape[1], shape[0], by_blocks=True)
-    return _blocks_of_page(path, page, profile)
+    try:
+        source = _blocks_of_page(path, page, _gather(path, page.index, profile, reading))
+        convert, attached = plan_conversion(source.attached, source.shape, reading.icc)
+    except PixelsNotAllowedError as error:
+        raise ImageReadError(f"{path}: {error}") from error
+    read = source.read
+    if convert is not None:
+        read = lambda: (convert(block) for block in source.read())  # noqa: E731 - one of two
+    return replace(source, attached=attached, read=read)
+
+
+def _find_page(tiff: Any, wanted: int | str | None) -> Any:
+    """Return a page of a TIFF, or raise what `check_page` does."""
+    images = list(islice(tiff.pages, MAX_IMAGES))
+    values = [[image.tags.valueof(tag) for tag in (NEW_TYPE, OLD_TYPE)] for image in images]
+    pages = [i for i, types in enumerate(values) if i == 0 or is_page(*types)]
+    return images[pages[check_page(len(pages), wanted) - 1]]
+
+
+def _gather(path: str, index: int, profile: bytes | None, reading: ReadOptions) -> Attached:
+    """Return what comes with a page; where Pillow cannot tell, its profile alone."""
+    try:
+        with open(path, "rb") as file, open_image(file, TIFF) as image:
+            image.seek(index)
+            return gather(image, get_info(image), metadata=reading.keeps_metadata)
+    except (MemoryError, PixelsNotAllowedError):
+        raise
+    except Exception:
+        return Attached(profile)
 
 
 def _comes_by_rows(page: Any) -> bool:
@@ -83,8 +116,8 @@ def _comes_by_rows(page: Any) -> bool:
     )
 
 
-def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
-    shape = tuple(page.shape)
+def _blocks_of_page(path: str, page: Any, attached: Attached) -> Source:
+    shape, index = tuple(page.shape), page.index
     n_bytes = os.path.getsize(path)
     _check_segments(path, page, n_bytes)
     chunk_rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, shape[0])
@@ -94,8 +127,12 @@ def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
         name=path,
         n_bytes=n_bytes,
         # Uncompressed strips are often one, of all rows: mapped, they are read by any.
-        read=_map_tiff(path).read if page.is_memmappable else lambda: _read_tiff(path, shape, rows),
-        icc_profile=rgb_profile(profile) if shape[2:] in ((3,), (4,)) else None,
+        read=(
+            _map_tiff(path, index).read
+            if page.is_memmappable
+            else lambda: _read_tiff(path, index, shape, rows)
+        ),
+        attached=fitting("RGB" if shape[2:] in ((3,), (4,)) else "L", attached),
         path=path,
         is_file=True,
     )
@@ -140,18 +177,18 @@ def _numbers(values: Any) -> Array:
         return np.empty(0)
 
 
-def _map_tiff(path: str) -> Source:
+def _map_tiff(path: str, index: int) -> Source:
     import tifffile
 
-    return open_array(tifffile.memmap(path, page=0, mode="r"))
+    return open_array(tifffile.memmap(path, page=index, mode="r"))
 
 
-def _read_tiff(path: str, shape: tuple[int, ...], rows: int) -> Iterator[Array]:
+def _read_tiff(path: str, page_index: int, shape: tuple[int, ...], rows: int) -> Iterator[Array]:
     """Decode tiles or strips, which come in rows from the top, into blocks of so many rows."""
     import tifffile
 
     with open(path, "rb") as file, tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
+        page = tiff.pages[page_index]
         options = {}
         if int(page.compression) in JPEGS:
             options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}

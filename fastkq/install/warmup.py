@@ -14,8 +14,8 @@ from fastkq.colors.translucent import count_translucent
 from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
+from fastkq.loading import load_kernels
 from fastkq.paint.dither import Ditherer, Dithering
-from fastkq.pipeline import load_kernels
 
 DITHERINGS = ("diffusion", "ordered", "adaptive")
 
