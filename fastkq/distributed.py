@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike
 
 from fastkq import kernels
 from fastkq.api import color_histogram
+from fastkq.batch import prepare
 from fastkq.batch.job import FAILED, JobResult
 from fastkq.batch.plan import Job
 from fastkq.batch.pool import WorkerDiedError
-from fastkq.batch.prepare import SHARED, check_job_options
 from fastkq.batch.run import run_jobs
 from fastkq.batch.shared import count_colors
 from fastkq.colors.histogram import ColorHistogram, count_nothing, histogram_of_array
@@ -209,8 +209,8 @@ def compress_many(
     if isinstance(sources, (str, os.PathLike)):
         sources = [sources]
     check_integer(retries, "retries", 0)
-    is_shared = isinstance(palette, str) and palette == SHARED
-    checked = check_job_options(
+    is_shared = isinstance(palette, str) and palette == prepare.SHARED
+    checked = prepare.check_job_options(
         n_colors,
         min_savings=min_savings,
         overwrite=overwrite,
