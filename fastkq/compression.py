@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq import kernels, pipeline
+from fastkq.defaults import choose_look
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.write import check_output
 from fastkq.loading import load_kernels
-from fastkq.options import QuantizeKeywords, check_options, choose_look
+from fastkq.options import QuantizeKeywords, check_options
 from fastkq.result import CompressReport, format_for, most_bytes
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile
 from fastkq.validate import check_flag, check_integer
@@ -94,10 +95,11 @@ def compress(
         trials. Beside `lossy`, `dither` or `palette`, and for a PNG of over 67 MP, it has as many
         colors as fit: one more does not, or is more than `n_colors`, or than `quality` and the like
         ask for.
-    color_space, lossy
-        As in `quantize`, but by default "oklab" and 20, which look best for their bytes. `lossy` is
-        0 by default beside `dither`, `min_score` or `palette`, and `color_space` is "srgb" beside
-        effort "fast", which knows no other.
+    color_space, masking, lossy
+        As in `quantize`, but by default "oklab", True and 20, which look best for their bytes.
+        `lossy` is 0 by default beside `dither`, `min_score` or `palette`; `masking` is False beside
+        `color_space`, `weights` or `palette`; and beside effort "fast", which knows sRGB alone,
+        both stay as in `quantize`.
     durable : bool
         Whether a path is written to the disk, and then its name, before this returns: for a loss of
         power. By default that is left to the system, within half a minute or so.
@@ -107,7 +109,7 @@ def compress(
     preserve : bool
         Whether a path gets the times of its source file.
     n_colors, effort, init, max_iter, tol, random_state, weights, locked, protect, \
-    masking, paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
+    paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
     score, min_score, max_pixels, allow_truncated, page, icc, metadata
         As in `quantize`.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numbers
 import os
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq.colors.spaces import COLOR_SPACES
+from fastkq.defaults import FILE_LOSSY
 from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
@@ -25,9 +25,6 @@ from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
 
-# How lossy a file is where nothing is said: then each of 35 test pictures looked closer to its
-# original than pngquant's of 256 colors does, by SSIMULACRA 2, in fewer bytes.
-FILE_LOSSY = 20.0
 # Which color lies under an alpha of 0: none, the source's own, or that of visible neighbours.
 BLACK, KEEP, BLEED = TRANSPARENT = ("black", "keep", "bleed")
 
@@ -279,33 +276,6 @@ def check_options(
     )
     _check_together(options)
     return options
-
-
-def choose_look(
-    options: Mapping[str, Any], palette: ArrayLike | str | os.PathLike[str] | None = None
-) -> dict[str, Any]:
-    """Return the keywords of a file's options, with what decides over its look filled in.
-
-    `quantize` is the plain textbook where nothing is said: K-means in sRGB, each pixel its nearest
-    entry. A file gets what looks best for its bytes: Oklab, and labels by cost. Whoever asks for
-    "fast", for a dithering, a score or a palette of their own gets that, and nothing beside it;
-    with `max_bytes`, the file is as lossy as that needs.
-
-    Examples
-    --------
-    >>> choose_look({"protect": True})
-    {'protect': True, 'color_space': 'oklab', 'lossy': 20.0}
-    >>> choose_look({"dither": "ordered", "effort": "fast"})
-    {'dither': 'ordered', 'effort': 'fast'}
-    """
-    chosen = dict(options)
-    if chosen.get("effort") != "fast":
-        chosen.setdefault("color_space", "oklab")
-    is_said = "dither" in chosen or chosen.get("min_score") is not None
-    if palette is None and not is_said:
-        is_bound = chosen.get("max_bytes") is not None
-        chosen.setdefault("lossy", None if is_bound else FILE_LOSSY)
-    return chosen
 
 
 def check_color(color: str | ArrayLike, name: str) -> UInt8Array:

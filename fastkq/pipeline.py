@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +34,7 @@ from fastkq.files.source import (
     flatten_source,
     smooth_paper,
 )
-from fastkq.files.verify import check_bytes, check_file
+from fastkq.files.verify import check_bytes, checker_of
 from fastkq.files.write import Nowhere, write_file
 from fastkq.loading import open_while_kernels_load
 from fastkq.look import find_clearest, find_lossiest
@@ -96,9 +95,8 @@ def compress_source(
 ) -> Written:
     """Count, fit, label, and write the labels as they come; to memory where there is no target.
 
-    With `exclusive`, a target that exists is an error. A new one is no more readable than the
-    source. A path is not written if the file would have more than `most` bytes; memory and file
-    objects have it all the same.
+    With `exclusive`, a target that exists is an error. A new one is no more readable than its
+    source. No path is written with more than `most` bytes; memory and file objects have them.
     """
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
@@ -289,10 +287,7 @@ def _stream(
     most: int | None = None,
     labels: UInt8Array | None = None,
 ) -> tuple[int, float]:
-    """Label an image and write it as the labels come; return the file's bytes and the inertia.
-
-    `labels` (H, W), if given, is filled.
-    """
+    """Label an image and write it, and fill `labels` (H, W); return the bytes and the inertia."""
     labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
 
@@ -304,10 +299,6 @@ def _stream(
                 labels[first : first + len(part)] = part
             first += len(part)
             yield part
-
-    def check(path: Path) -> None:
-        if labels is not None:
-            check_file(path, labels, fit.palette)
 
     shape = (source.shape[0], source.shape[1])
     n_bytes = write_blocks(
@@ -321,7 +312,7 @@ def _stream(
         exclusive=exclusive,
         most=most,
         safety=options.safety,
-        check=check if labels is not None and options.safety.verify else None,
+        check=checker_of(labels if options.safety.verify else None, fit.palette),
     )
     return n_bytes, labeler.base_error + sum(errors)
 

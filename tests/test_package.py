@@ -16,7 +16,8 @@ PACKAGE = Path(fastkq.__file__).parent
 
 # A room may import from those left of it; and no file format knows K-means, nor K-means a file.
 ROOMS = [
-    *("types", "validate", "_version", "kernels", "colors", "engine", "paint", "files", "options"),
+    *("types", "validate", "_version", "kernels", "colors", "engine", "paint", "files"),
+    *("defaults", "options"),
     *(
         "result",
         "score",

@@ -14,9 +14,10 @@ from fastkq.batch.plan import Job, check_suffix, plan_jobs
 from fastkq.batch.remote import is_url, plan_remote_jobs
 from fastkq.batch.shared import sum_histograms
 from fastkq.colors.histogram import ColorHistogram
+from fastkq.defaults import choose_look
 from fastkq.engine.fit import fit_histogram
 from fastkq.files.reading import ALL_PAGES, NO_METADATA, SRGB, STRIP, ReadOptions
-from fastkq.options import JobKeywords, check_options, choose_look
+from fastkq.options import JobKeywords, check_options
 from fastkq.validate import check_flag, check_integer, check_number
 
 SHARED = "shared"
@@ -41,7 +42,7 @@ def check_job_options(
     if in_place:
         options = {"verify": True, **options}
     own = None if is_shared else palette
-    image = check_options(n_colors, palette=own, **choose_look(options, own))
+    image = check_options(n_colors, palette=own, **choose_look(options, own, is_shared=is_shared))
     if is_shared:
         given = {"protect": image.fit.protect, "masking": image.masking, "paper": image.paper}
         names = [] if image.target is None else [image.target.name]

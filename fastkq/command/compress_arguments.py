@@ -55,9 +55,10 @@ def _add_colors(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--masking",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help="choose colors by what is seen: flat and smooth parts count more than texture, and "
-        "rare colors more than their pixels; best with dithering or --lossy",
+        "rare colors more than their pixels (default: on, and off beside --color-space, --weights, "
+        "--effort fast and palettes that are given or shared)",
     )
     group.add_argument(
         "--paper",

@@ -12,10 +12,10 @@ from fastkq.batch.progress import JSON, LINES, QUIET, follow
 from fastkq.batch.text import printable
 from fastkq.command.options import job_options
 from fastkq.command.sources import list_sources
+from fastkq.defaults import choose_look
 from fastkq.files.formats import PNG
 from fastkq.files.reading import ALL_PAGES
 from fastkq.install import terminal
-from fastkq.options import choose_look
 
 DONE, FAILED = 0, 1
 
@@ -65,7 +65,8 @@ def compress_many(options: argparse.Namespace) -> int:
     n_workers = options.jobs or n_cores()
     if any(lives_here(job.source) for job in jobs):
         n_workers = 1
-    look, name = choose_look(chosen, options.palette), settings.image.output.format
+    look = choose_look(chosen, options.palette, is_shared=options.shared_palette)
+    name = settings.image.output.format
     terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(look, name))
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.

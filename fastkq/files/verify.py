@@ -6,6 +6,7 @@ import errno
 import io
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -32,6 +33,11 @@ def check_file(path: str | os.PathLike[str], labels: UInt8Array, palette: UInt8A
     """Raise OSError unless a file has the pixels of labels (H, W) and a palette (K, 3 or 4)."""
     with Path(path).open("rb") as file:
         check_picture(file, labels, palette)
+
+
+def checker_of(labels: UInt8Array | None, palette: UInt8Array) -> Callable[[Path], None] | None:
+    """Return what checks the file of a path for these pixels; None without labels."""
+    return None if labels is None else partial(check_file, labels=labels, palette=palette)
 
 
 def check_bytes(data: bytes, labels: UInt8Array, palette: UInt8Array) -> None:
