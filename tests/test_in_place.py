@@ -164,9 +164,13 @@ def test_wrong_options(folder, options, words):
 
 
 def test_suffixes_of_names(folder):
-    names = [os.path.basename(job.target) for job in plan_jobs([folder], None, name="{stem}.min{suffix}")]
+    names = [
+        os.path.basename(job.target) for job in plan_jobs([folder], None, name="{stem}.min{suffix}")
+    ]
     assert names == ["a.min.png", "b.min.png", "c.min.png", "d.min.png"]
-    names = [job.target for job in plan_jobs([folder], "out", name="{stem}-x{suffix}", format="webp")]
+    names = [
+        job.target for job in plan_jobs([folder], "out", name="{stem}-x{suffix}", format="webp")
+    ]
     assert names[0] == os.path.join("out", "a-x.webp")
 
 
