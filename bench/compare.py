@@ -34,6 +34,10 @@ WORKER = "--worker"
 def workloads() -> dict[str, Callable[[], object]]:
     """Return what is timed, by name, on the fastkq that this process imports."""
     import fastkq
+    from fastkq.engine.fit import fit_histogram
+    from fastkq.engine.model import FitOptions
+    from fastkq.paint.dither import Dithering
+    from fastkq.paint.labels import Labeler
 
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:1200, :2000]
@@ -42,10 +46,13 @@ def workloads() -> dict[str, Callable[[], object]]:
     large = large.astype(np.uint8)
     small = np.ascontiguousarray(large[:500, :800])
     palette = fastkq.fit_palette(large, 64)
+    fit = fit_histogram(fastkq.color_histogram(large), FitOptions(64))
+    labeler = Labeler(fit, Dithering(), 3)
     return {
         "quantize 0.4 MP, K = 64": lambda: fastkq.quantize(small, 64),
         "quantize 2.4 MP, K = 256": lambda: fastkq.quantize(large, 256),
         "remap 2.4 MP, K = 64": lambda: fastkq.remap(large, palette),
+        "labels of 2.4 MP, ten times": lambda: [labeler.label(large) for _ in range(10)],
         "remap 2.4 MP, K = 64, diffusion": lambda: fastkq.remap(large, palette, dither="diffusion"),
         "compress 0.4 MP": lambda: fastkq.compress(small, dither="none"),
     }
