@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from fastkq.compression import compress
     from fastkq.engine.dense import KMeansResult, kmeans
     from fastkq.engine.search import TargetNotReachedError
+    from fastkq.files.frames import Animation, AnimationError
     from fastkq.result import CompressReport, QuantizeResult
     from fastkq.score import ssimulacra2
 
 __all__ = [
+    "Animation",
+    "AnimationError",
     "ColorHistogram",
     "CompressReport",
     "JobResult",
@@ -41,6 +44,8 @@ __all__ = [
 # Where each name lives. They are loaded when they are first asked for: so the command can tell of
 # an interrupt while it imports, which takes 0.2 s, and who has one image loads nothing of batches.
 _HOMES = {
+    "Animation": "files.frames",
+    "AnimationError": "files.frames",
     "ColorHistogram": "colors.histogram",
     "CompressReport": "result",
     "JobResult": "batch.job",

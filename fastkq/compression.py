@@ -9,7 +9,7 @@ from typing import Unpack, overload
 
 from numpy.typing import ArrayLike
 
-from fastkq import pipeline
+from fastkq.animation import compress_any, open_any
 from fastkq.files.write import check_output
 from fastkq.options import QuantizeKeywords, check_options
 from fastkq.result import CompressReport, format_for, most_bytes
@@ -119,10 +119,10 @@ def compress(
         source_path = image if isinstance(image, (str, os.PathLike)) else None
         target = check_output(target, source_path, exclusive=not overwrite)
     checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
-    source = pipeline.open_image(image, checked)
+    source = open_any(image, checked)
     is_bound = isinstance(target, Path) and source.is_file and not allow_larger
     most = most_bytes(source.n_bytes) if is_bound else None
-    written = pipeline.compress_source(source, checked, target, exclusive=not overwrite, most=most)
+    written = compress_any(source, checked, target, exclusive=not overwrite, most=most)
     if target is None:
         return written.data
     return written.report(source, target, time.perf_counter() - start)

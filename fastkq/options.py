@@ -46,6 +46,8 @@ class ImageKeywords(TypedDict, total=False):
     transparent: str
     score: bool
     min_score: float | None
+    frame: int | None
+    frame_palettes: bool
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -101,6 +103,8 @@ class Options:
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
+    frame : int, the frame of an animation that is wanted, or None: all, where that can be
+    frame_palettes : bool, whether each frame of an animation gets a palette of its own
     """
 
     fit: FitOptions
@@ -114,6 +118,8 @@ class Options:
     paper: bool = False
     score: bool = False
     min_score: float | None = None
+    frame: int | None = None
+    frame_palettes: bool = False
 
     @property
     def needs_places(self) -> bool:
@@ -147,6 +153,10 @@ class Options:
             parts.append("paper")
         if self.min_score is not None:
             parts.append(f"min_score {self.min_score:g}")
+        if self.frame is not None:
+            parts.append(f"frame {self.frame}")
+        if self.frame_palettes:
+            parts.append("frame palettes")
         return ", ".join(parts)
 
 
@@ -177,6 +187,8 @@ def check_options(
     transparent: str = BLACK,
     score: bool = False,
     min_score: float | None = None,
+    frame: int | None = None,
+    frame_palettes: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
@@ -193,6 +205,7 @@ def check_options(
     check_flag(protect, "protect")
     check_flag(paper, "paper")
     check_flag(score, "score")
+    check_flag(frame_palettes, "frame_palettes")
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
@@ -218,6 +231,8 @@ def check_options(
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
+        frame=None if frame is None else check_integer(frame, "frame", 0),
+        frame_palettes=frame_palettes,
     )
     _check_together(options)
     return options

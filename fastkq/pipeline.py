@@ -54,7 +54,7 @@ def open_image(image: ImageSource, options: Options) -> Source:
     That is a background that it is laid over, paper that gets one color, and transparent pixels
     that get those of their neighbours.
     """
-    source = _open_while_kernels_load(image)
+    source = _open_while_kernels_load(image, options.frame)
     check_shape(source.shape, options.output.format)
     if options.score or options.min_score is not None:
         check_scorable(source)
@@ -317,18 +317,18 @@ def _fit_counted(
     return apply_palette(histogram, palette, options.color_space, fit.n_iter)
 
 
-def _open_while_kernels_load(image: ImageSource) -> Source:
+def _open_while_kernels_load(image: ImageSource, frame: int | None = None) -> Source:
     """Open an image; where a process has no kernels yet, load them meanwhile.
 
     Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
     mostly without the interpreter's lock.
     """
     if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
-        return open_source(image)
+        return open_source(image, frame=frame)
     from concurrent.futures import ThreadPoolExecutor, wait
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        reading = pool.submit(open_source, image)
+        reading = pool.submit(open_source, image, frame=frame)
         wait([reading], timeout=BAD_FILE_SECONDS)
         if not (reading.done() and reading.exception()):
             load_kernels()

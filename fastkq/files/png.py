@@ -90,7 +90,7 @@ def encode_indexed_png(
     else:
         deflated = deflate_fast(labels, len(palette))
     bits = bits_per_index(len(palette))
-    chunks = _palette_chunks(palette, icc_profile)
+    chunks = palette_chunks(palette, icc_profile)
     return assemble(labels.shape, bits, COLOR_TYPE_INDEXED, chunks, deflated)
 
 
@@ -99,7 +99,7 @@ def assemble(
 ) -> bytes:
     """Return a PNG file of an image (H, W, ...), with chunks before its pixels."""
     data = memoryview(deflated)
-    parts = [_head(shape, bits, color_type, chunks)]
+    parts = [png_head(shape, bits, color_type, chunks)]
     parts.extend(
         _chunk(b"IDAT", data[start : start + MAX_CHUNK_BYTES])
         for start in range(0, len(data), MAX_CHUNK_BYTES)
@@ -255,8 +255,8 @@ def write_indexed_png(
     bits = bits_per_index(len(palette))
     strip_rows = max(1, STRIP_BYTES // (1 + shape[1] * bits // 8))
     strips = (_pack_rows(rows, bits) for rows in _cut_rows(blocks, strip_rows))
-    chunks = _palette_chunks(palette, icc_profile)
-    n_bytes = file.write(_head(shape, bits, COLOR_TYPE_INDEXED, chunks))
+    chunks = palette_chunks(palette, icc_profile)
+    n_bytes = file.write(png_head(shape, bits, COLOR_TYPE_INDEXED, chunks))
     with ThreadPoolExecutor(n_threads) as pool:
         for data in _deflate_strips(strips, pool, STRIPS_AHEAD * n_threads):
             n_bytes += file.write(_chunk(b"IDAT", data))
@@ -297,7 +297,7 @@ def _deflate(strip: UInt8Array) -> bytes:
     return start + end
 
 
-def _head(shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks) -> bytes:
+def png_head(shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks) -> bytes:
     """Return all that comes before the pixels."""
     height, width = shape[:2]
     header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, 0)
@@ -305,7 +305,7 @@ def _head(shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks) ->
     return PNG_SIGNATURE + b"".join(_chunk(kind, data) for kind, data in named)
 
 
-def _palette_chunks(palette: UInt8Array, icc_profile: bytes | None) -> Chunks:
+def palette_chunks(palette: UInt8Array, icc_profile: bytes | None) -> Chunks:
     """Return the color profile, the colors and their alphas."""
     chunks = []
     if icc_profile is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,14 +14,24 @@ from fastkq.colors.bleed import bleed
 from fastkq.colors.histogram import histogram_of_blocks
 from fastkq.colors.paper import find_paper
 from fastkq.colors.pixels import check_array, flatten
+from fastkq.files.animations import (
+    choose_frame,
+    is_animated_pillow_image,
+    open_animation,
+    refuse_animation,
+    too_many_frames,
+)
 from fastkq.files.decode import decode_file, open_file
+from fastkq.files.frames import Animation
 from fastkq.files.read import read_bytes, read_image
 from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
 from fastkq.files.tiff import open_tiff
 from fastkq.types import Array, ImageSource, UInt8Array
 
 
-def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = None) -> Source:
+def open_source(
+    image: ImageSource | RowArray, *, large_pixels: int | None = None, frame: int | None = None
+) -> Source:
     """Return an image as rows: decoded whole, or by blocks where it is large and can be.
 
     Parameters
@@ -30,6 +41,8 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
     large_pixels : int, optional
         Memory maps and other arrays on storage, and TIFF where tifffile is installed, are read by
         blocks if they have more pixels. `rows.LARGE_PIXELS` by default.
+    frame : int, optional
+        The number of the frame of an animation. By default, none is taken.
 
     Returns
     -------
@@ -42,6 +55,13 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
     OSError, ValueError, TypeError
         As `read_image`.
     """
+    if frame is not None:
+        image = read_once(image)
+        animation = open_animation(image)
+        if animation is not None:
+            return _hold_frame(animation, frame)
+        if frame > 0:
+            raise ValueError(f"frame is {frame}, and the image is no animation; 0 is allowed")
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         source = open_tiff(path, large_pixels)
@@ -49,6 +69,7 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
             with open_file(path) as file:
                 n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
                 file.seek(0)
+                refuse_animation(file, path)
                 decoded = decode_file(file, path)
             profile = decoded.icc_profile
             source = hold(decoded.array, path, n_bytes, profile, path, is_file=True)
@@ -62,11 +83,29 @@ def open_source(image: ImageSource | RowArray, *, large_pixels: int | None = Non
         return hold(check_array(read_whole(rows)), rows.name, rows.n_bytes)
     data = read_bytes(image)
     if data is None:
+        if is_animated_pillow_image(image):
+            raise too_many_frames(type(image).__name__, image.n_frames)
         decoded = read_image(image)
         name = f"{type(image).__name__} {decoded.array.shape}"
         return hold(decoded.array, name, icc_profile=decoded.icc_profile)
+    refuse_animation(io.BytesIO(data), "<bytes>")
     decoded = read_image(data)
     return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile, is_file=True)
+
+
+def read_once(image: ImageSource | RowArray) -> ImageSource | RowArray:
+    """Return what a file object holds, which can be read once only; anything else as it is."""
+    if isinstance(image, RowArray) or not hasattr(image, "read"):
+        return image
+    data = read_bytes(image)
+    return image if data is None else data
+
+
+def _hold_frame(animation: Animation, number: int) -> Source:
+    origin = animation.origin
+    array = check_array(choose_frame(animation, number))
+    profile, path = origin.icc_profile, origin.path
+    return hold(array, origin.name, origin.n_bytes, profile, path, is_file=origin.is_file)
 
 
 def flatten_source(source: Source, background: UInt8Array) -> Source:

@@ -1,0 +1,218 @@
+"""Animated files: whether a file is one, and its frames, decoded one at a time."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import struct
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO, TypeGuard
+
+import numpy as np
+
+from fastkq.files.apng import count_apng_frames, split_apng
+from fastkq.files.compose import compose
+from fastkq.files.decode import (
+    SIGNATURE_BYTES,
+    damage,
+    find_format,
+    get_info,
+    open_file,
+    open_image,
+    rgb_profile,
+)
+from fastkq.files.frames import MAX_LOOP, Animation, AnimationError, FrameReader, Origin
+from fastkq.files.gif import count_gif_frames, split_gif
+from fastkq.types import ImageSource, UInt8Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+PILLOW_ANIMATED = ("GIF", "PNG", "WEBP")
+WEBP_HEAD, WEBP_FLAGS, IS_ANIMATED = 12, 20, 2
+FRAME_HEAD = 16  # of an ANMF chunk: place, size, duration and flags
+# Pillow refuses stills of more, too.
+MAX_CANVAS_PIXELS = 178_956_970
+
+
+def count_frames(file: BinaryIO) -> int:
+    """Return how many frames a file has that is open at its beginning, where it stays.
+
+    It is 1 for a still, and for what is no image of a known format.
+    """
+    kind, n_frames = find_format(file.read(SIGNATURE_BYTES)), 1
+    if kind == "GIF":
+        file.seek(0)
+        n_frames = count_gif_frames(file.read())
+    elif kind == "PNG":
+        n_frames = count_apng_frames(file)
+    elif kind == "WebP":
+        start = file.read(WEBP_FLAGS + 1 - SIGNATURE_BYTES)
+        if start.startswith(b"VP8X") and start[-1] & IS_ANIMATED:
+            file.seek(0)
+            n_frames = sum(chunk == b"ANMF" for chunk, _ in _webp_chunks(file.read()))
+    file.seek(0)
+    return max(1, n_frames)
+
+
+def refuse_animation(file: BinaryIO, name: str) -> None:
+    """Raise AnimationError for a file of several frames that is open at its beginning."""
+    n_frames = count_frames(file)
+    if n_frames > 1:
+        raise too_many_frames(name, n_frames)
+
+
+def too_many_frames(name: str, n_frames: int) -> AnimationError:
+    """Return the error of an animation where one picture is wanted."""
+    return AnimationError(
+        f"{name}: is an animation of {n_frames} frames, and one picture is wanted; frame=0 takes "
+        "the first one, and compress writes them all"
+    )
+
+
+def open_animation_file(data: bytes, name: str, path: str | None = None) -> Animation:
+    """Return the animation of a file of several frames.
+
+    Raises
+    ------
+    ValueError
+        It is damaged, or too large.
+    """
+    kind = find_format(data[:SIGNATURE_BYTES])
+    try:
+        with open_image(io.BytesIO(data), str(kind)) as image:
+            profile = rgb_profile(get_info(image).get("icc_profile"))
+            height, width = image.height, image.width
+        if kind == "WebP":
+            durations, loop = _webp_times(data)
+            read = partial(_read_webp, data, name)
+        else:
+            film = split_gif(data) if kind == "GIF" else split_apng(data)
+            durations, loop = [patch.duration for patch in film.patches], film.loop
+            height, width = film.height, film.width
+            read = partial(compose, film, name)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise damage(name, error) from error
+    if height * width > MAX_CANVAS_PIXELS:
+        raise ValueError(
+            f"{name}: has frames of {width} x {height} pixels; up to {MAX_CANVAS_PIXELS} are "
+            "allowed"
+        )
+    frames = FrameReader((len(durations), height, width, 4), read)
+    origin = Origin(name, len(data), path, is_file=True, icc_profile=profile)
+    return Animation(frames, durations, loop, origin=origin)
+
+
+def open_animation(image: ImageSource | Animation) -> Animation | None:
+    """Return an animation if an image is one; a file object is then read, or stays as it is.
+
+    Raises
+    ------
+    OSError, ValueError
+        It is one, and cannot be read.
+    """
+    if isinstance(image, Animation):
+        return image
+    if is_animated_pillow_image(image):
+        return _open_pillow_animation(image)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return _open_file(io.BytesIO(image), "<bytes>", None)
+    if isinstance(image, (str, os.PathLike)):
+        path = os.fspath(image)
+        if not os.path.isfile(path):  # whoever opens it says what it is
+            return None
+        with open_file(path) as file:
+            return _open_file(file, path, path)
+    return None
+
+
+def _open_file(file: BinaryIO, name: str, path: str | None) -> Animation | None:
+    return open_animation_file(file.read(), name, path) if count_frames(file) > 1 else None
+
+
+def choose_frame(animation: Animation, number: int) -> UInt8Array:
+    """Return a frame of an animation.
+
+    Raises
+    ------
+    ValueError
+        There is none of that number.
+    """
+    if number >= len(animation):
+        raise ValueError(
+            f"{animation.origin.name}: frame is {number}, and there are {len(animation)} frames; "
+            f"0 to {len(animation) - 1} is allowed"
+        )
+    return next(islice(animation, number, None))
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield the whole chunks of a WebP."""
+    position, view = WEBP_HEAD, memoryview(data)
+    while position + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, position)
+        if position + 8 + length > len(data):
+            return
+        yield kind, view[position + 8 : position + 8 + length]
+        position += 8 + length + length % 2
+
+
+def _webp_times(data: bytes) -> tuple[list[float], int]:
+    """Return the durations of a WebP's frames, and how often they are played."""
+    durations, loop = [], 0
+    for kind, body in _webp_chunks(data):
+        if kind == b"ANIM" and len(body) >= 6:
+            loop = int.from_bytes(body[4:6], "little")
+        elif kind == b"ANMF" and len(body) >= FRAME_HEAD:
+            durations.append(float(int.from_bytes(body[12:15], "little")))
+    return durations, loop
+
+
+def _read_webp(data: bytes, name: str) -> Iterator[UInt8Array]:
+    """Yield the frames of a WebP, which libwebp puts together."""
+    try:
+        with open_image(io.BytesIO(data), "WebP") as image:
+            yield from _seek_frames(image)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise damage(name, error) from error
+
+
+def _seek_frames(image: PillowImage) -> Iterator[UInt8Array]:
+    for number in range(image.n_frames):  # type: ignore[attr-defined]  # of some formats only
+        image.seek(number)
+        yield np.asarray(image.convert("RGBA"))
+
+
+def is_animated_pillow_image(image: object) -> TypeGuard[PillowImage]:
+    """Return whether an image is one of Pillow's, of a file of several frames."""
+    return getattr(image, "is_animated", False) and getattr(image, "format", "") in PILLOW_ANIMATED
+
+
+def _open_pillow_animation(image: PillowImage) -> Animation:
+    """Return the frames of an image that Pillow has opened, which is left at the frame it is at."""
+    here = image.tell()
+    durations = []
+    for number in range(image.n_frames):  # type: ignore[attr-defined]
+        image.seek(number)
+        image.load()  # some formats tell the duration then
+        durations.append(float(image.info.get("duration", 0)))
+    loop = int(image.info.get("loop", 1))
+    if image.format == "GIF" and loop:
+        loop = min(loop + int("loop" in image.info), MAX_LOOP)
+    image.seek(here)
+
+    def read() -> Iterator[UInt8Array]:
+        yield from _seek_frames(image)
+        image.seek(here)
+
+    shape = (len(durations), image.height, image.width, 4)
+    profile = rgb_profile(get_info(image).get("icc_profile"))
+    origin = Origin(f"{type(image).__name__} {shape}", math.prod(shape), icc_profile=profile)
+    return Animation(FrameReader(shape, read), durations, loop, origin=origin)
