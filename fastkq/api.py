@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq import pipeline
+from fastkq.animation.entry import check_animation, find_animation
+from fastkq.animation.shots import count_frames_together
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.engine.fit import fit_histogram
 from fastkq.engine.model import DEFAULT_MAX_ITER
+from fastkq.files.frames import Animation
 from fastkq.options import FitKeywords, check_options
 from fastkq.result import QuantizeResult
 from fastkq.types import MAX_COLORS, ImageSource, QualityRange, UInt8Array
@@ -41,6 +45,7 @@ def quantize(
     transparent: str = "black",
     score: bool = False,
     min_score: float | None = None,
+    frame: int | None = None,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best: exact K-means.
 
@@ -116,6 +121,8 @@ def quantize(
         Whether the result has a `score`, that of `ssimulacra2`; not if the image comes by blocks.
     min_score : float, 0 to 100, optional
         Be as `lossy` as reaches this `score`, by at most six trials.
+    frame : int, optional
+        Which frame of an animated GIF, PNG or WebP is taken; 0 is the first. `compress` writes all.
 
     Returns
     -------
@@ -134,6 +141,8 @@ def quantize(
     ------
     TargetNotReachedError
         Not even `n_colors` reach the target; it says what they do. A ValueError.
+    AnimationError
+        The image is an animation, and `frame` is not given. A ValueError.
     ValueError, TypeError, OSError
         What is not such an image or option; the message says what came and what is allowed.
 
@@ -169,17 +178,20 @@ def quantize(
         transparent=transparent,
         score=score,
         min_score=min_score,
+        frame=frame,
     )
     return pipeline.quantize_source(pipeline.open_image(image, options), options)
 
 
-def color_histogram(image: ImageSource) -> ColorHistogram:
+def color_histogram(image: ImageSource | Animation, *, frame: int | None = None) -> ColorHistogram:
     """Count the distinct colors of an image.
 
     Parameters
     ----------
     image : what `quantize` takes
-        Gray is counted as R = G = B.
+        Gray is counted as R = G = B; of an animation, all frames are.
+    frame : int, optional
+        Which frame of an animation is counted alone.
 
     Returns
     -------
@@ -191,11 +203,15 @@ def color_histogram(image: ImageSource) -> ColorHistogram:
     ValueError, TypeError, OSError
         What is not a readable 8-bit image.
     """
-    return pipeline.count_source(pipeline.open_image(image, check_options()))
+    options = check_options(frame=frame)
+    animation, still = find_animation(image, frame)
+    if animation is not None:
+        return count_frames_together(animation, None)
+    return pipeline.count_source(pipeline.open_image(still, options))
 
 
 def fit_palette(
-    image: ImageSource | ColorHistogram,
+    image: ImageSource | Animation | ColorHistogram,
     n_colors: int = MAX_COLORS,
     **options: Unpack[FitKeywords],
 ) -> UInt8Array:
@@ -204,6 +220,7 @@ def fit_palette(
     Parameters
     ----------
     image : ColorHistogram or what `quantize` takes
+        Of an animation, the palette is that of all frames; `frame` chooses one.
     n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `quantize`; a histogram is taken as it is.
     weights, protect, background, paper
@@ -223,7 +240,12 @@ def fit_palette(
     """
     checked = check_options(n_colors, **options)
     if not isinstance(image, ColorHistogram):
-        return pipeline.find_fit(pipeline.open_image(image, checked), checked).palette
+        animation, still = find_animation(image, checked.frame)
+        if animation is None:
+            return pipeline.find_fit(pipeline.open_image(still, checked), checked).palette
+        check_animation(checked, animation)
+        image = count_frames_together(animation, checked.background)
+        checked = replace(checked, background=None)
     if checked.needs_places or checked.background is not None or checked.paper:
         given = {"weights": checked.weights, "background": checked.background}
         names = [name for name, value in given.items() if value is not None]
@@ -242,6 +264,7 @@ def remap(
     dither_strength: float = 1.0,
     lossy: float = 0,
     background: str | ArrayLike | None = None,
+    frame: int | None = None,
 ) -> UInt8Array:
     """Label every pixel with its nearest palette entry, or dither.
 
@@ -251,7 +274,7 @@ def remap(
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file
         1 to 256 colors, with alpha for any image. Files: .gpl (GIMP), .act (Photoshop), .hex,
         .json, or an image of so few colors; an indexed one's palette in its order.
-    dither, dither_strength, lossy, background
+    dither, dither_strength, lossy, background, frame
         As in `quantize`.
 
     Returns
@@ -279,6 +302,7 @@ def remap(
         dither_strength=dither_strength,
         lossy=lossy,
         background=background,
+        frame=frame,
     )
     source = pipeline.open_image(image, options)
     return pipeline.collect(source, pipeline.find_fit(source, options), options).labels

@@ -9,7 +9,7 @@ from typing import Unpack, overload
 
 from numpy.typing import ArrayLike
 
-from fastkq.animation import compress_any, open_any
+from fastkq.animation.entry import compress_any, open_any
 from fastkq.files.write import check_output
 from fastkq.options import QuantizeKeywords, check_options
 from fastkq.result import CompressReport, format_for, most_bytes

@@ -22,7 +22,7 @@ from fastkq.api import color_histogram
 from fastkq.batch.job import FAILED, JobResult
 from fastkq.batch.plan import Job, plan_jobs
 from fastkq.batch.pool import WorkerDiedError
-from fastkq.batch.run import SHARED, check_job_options, run_jobs, use_shared
+from fastkq.batch.run import SHARED, check_job_options, format_to_plan, run_jobs, use_shared
 from fastkq.batch.shared import count_colors
 from fastkq.colors.histogram import ColorHistogram, count_nothing, histogram_of_array
 from fastkq.colors.pixels import ALLOWED_ARRAYS, as_rows
@@ -221,7 +221,7 @@ def compress_many(
         from distributed import default_client
 
         client = default_client()
-    format = checked.image.output.format
+    format = format_to_plan(options)
     planned = plan_jobs(
         sources, directory, recursive=recursive, format=format, copies=copy_unchanged
     )

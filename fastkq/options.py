@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
@@ -16,7 +16,7 @@ from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
-from fastkq.files.formats import OXIPNG, PNG, Output
+from fastkq.files.formats import OXIPNG, PNG, Output, format_of
 from fastkq.files.palettes import check_palette, parse_hex
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
@@ -53,7 +53,7 @@ class ImageKeywords(TypedDict, total=False):
 class JobKeywords(ImageKeywords, total=False):
     """Options that are the same for all images of a run; see `compress_many`."""
 
-    format: str
+    format: str | None
 
 
 class HistogramKeywords(TypedDict, total=False):
@@ -74,6 +74,7 @@ class FitKeywords(HistogramKeywords, total=False):
     weights: ArrayLike | None
     protect: bool
     paper: bool
+    frame: int | None
 
 
 class QuantizeKeywords(ImageKeywords, total=False):
@@ -182,7 +183,7 @@ def check_options(
     min_psnr: float | None = None,
     max_bytes: int | None = None,
     optimize: bool | str = False,
-    format: str = PNG,
+    format: str | None = PNG,
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
     score: bool = False,
@@ -208,6 +209,7 @@ def check_options(
     check_flag(frame_palettes, "frame_palettes")
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
+    format = PNG if format is None else format
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
     options = Options(
         fit=FitOptions(
@@ -236,6 +238,19 @@ def check_options(
     )
     _check_together(options)
     return options
+
+
+def for_format(options: Options, path: str) -> Options:
+    """Return options for a target, whose suffix tells its format."""
+    name = format_of(path)
+    if name == options.output.format:
+        return options
+    output, dithering = options.output, options.dithering
+    return replace(
+        options,
+        output=replace(output, format=name),
+        dithering=replace(dithering, format=name),
+    )
 
 
 def check_color(color: str | ArrayLike, name: str) -> UInt8Array:

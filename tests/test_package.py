@@ -22,6 +22,7 @@ ROOMS = [
         "score",
         "look",
         "pipeline",
+        "animation",
         "api",
         "compression",
         "batch",

@@ -9,14 +9,14 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from fastkq.animation.entry import compress_any, open_any
 from fastkq.batch.plan import Job
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.mark import is_own_output
 from fastkq.files.write import check_output, write_file
-from fastkq.options import Options
-from fastkq.pipeline import compress_source, open_image
+from fastkq.options import Options, for_format
 from fastkq.result import most_bytes
 
 DONE = "done"
@@ -82,6 +82,7 @@ class JobResult:
     psnr : float or None, in dB; infinite where nothing was lost
     seconds : float, from opening the source to the finished target
     score : float or None, by SSIMULACRA 2, if it was asked for
+    n_frames : int, of an animation that was written, without those that repeat the one before
     error : str or None, one line that says what came and what is allowed
     copy : str or None, where the source was copied to, since there was no output to write
     """
@@ -98,6 +99,7 @@ class JobResult:
     error: str | None = None
     score: float | None = None
     copy: str | None = None
+    n_frames: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes for a line of JSON, which knows no infinity: `psnr` is None then.
@@ -180,9 +182,10 @@ def check_source(path: str) -> None:
 
 
 def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
-    source = open_image(job.source, options.image)
+    image = for_format(options.image, job.target)
+    source = open_any(job.source, image)
     try:
-        written = compress_source(source, options.image)
+        written = compress_any(source, image)
     except TargetNotReachedError as error:
         return JobResult(
             job.source,
@@ -211,6 +214,7 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / source.n_pixels),
         score=written.score,
+        n_frames=written.n_frames,
         seconds=time.perf_counter() - start,
     )
 

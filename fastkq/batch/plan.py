@@ -11,6 +11,7 @@ from itertools import chain, count
 
 from fastkq.batch.find import find_images
 from fastkq.files import write
+from fastkq.files.animations import default_format
 from fastkq.files.formats import PNG, check_format
 from fastkq.files.mark import is_own_output
 
@@ -40,7 +41,7 @@ def plan_jobs(
     directory: str | os.PathLike[str] | None,
     *,
     recursive: bool = False,
-    format: str = PNG,
+    format: str | None = PNG,
     copies: bool = False,
 ) -> list[Job]:
     """Decide which images go where; no image is decoded, and nothing is written.
@@ -59,8 +60,9 @@ def plan_jobs(
     recursive : bool
         Whether folders are searched at any depth, and `**` in a glob means so. Links to folders
         are not followed there.
-    format : {"png", "webp", "gif"}
-        The format of the targets, which is their suffix as well.
+    format : {"png", "webp", "gif"} or None
+        The format of the targets, which is their suffix as well. None means PNG, but the own format
+        of an animated GIF or WebP, which is opened for that.
     copies : bool
         Whether the jobs tell where sources are copied to that have no target to write. Such a copy
         has the source's own name below `directory`; a source with the suffix of the format has the
@@ -100,16 +102,19 @@ def plan_jobs(
             raise NotADirectoryError(
                 f"{directory}: is not a directory; a directory, or a new one, is allowed"
             )
-    ending = f".{check_format(format)}"
+    if format is not None:
+        check_format(format)
     found = find_images(sources, directory, recursive=recursive)
+    mark = "" if directory is not None else BESIDE
+    endings = [f"{mark}.{format or default_format(source)}" for source, _ in found]
     if directory is None:
-        ending, directory = BESIDE + ending, ""
+        directory = ""
         found = [(source, source) for source, _ in found]
-    return _name_targets(found, directory, ending, copies=copies)
+    return _name_targets(found, directory, endings, copies=copies)
 
 
 def _name_targets(
-    found: Sequence[tuple[str, str]], directory: str, ending: str, *, copies: bool
+    found: Sequence[tuple[str, str]], directory: str, endings: Sequence[str], *, copies: bool
 ) -> list[Job]:
     """Return the jobs of sources, with their paths below where they were found, in their order."""
     places = _Places()
@@ -117,7 +122,10 @@ def _name_targets(
     own = _find_own_outputs(found, homes, directory, places)
     # Own outputs come last: no name depends on them.
     order = sorted(range(len(found)), key=own.__contains__)
-    firsts = [_join(directory, _with_ending(relative, ending)) for _, relative in found]
+    firsts = [
+        _join(directory, _with_ending(relative, ending))
+        for (_, relative), ending in zip(found, endings, strict=True)
+    ]
     first_places = [places.of(target) for target in firsts]
     wanted = Counter(first_places[i] for i in order if i not in own)
     taken = {homes[i] for i in order if i not in own}
@@ -125,7 +133,7 @@ def _name_targets(
     files = _Files([found[i][0] for i in order if i not in own])
     targets = dict.fromkeys(range(len(found)), "")
     for i in order:
-        relative = found[i][1]
+        relative, ending = found[i][1], endings[i]
         target, place = firsts[i], first_places[i]
         if wanted[place] > 1:
             target = _join(directory, relative + ending)

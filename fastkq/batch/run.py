@@ -29,6 +29,7 @@ from fastkq.batch.shared import sum_histograms
 from fastkq.batch.text import printable
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.engine.fit import fit_histogram
+from fastkq.files.formats import PNG
 from fastkq.files.mark import is_own_output
 from fastkq.options import JobKeywords, check_options
 from fastkq.types import MAX_COLORS
@@ -117,8 +118,9 @@ def compress_many(
         that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
-    format : {"png", "webp", "gif"}
-        Of the targets; see `QuantizeResult.save`.
+    format : {"png", "webp", "gif"}, optional
+        Of the targets; see `QuantizeResult.save`. By default, an animated GIF or WebP keeps its
+        format, and all else becomes a PNG, animated where the source is.
     n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
     quality, max_mse, min_psnr, max_bytes, optimize, score, \
     min_score
@@ -162,12 +164,18 @@ def compress_many(
         sources,
         directory,
         recursive=recursive,
-        format=checked.image.output.format,
+        format=format_to_plan(options),
         copies=copy_unchanged,
     )
     if is_shared:
         checked, _ = share_palette(planned, checked, n_workers=n_workers)
     return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
+
+
+def format_to_plan(options: JobKeywords) -> str | None:
+    """Return the format of all targets; None where it depends on whether a source is animated."""
+    format = options.get("format")
+    return PNG if format is None and options.get("frame") is not None else format
 
 
 def check_job_options(

@@ -43,7 +43,10 @@ def squared_error(one: UInt8Array, other: UInt8Array) -> float:
     if (alphas == MAX_LEVEL).all():
         differences = one[..., :3].astype(np.int32) - other[..., :3]
         return float(np.sum(differences * differences, dtype=np.int64))
-    black = [a[..., :3] * (alpha[..., None] / MAX_LEVEL) for a, alpha in ((one, alphas[0]), (other, alphas[1]))]
+    black = [
+        a[..., :3] * (alpha[..., None] / MAX_LEVEL)
+        for a, alpha in ((one, alphas[0]), (other, alphas[1]))
+    ]
     over_black = black[0] - black[1]
     over_white = over_black - (alphas[0] - alphas[1])[..., None]
     return float(np.sum(over_black**2) + np.sum(over_white**2)) / 2

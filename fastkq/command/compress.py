@@ -9,20 +9,21 @@ import sys
 import time
 from pathlib import Path
 
+from fastkq.animation.entry import compress_any, open_any
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import NO_GAIN, JobResult
 from fastkq.batch.plan import BESIDE
-from fastkq.batch.progress import describe, megabytes, suggest
+from fastkq.batch.progress import describe, megabytes, suggest, tell_frames
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
 from fastkq.command.options import color_options
 from fastkq.command.sources import STREAM, is_pipe
+from fastkq.files.animations import default_format
 from fastkq.files.formats import PNG, format_of
 from fastkq.files.write import check_output, write_file
 from fastkq.install import terminal
 from fastkq.options import check_options
-from fastkq.pipeline import compress_source, open_image
 from fastkq.result import most_bytes
 from fastkq.types import ImageSource
 
@@ -86,9 +87,7 @@ def _flag(name: str) -> str:
 def _compress_one(options: argparse.Namespace) -> int:
     (source,) = options.sources
     is_stream = source == STREAM or is_pipe(source)
-    output = options.output or (
-        STREAM if is_stream else _default_output(source, options.format or PNG)
-    )
+    output = options.output or (STREAM if is_stream else _default_output(source, options))
     name = _format(options, output)
     if is_stream or output == STREAM:
         return _compress_stream(source, output, name, options)
@@ -98,9 +97,9 @@ def _compress_one(options: argparse.Namespace) -> int:
     terminal.share(terminal.extras_of(options))
     target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **color_options(options))
-    opened = open_image(source, checked)
+    opened = open_any(source, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
-    written = compress_source(opened, checked, target, exclusive=not options.force, most=most)
+    written = compress_any(opened, checked, target, exclusive=not options.force, most=most)
     result = JobResult(
         source,
         os.fspath(output),
@@ -111,6 +110,7 @@ def _compress_one(options: argparse.Namespace) -> int:
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / opened.n_pixels),
         score=written.score,
+        n_frames=written.n_frames,
         seconds=time.perf_counter() - start,
     )
     if options.json:
@@ -136,9 +136,9 @@ def _compress_stream(
     terminal.share(terminal.extras_of(options))
     image = _open_source(source)
     checked = check_options(palette=options.palette, format=name, **color_options(options))
-    opened = open_image(image, checked)
+    opened = open_any(image, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
-    written = compress_source(opened, checked, most=most)
+    written = compress_any(opened, checked, most=most)
     if output == STREAM:  # whoever reads it gets a picture, whatever its size
         sys.stdout.buffer.write(written.data)
     elif written.fits:
@@ -148,7 +148,9 @@ def _compress_stream(
         names = f"{printable(source)} -> {printable(str(output))}"
         score = "" if written.score is None else f"SSIMULACRA2 {written.score:.1f}, "
         size, n_colors = megabytes(written.n_bytes), len(written.palette)
-        found = f"{size}, PSNR {psnr:.1f} dB, {score}{n_colors} colors"
+        found = (
+            f"{size}, PSNR {psnr:.1f} dB, {score}{n_colors} colors{tell_frames(written.n_frames)}"
+        )
         hint = suggest(checked.output, n_colors)
         if written.fits:
             hint = ""
@@ -182,6 +184,7 @@ def _format(options: argparse.Namespace, output: str | Path) -> str:
     return name
 
 
-def _default_output(source: str, name: str) -> Path:
+def _default_output(source: str, options: argparse.Namespace) -> Path:
     path = Path(source)
+    name = options.format or (PNG if options.frame is not None else default_format(source))
     return path.with_name(f"{path.stem}{BESIDE}.{name}")

@@ -22,7 +22,7 @@ def compress_many(options: argparse.Namespace) -> int:
     """Compress many images; return the exit code."""
     from fastkq.batch.plan import plan_jobs
     from fastkq.batch.pool import n_cores
-    from fastkq.batch.run import SHARED, check_job_options, run_jobs, share_palette
+    from fastkq.batch.run import SHARED, check_job_options, format_to_plan, run_jobs, share_palette
 
     if options.copy_unchanged and options.directory is None:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
@@ -42,7 +42,7 @@ def compress_many(options: argparse.Namespace) -> int:
         list_sources(options),
         options.directory,
         recursive=options.recursive,
-        format=settings.image.output.format,
+        format=format_to_plan({"format": options.format, "frame": options.frame}),
         copies=settings.copy_unchanged,
     )
     style = JSON if options.json else QUIET if options.quiet else LINES

@@ -10,6 +10,7 @@ from fastkq.engine.search import check_quality
 from fastkq.types import MAX_COLORS
 
 MAX_JOBS = 4096
+MAX_FRAME = (1 << 31) - 1
 
 
 def color_count(text: str) -> int:
@@ -40,6 +41,11 @@ def colors(text: str) -> list[list[int]]:
 def job_count(text: str) -> int:
     """Return a number of worker processes."""
     return integer(text, 1, MAX_JOBS)
+
+
+def frame_number(text: str) -> int:
+    """Return the number of a frame."""
+    return integer(text, 0, MAX_FRAME)
 
 
 def integer(text: str, low: int, high: int) -> int:

@@ -24,6 +24,7 @@ from fastkq.files.decode import (
     open_image,
     rgb_profile,
 )
+from fastkq.files.formats import PNG, SUFFIXES
 from fastkq.files.frames import MAX_LOOP, Animation, AnimationError, FrameReader, Origin
 from fastkq.files.gif import count_gif_frames, split_gif
 from fastkq.types import ImageSource, UInt8Array
@@ -56,6 +57,21 @@ def count_frames(file: BinaryIO) -> int:
             n_frames = sum(chunk == b"ANMF" for chunk, _ in _webp_chunks(file.read()))
     file.seek(0)
     return max(1, n_frames)
+
+
+def default_format(path: str) -> str:
+    """Return the format that a file becomes where none is asked for: an animation keeps its own.
+
+    What is a still, or no animation by its suffix, becomes a PNG, as an animated PNG does.
+    """
+    name = SUFFIXES.get(os.path.splitext(path)[1].lower(), PNG)
+    if name == PNG or not os.path.isfile(path):
+        return PNG
+    try:
+        with open_file(path) as file:
+            return name if count_frames(file) > 1 else PNG
+    except OSError:
+        return PNG
 
 
 def refuse_animation(file: BinaryIO, name: str) -> None:

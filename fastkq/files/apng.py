@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import deflate
 
-from fastkq.files.compose import KEEP, OVER, BACKGROUND, PREVIOUS, SOURCE, Film, Patch
+from fastkq.files.compose import BACKGROUND, KEEP, OVER, PREVIOUS, SOURCE, Film, Patch
 from fastkq.files.mark import PNG_SIGNATURE
 
 CONTROL = struct.Struct(">II")  # acTL: frames, plays
@@ -93,7 +93,7 @@ def _cut_frame(
     if not parts:
         raise ValueError("a frame has no pixels")
     own = [(b"IHDR", struct.pack(">II", width, height) + header[8:]), *shared]
-    own += [(b"IDAT", part) for part in parts]
+    own += [(b"IDAT", bytes(part)) for part in parts]
     still = PNG_SIGNATURE + b"".join(make_chunk(kind, body) for kind, body in own)
     return Patch(
         x,

@@ -90,4 +90,3 @@ class ApngWriter:
         chunks = [(b"acTL", control), *palette_chunks(self._palette, self._profile)]
         head = png_head(self._shape, bits, COLOR_TYPE_INDEXED, chunks)
         return b"".join([head, *self._parts, make_chunk(b"IEND", b"")])
-

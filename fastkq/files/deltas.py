@@ -132,7 +132,8 @@ def align(place: Rectangle) -> Rectangle:
 
 def clearing(now: Packed, then: Packed) -> Mask:
     """Return which pixels are visible in a frame and fully transparent in the next one."""
-    return (now != 0) & (then == 0)
+    cleared: Mask = (now != 0) & (then == 0)
+    return cleared
 
 
 def choose_disposal(

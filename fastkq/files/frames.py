@@ -193,6 +193,6 @@ def _check_durations(durations: object, n_frames: int) -> tuple[float, ...]:
     for value in values:
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             raise TypeError(f"a duration is {value!r}; {allowed}")
-        if not (math.isfinite(value) and value >= 0):
+        if not 0 <= float(value) < math.inf:
             raise ValueError(f"a duration is {value!r}; {allowed}")
     return tuple(map(float, values))

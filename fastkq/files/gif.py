@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from fastkq.files.compose import KEEP, OVER, BACKGROUND, PREVIOUS, Film, Patch
+from fastkq.files.compose import BACKGROUND, KEEP, OVER, PREVIOUS, Film, Patch
 
 SIGNATURES = (b"GIF87a", b"GIF89a")
 HEADER = struct.Struct("<HHBBB")  # width, height, flags, background, aspect ratio

@@ -6,12 +6,14 @@ takes indices can choose.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
 from fastkq.files.compose import BACKGROUND, KEEP, PREVIOUS
-from fastkq.files.deltas import DRAWN, Drawing, Rectangle
+from fastkq.files.deltas import DRAWN, Drawing
 from fastkq.files.gif import (
     APPLICATION_LABEL,
     CONTROL,
@@ -19,7 +21,6 @@ from fastkq.files.gif import (
     DESCRIPTOR,
     EXTENSION,
     HAS_TABLE,
-    HAS_TRANSPARENT,
     HEADER,
     IMAGE,
     LOOPING,
@@ -30,7 +31,7 @@ from fastkq.files.gif import (
 )
 from fastkq.files.mark import GIF_COMMENT
 from fastkq.files.timing import Clock
-from fastkq.types import UInt8Array
+from fastkq.types import Array, UInt8Array
 
 MOST_TICKS = 65535
 LEAST_CODE_BITS = 2
@@ -74,7 +75,16 @@ class GifWriter:
 
     def encode(self, drawing: Drawing) -> bytes:
         """Return the pixels of a frame behind its header and colors."""
-        return encode_frame(drawing, None if drawing.palette is self._table else drawing.palette)
+        palette = None if drawing.palette is self._table else drawing.palette
+        codes = encode_labels(drawing.labels, drawing.kinds, drawing.transparent)
+        return put_together(drawing, palette, codes)
+
+    def encode_lossy(self, drawing: Drawing, costs: Costs) -> tuple[bytes, UInt8Array]:
+        """Return a frame with errors that save codes, and the labels (h, w) that it shows then."""
+        palette = None if drawing.palette is self._table else drawing.palette
+        labels = np.empty(drawing.labels.size, np.uint8)
+        codes = choose_codes(costs, labels, drawing)
+        return put_together(drawing, palette, codes), labels.reshape(drawing.labels.shape)
 
     def write(
         self, data: bytes, duration: float, disposal: int = KEEP, transparent: int | None = None
@@ -90,7 +100,24 @@ class GifWriter:
         return b"".join([*self._parts, TRAILER])
 
 
-def encode_frame(drawing: Drawing, palette: UInt8Array | None) -> bytes:
+class Costs(Protocol):
+    """What decides over the labels of N pixels; see `animation.steady`."""
+
+    @property
+    def kinds(self) -> UInt8Array: ...  # noqa: D102 - described there
+    @property
+    def targets(self) -> Array: ...  # noqa: D102
+    @property
+    def held(self) -> Array: ...  # noqa: D102
+    @property
+    def points(self) -> Array: ...  # noqa: D102
+    @property
+    def allowed(self) -> Array: ...  # noqa: D102
+    @property
+    def passed_on(self) -> float: ...  # noqa: D102
+
+
+def put_together(drawing: Drawing, palette: UInt8Array | None, codes: bytes) -> bytes:
     """Return the descriptor, the colors if they are its own, and the codes of a frame."""
     place, bits = drawing.place, 0 if palette is None else table_bits(len(palette))
     flags = 0 if palette is None else HAS_TABLE | bits
@@ -98,7 +125,7 @@ def encode_frame(drawing: Drawing, palette: UInt8Array | None) -> bytes:
         [
             IMAGE + DESCRIPTOR.pack(place.x, place.y, place.width, place.height, flags),
             b"" if palette is None else _color_table(palette),
-            encode_labels(drawing.labels, drawing.kinds, drawing.transparent),
+            codes,
         ]
     )
 
@@ -111,6 +138,38 @@ def encode_labels(labels: UInt8Array, kinds: UInt8Array, transparent: int | None
     code_bits = max(LEAST_CODE_BITS, largest.bit_length())
     data = _shortest_codes(flat, kinds, mark, code_bits)
     return bytes([code_bits]) + cut_blocks(data)
+
+
+def choose_codes(costs: Costs, labels: UInt8Array, drawing: Drawing) -> bytes:
+    """Return the LZW codes of labels that are chosen for them, in blocks; fill in the labels."""
+    lzw = kernels.lzw
+    code_bits = max(LEAST_CODE_BITS, (len(costs.points) - 1).bit_length())
+    width, n_pixels = drawing.place.width, len(labels)
+    out = np.empty(64 + 2 * n_pixels, np.uint8)
+    window, decline = WHEN_WORSE
+    n_bytes = kernels.lzw_lossy.encode(
+        labels,
+        costs.kinds,
+        width,
+        -1 if drawing.transparent is None else drawing.transparent,
+        costs.targets,
+        costs.held,
+        costs.points,
+        costs.allowed,
+        np.float32(costs.passed_on),
+        code_bits,
+        window,
+        decline,
+        np.empty((3, lzw.N_CODES), np.int16),
+        np.empty(lzw.N_CODES, np.uint8),
+        np.empty((2, kernels.lzw_lossy.BEAM), np.int64),
+        np.empty((2, kernels.lzw_lossy.BEAM, 4), np.float32),
+        np.zeros(3, np.float32),
+        np.zeros((2, width + 2, 3), np.float32),
+        np.zeros(3, np.int64),
+        out,
+    )
+    return bytes([code_bits]) + cut_blocks(out[:n_bytes].tobytes())
 
 
 def _shortest_codes(flat: UInt8Array, kinds: UInt8Array, mark: int, code_bits: int) -> bytes:

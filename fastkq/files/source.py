@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from fastkq.files.animations import (
     too_many_frames,
 )
 from fastkq.files.decode import decode_file, open_file
-from fastkq.files.frames import Animation
 from fastkq.files.read import read_bytes, read_image
 from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
 from fastkq.files.tiff import open_tiff
@@ -56,12 +55,7 @@ def open_source(
         As `read_image`.
     """
     if frame is not None:
-        image = read_once(image)
-        animation = open_animation(image)
-        if animation is not None:
-            return _hold_frame(animation, frame)
-        if frame > 0:
-            raise ValueError(f"frame is {frame}, and the image is no animation; 0 is allowed")
+        return _open_frame(read_once(image), frame)
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         source = open_tiff(path, large_pixels)
@@ -84,7 +78,7 @@ def open_source(
     data = read_bytes(image)
     if data is None:
         if is_animated_pillow_image(image):
-            raise too_many_frames(type(image).__name__, image.n_frames)
+            raise too_many_frames(type(image).__name__, getattr(image, "n_frames", 2))
         decoded = read_image(image)
         name = f"{type(image).__name__} {decoded.array.shape}"
         return hold(decoded.array, name, icc_profile=decoded.icc_profile)
@@ -93,7 +87,7 @@ def open_source(
     return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile, is_file=True)
 
 
-def read_once(image: ImageSource | RowArray) -> ImageSource | RowArray:
+def read_once(image: Any) -> Any:
     """Return what a file object holds, which can be read once only; anything else as it is."""
     if isinstance(image, RowArray) or not hasattr(image, "read"):
         return image
@@ -101,7 +95,13 @@ def read_once(image: ImageSource | RowArray) -> ImageSource | RowArray:
     return image if data is None else data
 
 
-def _hold_frame(animation: Animation, number: int) -> Source:
+def _open_frame(image: Any, number: int) -> Source:
+    """Return a frame of an animation, or of a still, the only one."""
+    animation = None if isinstance(image, RowArray) else open_animation(image)
+    if animation is None:
+        if number > 0:
+            raise ValueError(f"frame is {number}, and the image is no animation; 0 is allowed")
+        return open_source(image)
     origin = animation.origin
     array = check_array(choose_frame(animation, number))
     profile, path = origin.icc_profile, origin.path

@@ -1,7 +1,7 @@
 """Animated WebP: lossless frames, which replace what was there or lie over it.
 
-libwebp encodes the frames as stills; here they are put together. Its own encoder of animations takes
-whole frames, and looks for what changes anew.
+libwebp encodes the frames as stills; here they are put together. Its own encoder of animations
+takes whole frames, and looks for what changes anew.
 Specification: https://developers.google.com/speed/webp/docs/riff_container
 """
 
