@@ -10,6 +10,7 @@ from typing import Unpack, overload
 from numpy.typing import ArrayLike
 
 from fastkq.animation.entry import compress_any, open_any
+from fastkq.files.frames import Animation
 from fastkq.files.write import check_output
 from fastkq.options import QuantizeKeywords, check_options
 from fastkq.result import CompressReport, format_for, most_bytes
@@ -19,7 +20,7 @@ from fastkq.validate import check_flag
 
 @overload
 def compress(
-    image: ImageSource,
+    image: ImageSource | Animation,
     target: None = None,
     n_colors: int = MAX_COLORS,
     *,
@@ -33,7 +34,7 @@ def compress(
 
 @overload
 def compress(
-    image: ImageSource,
+    image: ImageSource | Animation,
     target: PathOrFile,
     n_colors: int = MAX_COLORS,
     *,
@@ -46,7 +47,7 @@ def compress(
 
 
 def compress(
-    image: ImageSource,
+    image: ImageSource | Animation,
     target: PathOrFile | None = None,
     n_colors: int = MAX_COLORS,
     *,
@@ -60,8 +61,10 @@ def compress(
 
     Parameters
     ----------
-    image : path, bytes, file object, PIL image or array
-        What `quantize` takes. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are read by
+    image : path, bytes, file object, PIL image, array or Animation
+        What `quantize` takes. An animated GIF, PNG or WebP is written with all its frames, unless
+        `frame` chooses one; see `frame_palettes`.
+        Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are read by
         blocks of rows, twice or more often, and must not change meanwhile; the result is the same
         as of the whole image in memory.
     target : path ending in .png, .webp or .gif, binary file object, or None
@@ -84,9 +87,13 @@ def compress(
     max_bytes : int, optional
         The largest size of the target. As many colors as fit: one more does not, or is more than
         `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
+    frame_palettes : bool
+        Whether each frame of an animation has a palette of what changes in it, in a GIF or WebP;
+        by default, all have one. Options of an animation are for all frames; `weights`, `protect`,
+        `paper`, `transparent`, `max_bytes`, `min_score` and "oxipng" are for pictures only.
     n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
     paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
-    score, min_score
+    score, min_score, frame
         As in `quantize`.
 
     Returns

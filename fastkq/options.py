@@ -150,15 +150,13 @@ class Options:
             parts.append(f"background {self.background.tobytes().hex()}")
         if self.transparent != BLACK:
             parts.append(f"transparent {self.transparent}")
-        if self.paper:
-            parts.append("paper")
-        if self.min_score is not None:
-            parts.append(f"min_score {self.min_score:g}")
-        if self.frame is not None:
-            parts.append(f"frame {self.frame}")
-        if self.frame_palettes:
-            parts.append("frame palettes")
-        return ", ".join(parts)
+        flags = {
+            "paper": self.paper,
+            f"min_score {self.min_score or 0:g}": self.min_score is not None,
+            f"frame {self.frame}": self.frame is not None,
+            "frame palettes": self.frame_palettes,
+        }
+        return ", ".join([*parts, *(name for name, is_set in flags.items() if is_set)])
 
 
 def check_options(

@@ -108,6 +108,7 @@ class Painter:
             return seen
         place = place or NOTHING
         drawing = self._cut(place, labels, seen, colors)
+        data: Any
         if isinstance(self._writer, GifWriter) and self._steady is not None:
             known = shot.pixels, self._canvas, colors.palette, labels, place
             data, shown = self._writer.encode_lossy(drawing, self._steady.weigh(*known))

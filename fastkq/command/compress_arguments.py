@@ -28,8 +28,8 @@ def add_compress_arguments(parser: argparse.ArgumentParser) -> None:
     _add_animations(
         parser.add_argument_group(
             "animations",
-            "Of an animated GIF, PNG or WebP, all frames are written, with one palette. A GIF stays "
-            "a GIF and a WebP a WebP, unless -o or --format say otherwise.",
+            "Of an animated GIF, PNG or WebP, all frames are written, with one palette. A GIF "
+            "stays a GIF and a WebP a WebP, unless -o or --format say otherwise.",
         )
     )
     _add_files(parser.add_argument_group("files"))

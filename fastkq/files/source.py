@@ -76,12 +76,19 @@ def open_source(
             return rows
         return hold(check_array(read_whole(rows)), rows.name, rows.n_bytes)
     data = read_bytes(image)
-    if data is None:
-        if is_animated_pillow_image(image):
-            raise too_many_frames(type(image).__name__, getattr(image, "n_frames", 2))
-        decoded = read_image(image)
-        name = f"{type(image).__name__} {decoded.array.shape}"
-        return hold(decoded.array, name, icc_profile=decoded.icc_profile)
+    return _hold_decoded(image) if data is None else _hold_file(data)
+
+
+def _hold_decoded(image: Any) -> Source:
+    """Return an image that Pillow has opened, or that is nothing of what is allowed."""
+    if is_animated_pillow_image(image):
+        raise too_many_frames(type(image).__name__, getattr(image, "n_frames", 2))
+    decoded = read_image(image)
+    name = f"{type(image).__name__} {decoded.array.shape}"
+    return hold(decoded.array, name, icc_profile=decoded.icc_profile)
+
+
+def _hold_file(data: bytes) -> Source:
     refuse_animation(io.BytesIO(data), "<bytes>")
     decoded = read_image(data)
     return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile, is_file=True)

@@ -154,9 +154,7 @@ def follow(
                         d0, d1, d2 = want0 - held0, want1 - held1, want2 - held2
                     error = d0 * d0 + d1 * d1 + d2 * d2
                     if is_free and error <= most:
-                        n_then = keep(
-                            node, before + error, d0, d1, d2, then, nodes, states, n_then
-                        )
+                        n_then = keep(node, before + error, d0, d1, d2, then, nodes, states, n_then)
                     node = np.int64(siblings[node])
         if n_then == 0:
             break
