@@ -34,10 +34,10 @@ FILMS = {
 DURATION = 40  # ms
 GIFSICLE = [[], ["--lossy=20"], ["--lossy=60"], ["--lossy=200"]]
 FASTKQ: list[dict[str, object]] = [
-    {},
+    {"lossy": 0},
     {"dither": "adaptive"},
     {"lossy": 10},
-    {"lossy": 20},
+    {},
     {"lossy": 40},
     {"lossy": 60},
     {"lossy": 100},
@@ -130,7 +130,7 @@ def measure(name: str, frames: np.ndarray) -> list[report.Row]:
     animation = fastkq.Animation(frames, DURATION)
     for options in FASTKQ:
         text = ", ".join(f"{key}={value}" for key, value in options.items())
-        add("fastkq", text, fastkq.compress(animation, format="gif", **options))
+        add("fastkq", text or "by default", fastkq.compress(animation, format="gif", **options))
     own = list(rows)
     plain = by_pillow(frames)
     add("Pillow", "", plain)

@@ -2,7 +2,7 @@
 
     python bench/rate.py [--json bench/results/rate.json]
 
-It takes about twenty minutes. Needs the group `peers` and ../shared/photos. pngquant writes each
+It takes about fifteen minutes. Needs the group `peers` and ../shared/photos. pngquant writes each
 picture with 256, 128 and 64 colors; fastkq with a palette of 256 colors in Oklab, at several values
 of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where the highest
 score of fastkq is below that of pngquant, or the lowest above, on the line beyond, and exact
@@ -31,7 +31,7 @@ from fastkq.files.png import encode_indexed_png
 
 GROUPS = ("kodak", "cq100", "photo2mp", "graphics")
 N_COLORS = (256, 128, 64)
-LOSSY = (5, 10, 20, 30, 40, 50, 60, 75, 90, 100)
+LOSSY = (5, 12, 20, 30, 40, 60, 80, 100, 130)
 WRITERS = ("default", "optimize", "webp")
 OXIPNG_LEVEL = 4
 N_HALVINGS = 7
@@ -157,6 +157,8 @@ def measure(path: Path, group: str) -> list[report.Row]:
         row["butteraugli"] = butteraugli(image, ours) / butteraugli(image, theirs)
         row["flip"] = flip(image, ours) / flip(image, theirs)
         row["gain"] = fastkq.ssimulacra2(image, ours) - score
+        if n_colors == max(N_COLORS):
+            row["curves"] = curves
         rows.append(row)
     for row, *own in zip(rows, *adaptive.values(), strict=True):
         for writer, (size, score) in zip(WRITERS, own, strict=True):

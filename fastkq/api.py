@@ -99,7 +99,8 @@ def quantize(
     dither_strength : float
         0 (none) to 1.
     lossy : float
-        How many errors are made for fewer bytes, 0 (none) to 100; not with "ordered" dithering.
+        How many errors are made for fewer bytes, 0 (none) to 200; 20 to 50 suit photos, and beyond
+        100 all can see them. Not with "ordered" dithering.
         Labels are chosen by their error and by the bits that they take, most freely in texture, and
         all errors are passed on as by "diffusion". What is exactly in the palette stays so.
     quality : (min, max), 0 to 100, optional

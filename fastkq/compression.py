@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from fastkq.animation.entry import compress_any, open_any
 from fastkq.files.frames import Animation
 from fastkq.files.write import check_output
-from fastkq.options import QuantizeKeywords, check_options
+from fastkq.options import QuantizeKeywords, check_options, choose_look
 from fastkq.result import CompressReport, format_for, most_bytes
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile
 from fastkq.validate import check_flag
@@ -85,14 +85,20 @@ def compress(
         Take several times as long for a smaller file of the same pixels; not for a PNG of over
         67 MP. See `QuantizeResult.encode`.
     max_bytes : int, optional
-        The largest size of the target. As many colors as fit: one more does not, or is more than
-        `n_colors`, or than `quality` and the like ask for. Each trial encodes the image.
+        The largest size of the target, which is as lossy as that needs, found by at most six
+        trials. Beside `lossy`, `dither` or `palette`, and for a PNG of over 67 MP, it has as many
+        colors as fit: one more does not, or is more than `n_colors`, or than `quality` and the like
+        ask for.
+    color_space, lossy
+        As in `quantize`, but by default "oklab" and 20, which look best for their bytes. `lossy` is
+        0 by default beside `dither`, `min_score` or `palette`, and `color_space` is "srgb" beside
+        effort "fast", which knows no other.
     frame_palettes : bool
         Whether each frame of an animation has a palette of what changes in it, in a GIF or WebP;
         by default, all have one. Options of an animation are for all frames; `weights`, `protect`,
         `paper`, `transparent`, `max_bytes`, `min_score` and "oxipng" are for pictures only.
-    n_colors, effort, color_space, init, max_iter, tol, random_state, weights, locked, protect, \
-    paper, dither, dither_strength, lossy, quality, max_mse, min_psnr, background, transparent, \
+    n_colors, effort, init, max_iter, tol, random_state, weights, locked, protect, \
+    paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
     score, min_score, frame
         As in `quantize`.
 
@@ -125,7 +131,12 @@ def compress(
     if isinstance(target, (str, os.PathLike)):
         source_path = image if isinstance(image, (str, os.PathLike)) else None
         target = check_output(target, source_path, exclusive=not overwrite)
-    checked = check_options(n_colors, palette=palette, format=format_for(target, format), **options)
+    checked = check_options(
+        n_colors,
+        palette=palette,
+        format=format_for(target, format),
+        **choose_look(options, palette),
+    )
     source = open_any(image, checked)
     is_bound = isinstance(target, Path) and source.is_file and not allow_larger
     most = most_bytes(source.n_bytes) if is_bound else None

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,9 +33,9 @@ from fastkq.files.formats import PNG, check_shape
 from fastkq.files.rows import Source
 from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
 from fastkq.files.write import Nowhere, write_file
-from fastkq.look import find_lossiest
+from fastkq.look import find_clearest, find_lossiest
 from fastkq.options import BLACK, BLEED, Options
-from fastkq.paint.dither import Dithering
+from fastkq.paint.dither import MOST_LOSSY, Dithering
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
 from fastkq.result import QuantizeResult, Written, write_blocks
@@ -109,32 +110,64 @@ def compress_source(
             fits=most is None or n_bytes <= most,
             score=None if labels is None else score_labels(source, labels, fit.palette),
         )
-    # By the number of colors; labels only where they are scored.
-    tried: dict[int, tuple[float, bytes, UInt8Array | None, float | None]] = {}
-
-    def encode(fit: Fit) -> int:
-        result = collect_look(source, fit, options)
-        data = result.encode(format=options.output.format, optimize=options.output.optimize)
-        labels = result.labels if options.score and result.score is None else None
-        tried[len(fit.palette)] = result.inertia, data, labels, result.score
-        return len(data)
-
-    fit = find_fit(source, options, encode)
-    if len(fit.palette) not in tried:
-        encode(fit)
-    inertia, data, labels, score = tried[len(fit.palette)]
+    fit, encoded = _encode_fit(source, options)
+    data, score = encoded.data, encoded.score
+    if encoded.labels is not None:
+        score = score_labels(source, encoded.labels, fit.palette)
     fits = most is None or len(data) <= most
     if target is not None and (fits or not isinstance(target, (str, os.PathLike))):
         write_file(target, data, like=source.path, exclusive=exclusive)
     return Written(
         fit.palette,
-        inertia,
+        encoded.inertia,
         fit.n_iter,
         len(data),
         data if target is None else b"",
         fits=fits,
-        score=score if labels is None else score_labels(source, labels, fit.palette),
+        score=score,
     )
+
+
+class _Encoded(NamedTuple):
+    """A file of a fit; with labels only where they are still to be scored."""
+
+    data: bytes
+    inertia: float
+    score: float | None
+    labels: UInt8Array | None
+
+
+def _encode_fit(source: Source, options: Options) -> tuple[Fit, _Encoded]:
+    """Count, fit, label and encode, as a target asks for it if there is one."""
+
+    def encode(fit: Fit, options: Options) -> _Encoded:
+        result = collect_look(source, fit, options)
+        data = result.encode(format=options.output.format, optimize=options.output.optimize)
+        labels = result.labels if options.score and result.score is None else None
+        return _Encoded(data, result.inertia, result.score, labels)
+
+    target = options.target
+    if target is not None and target.max_bytes is not None and options.is_clearest:
+        fit = find_fit(source, replace(options, target=target.without_bytes()))
+
+        def encode_lossy(lossy: float) -> tuple[_Encoded, int]:
+            encoded = encode(fit, options.with_lossy(lossy))
+            return encoded, len(encoded.data)
+
+        clearest = find_clearest(encode_lossy, target.max_bytes)
+        if clearest is not None:
+            return fit, clearest
+        options = options.with_lossy(MOST_LOSSY)  # and fewer colors
+    tried: dict[int, _Encoded] = {}  # by the number of colors
+
+    def count_bytes(fit: Fit) -> int:
+        tried[len(fit.palette)] = encode(fit, options)
+        return len(tried[len(fit.palette)].data)
+
+    fit = find_fit(source, options, count_bytes)
+    if len(fit.palette) not in tried:
+        count_bytes(fit)
+    return fit, tried[len(fit.palette)]
 
 
 def count_source(source: Source) -> ColorHistogram:
@@ -202,8 +235,7 @@ def collect_look(source: Source, fit: Fit, options: Options) -> QuantizeResult:
         return collect(source, fit, options)
 
     def label(lossy: float) -> tuple[QuantizeResult, float]:
-        dithering = replace(options.dithering, lossy=lossy)
-        result = collect(source, fit, replace(options, dithering=dithering))
+        result = collect(source, fit, options.with_lossy(lossy))
         score = score_labels(source, result.labels, result.palette)
         return replace(result, score=score), score
 

@@ -2,9 +2,9 @@
 
     python scripts/draw_charts.py [--results bench/results] [--to docs]
 
-`peers.png` is drawn from what `bench/peers.py` stored, `scaling.png` from `bench/scaling.py`; a
-chart whose measurements are not there is left out. The same measurements give the same file, which
-fastkq itself compresses.
+`peers.png` is drawn from what `bench/peers.py` stored, `scaling.png` from `bench/scaling.py` and
+`rate.png` from `bench/rate.py`; a chart whose measurements are not there is left out. The same
+measurements give the same file, which fastkq itself compresses.
 """
 
 from __future__ import annotations
@@ -61,6 +61,17 @@ COLORS = {
     "faiss": "#8a8a8a",
     "OpenCV": "#8a8a8a",
     "pyvips": "#c9a400",
+}
+RATES = {
+    "default": ("fastkq, --lossy 5 to 130", {"marker": "o", "markersize": 4}),
+    "optimize": ("--optimize", {"linestyle": "--"}),
+    "webp": ("lossless WebP", {"linestyle": ":"}),
+}
+GROUP_TITLES = {
+    "kodak": "Kodak",
+    "cq100": "CQ100",
+    "photo2mp": "2 MP photos",
+    "graphics": "graphics",
 }
 MANY_DECADES = 100  # highest / lowest of an axis
 MARKERS = "osDv^<>Pp*Xh8d"
@@ -298,7 +309,52 @@ def draw_scaling(report: dict) -> Figure | None:
     return figure
 
 
-CHARTS = {"peers": draw_peers, "scaling": draw_scaling}
+def plot_rates(axes: Axes, rows: list[Row]) -> None:
+    """Draw the bytes of pictures against their scores, in terms of pngquant's at 256 colors.
+
+    A point is the geometric mean of the bytes and the mean of the scores over pictures.
+    """
+    curved = [row for row in rows if "curves" in row]
+    own = {row["picture"]: row["pngquant bytes"] for row in curved}
+    for name, (label, style) in RATES.items():
+        curves = np.array([row["curves"][name] for row in curved], np.float64)
+        sizes = curves[..., 0] / np.array(list(own.values()))[:, None]
+        points = np.exp(np.log(sizes).mean(axis=0)), curves[..., 1].mean(axis=0)
+        axes.plot(*points, label=label, color=COLORS[OURS], **style)
+    others = [row for row in rows if row["picture"] in own]
+    for column, linestyle in (("pngquant", "-"), ("oxipng", "--")):
+        points = []
+        for n_colors in sorted({row["K"] for row in others}):
+            same = [row for row in others if row["K"] == n_colors]
+            logs = [math.log(row[f"{column} bytes"] / own[row["picture"]]) for row in same]
+            score = np.mean([row["ssimulacra2"] for row in same])
+            points.append((math.exp(np.mean(logs)), score))
+        label = "pngquant" if column == "pngquant" else "pngquant, oxipng -o4"
+        color = COLORS["pngquant"]
+        axes.plot(*zip(*points, strict=True), label=label, color=color, marker="s", ls=linestyle)
+    axes.set_title(f"{GROUP_TITLES[rows[0]['group']]}: {len(own)} pictures")
+    axes.set_xlabel("bytes / pngquant's of 256 colors")
+    axes.set_xlim(0.1, 1.15)
+
+
+def draw_rate(report: dict) -> Figure | None:
+    """Return bytes against look, a panel a group of pictures."""
+    rows = report["rows"]
+    groups = list(dict.fromkeys(row["group"] for row in rows if "curves" in row))
+    if not groups:
+        return None
+    figure, panels = new_figure(len(groups), 3.6)
+    for axes, group in zip(panels, groups, strict=True):
+        plot_rates(axes, [row for row in rows if row["group"] == group])
+    panels[0].set_ylabel("SSIMULACRA 2")
+    finish(figure, drawn_lines(panels), 5, report, top=0.55)
+    figure.subplots_adjust(wspace=0.25)
+    text = "Upper left is better: closer to the original, in fewer bytes."
+    figure.text(0.08, 1 - 0.2 / figure.get_figheight(), text, color=INK)
+    return figure
+
+
+CHARTS = {"peers": draw_peers, "rate": draw_rate, "scaling": draw_scaling}
 
 
 def save(figure: Figure, target: Path) -> None:

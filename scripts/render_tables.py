@@ -17,7 +17,8 @@ from targets import LARGE, compare, compare_quality
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
-DOCUMENTS = [ROOT / name for name in ("README.md", "docs/measurements.md")]
+MOST_COLORS = 256
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def load(name: str) -> dict:
@@ -460,6 +461,50 @@ def animations() -> str:
     return f"{markdown(header, rows)}\n\n{machine_line(report)}"
 
 
+def guard() -> str:
+    """Tell what a comparison of two revisions says of a kernel that was slowed."""
+    report = load("guard")
+    rows = [
+        [
+            f"{row['percent']} %",
+            f"{row['median']:.3f}",
+            f"{row['low']:.3f} to {row['high']:.3f}",
+            row["verdict"],
+        ]
+        for row in report["rows"]
+    ]
+    header = ["labels slowed by", "time / before, median", "interval of 95 %", "verdict"]
+    return f"{markdown(header, rows)}\n\n{report['pairs']} pairs. {machine_line(report)}"
+
+
+def summary() -> str:
+    """Time, error and bytes beside pngquant, in one row."""
+    stages, peers = load("stages"), load("peers")
+    whole = {row["what"]: row["min_ms"] / 1e3 for row in stages["rows"] if "process" in row["what"]}
+    present = [row for row in peers["rows"] if not row.get("absent")]
+    photo = next(row["image"] for row in present if row["pixels"] >= LARGE)
+    rows = [row for row in present if (row["image"], row["K"]) == (photo, MOST_COLORS)]
+    errors = {row["tool"]: row["mse"] for row in rows}
+    rates = load("rate")["rows"]
+    ratio = geometric_mean([row["default"] for row in rates if "default" in row])
+    better = [row["butteraugli"] < 1 for row in rates if "butteraugli" in row]
+    header = [
+        "the command, a 24 MP JPEG",
+        "pngquant",
+        f"squared error of {MOST_COLORS} colors / pngquant's",
+        "bytes / pngquant's at equal SSIMULACRA 2",
+        "closer at its bytes, by butteraugli",
+    ]
+    row = [
+        f"{whole['process: fastkq compress']:.1f} s",
+        f"{whole['process: pngquant']:.1f} s",
+        f"{errors['fastkq'] / errors['pngquant (PNG to PNG)']:.2f}",
+        f"{ratio:.2f}",
+        f"{sum(better)} of {len(better)}",
+    ]
+    return f"{markdown(header, [row])}\n\n{machine_line(stages)}"
+
+
 TABLES = {
     "alpha": alpha,
     "animations": animations,
@@ -467,6 +512,7 @@ TABLES = {
     "cluster": cluster,
     "folder": folder,
     "gigapixel": gigapixel,
+    "guard": guard,
     "kodak": kodak,
     "other_formats": other_formats,
     "peers": peers,
@@ -481,6 +527,7 @@ TABLES = {
     "score": score,
     "shadow": shadow,
     "stages": stages,
+    "summary": summary,
     "targets": targets,
     "wire": wire,
 }

@@ -21,14 +21,17 @@ def exact_entries(image, palette):
     return exact
 
 
-def worths(contrasts, alphas, exact, table):
+def worths(contrasts, alphas, exact, base):
     """What the bits of each pixel are worth, by the contrast around it, (H, W) float32."""
     padded = np.pad(contrasts.astype(int), ((0, 0), (2, 2)), mode="edge")
     width = contrasts.shape[1]
     lowest = np.min([padded[:, i : i + width] for i in range(5)], axis=0)
     counted = np.minimum(contrasts, 8 + 3 * lowest)
     counted[(alphas > 0) & (alphas < 255)] = 0
-    return np.where(exact == -1, table[counted], single(0))
+    rest = single(1) - single((exact >= 0).sum()) / single(exact.size)
+    base *= rest * rest  # of one strip
+    worth = base + base * (counted.astype(single) / single(2))
+    return np.where(exact == -1, worth, single(0))
 
 
 def squared(errors):

@@ -1,4 +1,4 @@
-"""Labels of pixels from the labels of colors."""
+"""Labels of pixels from the labels of colors, and files of plain labels."""
 
 import numpy as np
 
@@ -6,6 +6,9 @@ from fastkq.engine.model import Fit
 from fastkq.paint.dither import Dithering
 from fastkq.paint.labels import Labeler
 
+# What `compress` is told in order to write what `quantize` gives.
+PLAIN = {"color_space": "srgb", "lossy": 0}
+PLAIN_FLAGS = ["--color-space", "srgb", "--lossy", "0"]
 BLACK = np.zeros((1, 3), np.uint8)
 
 

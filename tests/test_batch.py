@@ -233,7 +233,7 @@ def test_the_report_has_a_line_an_image(photos, tmp_path):
     report = tmp_path / "run.jsonl"
     results = compress([photos], tmp_path / "out", 8, report=report)
     expected = [
-        result.to_dict() | {"settings": "8 colors, balanced, srgb, min_savings 0"}
+        result.to_dict() | {"settings": "8 colors, balanced, oklab, lossy 20, min_savings 0"}
         for result in results
     ]
     assert sorted(lines(report), key=lambda line: line["source"]) == expected
@@ -393,7 +393,7 @@ def test_a_shared_palette_is_that_of_all_images_together(photos, tmp_path, jobs)
     compress([photos], tmp_path / "out", 8, recursive=True, palette="shared", jobs=jobs)
     images = [photos / "a.png", photos / "b.bmp", photos / "below" / "c.tif"]
     total = sum(map(fastkq.color_histogram, images[1:]), fastkq.color_histogram(images[0]))
-    expected = fastkq.fit_palette(total, 8)
+    expected = fastkq.fit_palette(total, 8, color_space="oklab")
     for name in ("a.png", "b.png", "below/c.png"):
         with Image.open(tmp_path / "out" / name) as image:
             assert image.getpalette()[:24] == expected.ravel().tolist()
@@ -444,7 +444,7 @@ def test_settings_tell_of_locked_and_protected_colors():
     assert len(settings) == len(given)
     assert (
         JobOptions(check_options(8, locked=[])).settings
-        == "8 colors, balanced, srgb, min_savings 0"
+        == "8 colors, balanced, oklab, lossy 20, min_savings 0"
     )
 
 

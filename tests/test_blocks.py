@@ -8,6 +8,7 @@ import pytest
 import test_png
 import tifffile
 import zarr
+from painting import PLAIN
 from PIL import Image, ImageCms
 
 import fastkq
@@ -101,7 +102,7 @@ def in_memory(image, n_colors=256, **options):
 def test_the_same_bytes_as_in_memory(make, channels, n_colors, tmp_path):
     image = picture(channels)
     source = make(image, tmp_path)
-    report = fastkq.compress(source, tmp_path / "out.png", n_colors, allow_larger=True)
+    report = fastkq.compress(source, tmp_path / "out.png", n_colors, allow_larger=True, **PLAIN)
     expected, result = in_memory(image, n_colors)
     written = (tmp_path / "out.png").read_bytes()
     assert written == expected
@@ -111,35 +112,35 @@ def test_the_same_bytes_as_in_memory(make, channels, n_colors, tmp_path):
     assert (report.n_colors, report.source_bytes > 0) == (len(result.palette), True)
     with Image.open(io.BytesIO(written)) as opened:
         assert np.array_equal(np.asarray(opened), result.labels)
-    fastkq.compress(np.asarray(image), tmp_path / "array.png", n_colors)
+    fastkq.compress(np.asarray(image), tmp_path / "array.png", n_colors, **PLAIN)
     assert (tmp_path / "array.png").read_bytes() == expected
 
 
 def test_an_image_below_the_limit_is_written_as_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(blocks, "LARGE_PIXELS", HEIGHT * WIDTH)
     image = picture(3)
-    fastkq.compress(as_memmap(image, tmp_path), tmp_path / "out.png")
+    fastkq.compress(as_memmap(image, tmp_path), tmp_path / "out.png", **PLAIN)
     result = fastkq.quantize(image)
     assert (tmp_path / "out.png").read_bytes() == encode_indexed_png(result.labels, result.palette)
 
 
 def test_opaque_alpha_is_dropped_and_other_kept(tmp_path):
     image = np.dstack([picture(3), np.full((HEIGHT, WIDTH), 255, np.uint8)])
-    fastkq.compress(Rows(image), tmp_path / "out.png")
+    fastkq.compress(Rows(image), tmp_path / "out.png", **PLAIN)
     assert (tmp_path / "out.png").read_bytes() == in_memory(image)[0]
     tiff = tmp_path / "image.tif"
     tifffile.imwrite(tiff, image, photometric="rgb", extrasamples=["unassalpha"], tile=(64, 64))
-    fastkq.compress(tiff, tmp_path / "tiff.png")
+    fastkq.compress(tiff, tmp_path / "tiff.png", **PLAIN)
     assert (tmp_path / "tiff.png").read_bytes() == in_memory(image)[0]
     image[-1, -1, 3] = 254
-    fastkq.compress(Rows(image), tmp_path / "new.png")
+    fastkq.compress(Rows(image), tmp_path / "new.png", **PLAIN)
     assert (tmp_path / "new.png").read_bytes() == in_memory(image)[0]
 
 
 def test_a_color_profile_of_a_tiff_is_kept(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     source = as_tiff(tile=(64, 64), iccprofile=profile)(picture(3), tmp_path)
-    fastkq.compress(source, tmp_path / "out.png")
+    fastkq.compress(source, tmp_path / "out.png", **PLAIN)
     assert (tmp_path / "out.png").read_bytes() == in_memory(source)[0]
     with Image.open(tmp_path / "out.png") as opened:
         assert opened.info["icc_profile"] == profile
@@ -148,7 +149,7 @@ def test_a_color_profile_of_a_tiff_is_kept(tmp_path):
 def test_fast_is_exact_here(tmp_path, monkeypatch):
     monkeypatch.setattr("fastkq.colors.sampling.MIN_PIXELS", 1 << 12)
     image = picture(3)
-    fastkq.compress(Rows(image), tmp_path / "fast.png", effort="fast")
+    fastkq.compress(Rows(image), tmp_path / "fast.png", effort="fast", **PLAIN)
     assert (tmp_path / "fast.png").read_bytes() == in_memory(image, effort="fast")[0]
     assert (tmp_path / "fast.png").read_bytes() == in_memory(image)[0]
 
@@ -213,7 +214,7 @@ def test_an_interrupted_write_leaves_what_was_there(error, raised, tmp_path):
     source = Failing(picture(3))
     source.error = error
     with pytest.raises(raised, match=r"Failing \(403, 301, 3\): cannot be read|^$"):
-        fastkq.compress(source, tmp_path / "out.png")
+        fastkq.compress(source, tmp_path / "out.png", **PLAIN)
     assert source.reads == 71
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
     assert (tmp_path / "out.png").read_bytes() == b"before"
@@ -228,7 +229,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
         fastkq.quantize(picture(3)).save(Full())
     monkeypatch.setattr("fastkq.files.png._deflate", lambda strip: Full().write(strip))
     with pytest.raises(OSError, match=r"out\.png: cannot be written: No space left"):
-        fastkq.compress(Rows(picture(3)), tmp_path / "out.png")
+        fastkq.compress(Rows(picture(3)), tmp_path / "out.png", **PLAIN)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -253,7 +254,7 @@ def test_a_wrong_number_of_rows_is_found_out(n_rows):
 )
 def test_what_is_no_image_is_refused(source, error, message, tmp_path):
     with pytest.raises(error, match=message):
-        fastkq.compress(source, tmp_path / "out.png")
+        fastkq.compress(source, tmp_path / "out.png", **PLAIN)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -358,7 +359,7 @@ def test_tiles_that_are_missing_are_an_error(changed, words, tmp_path):
     """They were black, with exit code 0."""
     path = sparse_tiff(tmp_path, changed)
     with pytest.raises(ValueError, match=rf"image\.tif: is damaged: {words}"):
-        fastkq.compress(path, tmp_path / "out.png")
+        fastkq.compress(path, tmp_path / "out.png", **PLAIN)
     assert not (tmp_path / "out.png").exists()
 
 
@@ -418,7 +419,7 @@ def test_a_damaged_tiff_is_one_error(tmp_path):
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
     source.write_bytes(data)
     with pytest.raises(ValueError, match=r"image\.tif: cannot be (read|decoded)"):
-        fastkq.compress(source, tmp_path / "out.png")
+        fastkq.compress(source, tmp_path / "out.png", **PLAIN)
     assert not (tmp_path / "out.png").exists()
 
 
@@ -428,7 +429,7 @@ def test_mapped_pages_are_given_back_but_changes_are_kept(tmp_path):
     for mode in ("r+", "c"):
         mapped = np.load(tmp_path / "image.npy", mmap_mode=mode)
         mapped[5] = 255
-        fastkq.compress(mapped, tmp_path / "out.png")
+        fastkq.compress(mapped, tmp_path / "out.png", **PLAIN)
         changed = image.copy()
         changed[5] = 255
         assert np.array_equal(mapped, changed)

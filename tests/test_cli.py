@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from painting import PLAIN_FLAGS
 from PIL import Image
 
 import fastkq
@@ -158,7 +159,7 @@ def test_colors_that_matter(photo, tmp_path):
     weights[:, :50] = 255
     Image.fromarray(weights).save(mask)
     colors = ["--lock", "#ff0000,00ff00", "--protect", "--weights", mask, "-k", 9]
-    assert run("compress", photo, "-o", target, *colors).returncode == 0
+    assert run("compress", photo, "-o", target, *colors, *PLAIN_FLAGS).returncode == 0
     expected = fastkq.quantize(
         photo, 9, locked=[[255, 0, 0], [0, 255, 0]], protect=True, weights=weights
     )
@@ -497,7 +498,7 @@ def test_a_signal_to_end_leaves_nothing_behind(tmp_path, jobs, number):
         Image.fromarray(noise).save(tmp_path / f"{name}.bmp")
     report = tmp_path / "run.jsonl"
     arguments = ["compress", tmp_path, "-d", tmp_path / "out", "--report", report]
-    arguments += ["-j", jobs, "--optimize", "-k", 200]
+    arguments += ["-j", jobs, "--optimize", "-k", 200, *PLAIN_FLAGS]
     with subprocess.Popen(
         [sys.executable, "-m", "fastkq", *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -189,7 +189,10 @@ def test_a_palette_for_a_brand(photos, tmp_path):
     assert again.returncode == 1
     assert "exists; --force overwrites it" in again.stderr
 
-    for name, arguments in (("given", ["--palette", gpl]), ("shared", ["--shared-palette", "-k5"])):
+    for name, arguments in (
+        ("given", ["--palette", gpl]),
+        ("shared", ["--shared-palette", "-k5", "--lossy", "0"]),
+    ):
         out = tmp_path / name
         assert run("compress", photos, "-r", "-d", out, "-q", "-j", 1, *arguments).returncode == 0
     for name in ("a.png", "b.png", "below/c.png"):
@@ -377,7 +380,7 @@ def test_workers_find_the_kernels_that_were_prepared(photos, tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     code = (
         "from fastkq.install.first_run import prepare_kernels\n"
-        "prepare_kernels(lambda: print('told'))\n"
+        "prepare_kernels(lambda: print('told'), ['lossy'])\n"
     )
     prepared = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from painting import PLAIN
 from PIL import Image
 
 import fastkq
@@ -113,7 +114,7 @@ def test_a_color_profile_is_kept_where_it_can_be():
 @pytest.mark.parametrize("name", formats.FORMATS)
 def test_compress_goes_by_the_suffix(name, images, tmp_path):
     source, target = images / "kodim03.png", tmp_path / f"out.{name.upper()}"
-    report = fastkq.compress(source, target, 32)
+    report = fastkq.compress(source, target, 32, **PLAIN)
     result = fastkq.quantize(source, 32)
     assert report.target_bytes == target.stat().st_size
     assert np.array_equal(decode(target.read_bytes(), "RGB"), result.to_array())
@@ -130,9 +131,9 @@ def test_webp_is_smaller_than_png(images):
 
 def test_max_bytes_are_those_of_the_format(images, tmp_path):
     source, target = images / "kodim03.png", tmp_path / "small.webp"
-    report = fastkq.compress(source, target, max_bytes=60_000)
+    report = fastkq.compress(source, target, max_bytes=60_000, **PLAIN)
     assert 50_000 < report.target_bytes == target.stat().st_size <= 60_000
-    png = fastkq.compress(source, tmp_path / "small.png", max_bytes=60_000)
+    png = fastkq.compress(source, tmp_path / "small.png", max_bytes=60_000, **PLAIN)
     assert png.n_colors < report.n_colors
 
 
@@ -153,7 +154,7 @@ def test_large_images_are_encoded_whole(tmp_path, monkeypatch, name, make):
     image = make(random_palette(60)[random_labels(110, 90, 60)], tmp_path)
     expected = fastkq.quantize(image, 40)
     monkeypatch.setattr(blocks, "LARGE_PIXELS", 100)
-    report = fastkq.compress(image, tmp_path / f"large.{name}", 40)
+    report = fastkq.compress(image, tmp_path / f"large.{name}", 40, **PLAIN)
     data = (tmp_path / f"large.{name}").read_bytes()
     assert np.array_equal(decode(data, "RGB"), expected.to_array())
     assert (report.target_bytes, report.n_colors) == (len(data), 40)

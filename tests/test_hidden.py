@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from painting import PLAIN
 from PIL import Image
 
 import fastkq
@@ -113,7 +114,7 @@ def test_by_blocks_as_in_memory(sprite, monkeypatch, tmp_path, method, mode):
     scan[:] = sprite
     monkeypatch.setattr(rows, "LARGE_PIXELS", 100)
     monkeypatch.setattr(rows, "BLOCK_PIXELS", 101 * 7)
-    data = fastkq.compress(scan, None, 64, transparent=mode, dither=method)
+    data = fastkq.compress(scan, None, 64, transparent=mode, **PLAIN | {"dither": method})
     assert np.array_equal(decode(data), expected.to_array())
 
 

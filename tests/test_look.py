@@ -1,15 +1,18 @@
-"""`min_score`: as lossy as an image may become without looking worse than asked for."""
+"""`min_score` and `max_bytes`: as lossy as an image may, or must, become."""
+
+import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import fastkq
-from fastkq.look import LEAST, MAX_TRIALS, MOST, find_lossiest
+from fastkq.look import LEAST, MAX_TRIALS, find_clearest, find_lossiest
+from fastkq.paint.dither import MOST_LOSSY as MOST
 
 
 @pytest.mark.parametrize("bend", [0.5, 1, 3])
-@pytest.mark.parametrize("wanted", [0, 20, 30, 55.5, 70, 83])
+@pytest.mark.parametrize("wanted", [0, 20, 30, 55.5, 70, 80])
 def test_a_search_ends_near_what_is_wanted(wanted, bend):
     """Scores of any shape that fall from 90 to 30."""
     tried = []
@@ -24,6 +27,26 @@ def test_a_search_ends_near_what_is_wanted(wanted, bend):
     assert label(found)[1] >= wanted
     best = MOST if wanted <= 30 else MOST * ((90 - wanted) / 60) ** (1 / bend)
     assert found >= max(LEAST, 0.6 * best)
+
+
+@pytest.mark.parametrize("bend", [0.5, 1, 3])
+@pytest.mark.parametrize("most", [10, 300, 1000, 2500, 9000])
+def test_a_search_ends_near_the_bytes(most, bend):
+    """Sizes of any shape that fall from 3000 to 100."""
+    tried = []
+
+    def encode(lossy):
+        tried.append(lossy)
+        return lossy, round(3000 - 2900 * (lossy / MOST) ** bend)
+
+    found = find_clearest(encode, most)
+    assert len(tried) <= MAX_TRIALS
+    if most < 100:
+        assert found is None
+        return
+    assert encode(found)[1] <= most
+    best = max(LEAST, MOST * (max(0, 3000 - most) / 2900) ** (1 / bend))
+    assert found <= 1.6 * best + 1
 
 
 def test_what_no_labels_reach_is_an_error():
@@ -93,3 +116,34 @@ def test_the_command(images, tmp_path):
     lossy = tmp_path / "lossy.png"
     assert main([*arguments[:-1], str(lossy), "--lossy", "40"]) == 0
     assert lossy.read_bytes() == fastkq.compress(path, color_space="oklab", lossy=40)
+
+
+def test_bytes_are_kept_and_used_well(images):
+    """Better than with as many colors as fit, and near to what is allowed."""
+    path = images / "kodim03.png"
+    most = 60_000
+    data = fastkq.compress(path, max_bytes=most)
+    fewer = fastkq.compress(path, max_bytes=most, dither="adaptive")
+    assert 0.85 * most < len(data) <= most
+    assert len(fewer) <= most
+    score, other = (fastkq.ssimulacra2(path, file) for file in (data, fewer))
+    assert score > other + 5
+
+
+def test_few_bytes_take_colors_as_well(images):
+    """Where not even the most lossy file of all colors fits."""
+    path = images / "photo-sunset.png"
+    smallest = fastkq.compress(path, lossy=MOST)
+    data = fastkq.compress(path, max_bytes=len(smallest) // 2)
+    assert len(data) <= len(smallest) // 2
+    with pytest.raises(fastkq.TargetNotReachedError, match="max_bytes 60 is exceeded"):
+        fastkq.compress(path, max_bytes=60)
+
+
+def test_a_goal_chooses_the_colors_and_bytes_how_lossy(images):
+    path = images / "photo-sunset.png"
+    most = 30_000
+    with Image.open(io.BytesIO(fastkq.compress(path, min_psnr=30, max_bytes=most))) as image:
+        n_colors = len(image.getcolors())
+    n_wanted = len(fastkq.quantize(path, color_space="oklab", min_psnr=30).palette)
+    assert n_wanted - 2 <= n_colors <= n_wanted

@@ -57,7 +57,7 @@ def twin(image, palette, lossy):
         to_points(every, is_coarse=is_coarse),
         alphas,
         exact,
-        naive_lossy.worths(contrasts, alphas, exact, ditherer._worths),
+        naive_lossy.worths(contrasts, alphas, exact, ditherer._worth),
         to_points(entries[None], is_coarse=is_coarse)[0],
         entries,
         np.full(alphas.shape, np.float32(PASSED_ON)),
@@ -170,14 +170,14 @@ def test_what_is_not_allowed_is_told():
     with pytest.raises(ValueError, match="'ordered' and lossy is 10"):
         fastkq.quantize(image, dither="ordered", lossy=10)
     with pytest.raises(ValueError, match="lossy"):
-        fastkq.quantize(image, lossy=101)
+        fastkq.quantize(image, lossy=201)
     with pytest.raises(TypeError, match="lossy"):
         fastkq.quantize(image, lossy="much")
 
 
 def test_the_first_of_equal_colors_is_found():
     colors = np.array([[1, 2, 3, 255], [9, 9, 9, 255], [1, 2, 3, 255]], np.uint8)
-    n_slots = int(kernels.lossy.N_SLOTS)
+    n_slots = int(kernels.lossy_weights.N_SLOTS)
     keys, entries = np.empty(n_slots, np.int64), np.empty(n_slots, np.uint8)
-    kernels.lossy.fill_slots(colors, keys, entries)
+    kernels.lossy_weights.fill_slots(colors, keys, entries)
     assert sorted(entries[keys >= 0].tolist()) == [0, 1]

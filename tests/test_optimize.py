@@ -6,6 +6,7 @@ from itertools import pairwise
 import naive
 import numpy as np
 import pytest
+from painting import PLAIN_FLAGS
 from PIL import Image
 
 import fastkq
@@ -225,7 +226,16 @@ def test_oxipng_goes_on_with_the_same_picture(images, tmp_path):
     assert files[2].getvalue() == files[1].getvalue()
     assert np.array_equal(decode(files[1].getvalue()), result.to_array())
     target = tmp_path / "flag.png"
-    command = ["compress", str(images / "kodim03.png"), "-k", "40", "-o", str(target), "-q"]
+    command = [
+        "compress",
+        str(images / "kodim03.png"),
+        "-k",
+        "40",
+        "-o",
+        str(target),
+        "-q",
+        *PLAIN_FLAGS,
+    ]
     assert main([*command, "--oxipng"]) == 0
     assert target.read_bytes() == files[1].getvalue()
     assert is_own_output(target)

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from painting import PLAIN
 from PIL import Image
 
 import fastkq
@@ -128,7 +129,7 @@ def test_by_blocks_with_a_palette_and_on_the_command_line(scan, tmp_path, monkey
 
     monkeypatch.setattr(rows, "LARGE_PIXELS", 100)
     monkeypatch.setattr(rows, "BLOCK_PIXELS", 5000)
-    streamed = fastkq.compress(Stored(), n_colors=8, paper=True)
+    streamed = fastkq.compress(Stored(), n_colors=8, paper=True, **PLAIN)
     with Image.open(io.BytesIO(streamed)) as image:
         assert np.array_equal(np.asarray(image.convert("RGB")), shown)
 

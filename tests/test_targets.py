@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from painting import PLAIN, PLAIN_FLAGS
 from PIL import Image
 
 import fastkq
@@ -150,7 +151,7 @@ def test_images_with_transparency():
 @pytest.mark.parametrize("options", [{}, {"dither": "adaptive"}])
 def test_as_many_colors_as_the_bytes_have_room_for(photo, tmp_path, options):
     limit = sized(fastkq.quantize(photo, 40, **options)) + 10
-    report = fastkq.compress(photo, tmp_path / "out.png", max_bytes=limit, **options)
+    report = fastkq.compress(photo, tmp_path / "out.png", max_bytes=limit, **PLAIN | options)
     n_colors = report.n_colors
     assert report.target_bytes == (tmp_path / "out.png").stat().st_size <= limit
     assert sized(fastkq.quantize(photo, n_colors + 1, **options)) > limit
@@ -187,7 +188,7 @@ def test_many_images_each_with_its_number(images, photo, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, photo.shape, dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.bmp")
     report = tmp_path / "run.jsonl"
-    run = {"jobs": 1, "max_mse": 150, "report": report}
+    run = {"jobs": 1, "max_mse": 150, "report": report} | PLAIN
     results = list(fastkq.compress_many([tmp_path / "*.bmp"], tmp_path / "out", 256, **run))
     by_status = {result.status: result for result in results}
     assert set(by_status) == {"done", "target not reached"}
@@ -204,7 +205,7 @@ def test_many_images_each_with_its_number(images, photo, tmp_path):
 def test_the_command(photo, tmp_path, capsys):
     source, target = tmp_path / "photo.png", tmp_path / "out.png"
     Image.fromarray(photo).save(source)
-    arguments = ["compress", str(source), "-o", str(target)]
+    arguments = ["compress", str(source), "-o", str(target), *PLAIN_FLAGS]
     assert main([*arguments, "--quality", "10-60", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["n_colors"] == len(fastkq.quantize(photo, quality=(10, 60)).palette)

@@ -36,6 +36,7 @@ class FrameColors:
     shift : int, what labels are more than those of the labeler
     transparent : int or None, the entry that shows what was there before
     n_iter : int, of K-means
+    is_exact : bool, whether the palette has all colors that it was fitted to
     """
 
     labeler: Labeler
@@ -45,6 +46,7 @@ class FrameColors:
     shift: int
     transparent: int | None
     n_iter: int
+    is_exact: bool
 
 
 def fit_all_frames(animation: Animation, options: Options) -> FrameColors:
@@ -112,4 +114,7 @@ def _complete(fit: Fit, options: Options, *, is_opaque: bool, is_held: bool) -> 
         transparent = len(palette) - 1 if is_ordered else 0
         shift = 0 if is_ordered else 1
     packed = pack_colors(palette)
-    return FrameColors(labeler, is_opaque, palette, packed, shift, transparent, fit.n_iter)
+    is_exact = fit.inertia == 0
+    return FrameColors(
+        labeler, is_opaque, palette, packed, shift, transparent, fit.n_iter, is_exact
+    )

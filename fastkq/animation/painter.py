@@ -36,7 +36,7 @@ from fastkq.files.frames import Animation
 from fastkq.files.gif_writer import GifWriter
 from fastkq.files.timing import can_merge
 from fastkq.files.webp_writer import WebpWriter
-from fastkq.options import Options
+from fastkq.options import FILE_LOSSY, Options
 from fastkq.result import Written
 from fastkq.types import UInt8Array
 
@@ -65,7 +65,6 @@ class Painter:
         self._labels = np.zeros(animation.size, np.uint8)
         self._source = np.zeros(animation.size, np.uint32)
         self._shared = None if options.frame_palettes else fit_all_frames(animation, options)
-        self._steady = Steady(options.dithering.lossy) if options.dithering.lossy else None
         self._writer: Writer | None = None
         self._waiting: Waiting | None = None
         self._n_written = 0
@@ -99,9 +98,10 @@ class Painter:
     def _draw(self, shot: Shot, colors: FrameColors) -> Packed:
         """Write what a frame changes; return what is seen then, (H, W)."""
         is_first = self._writer is None
+        steady = self._find_steady(colors)
         if self._writer is None:
             self._writer = self._make_writer(colors.palette)
-        labels, seen = self._label(shot, colors)
+        labels, seen = self._label(shot, colors, steady)
         place = whole(seen.shape) if is_first else bounds(seen != self._canvas)
         place, disposal = self._dispose(shot, place, is_first=is_first)
         if place is None and self._prolong(shot.duration):
@@ -109,22 +109,32 @@ class Painter:
         place = place or NOTHING
         drawing = self._cut(place, labels, seen, colors)
         data: Any
-        if isinstance(self._writer, GifWriter) and self._steady is not None:
+        if isinstance(self._writer, GifWriter) and steady is not None:
             known = shot.pixels, self._canvas, colors.palette, labels, place
-            data, shown = self._writer.encode_lossy(drawing, self._steady.weigh(*known))
+            data, shown = self._writer.encode_lossy(drawing, steady.weigh(*known))
             is_held: Mask = shown == colors.transparent
             labels[place.slices] = np.where(is_held, self._labels[place.slices], shown)
             seen[place.slices] = np.where(is_held, self._canvas[place.slices], colors.packed[shown])
         else:
             data = self._writer.encode(drawing)
         self._flush()
-        is_marked = self._steady is not None or (drawing.kinds != DRAWN).any()
+        is_marked = steady is not None or (drawing.kinds != DRAWN).any()
         mark = drawing.transparent if is_marked else None
         self._waiting = Waiting(data, shot.duration, disposal, mark)
         self._advance(shot, labels, seen, place, disposal)
         return seen
 
-    def _label(self, shot: Shot, colors: FrameColors) -> tuple[UInt8Array, Packed]:
+    def _find_steady(self, colors: FrameColors) -> Steady | None:
+        """Return what tells where errors are hardly seen, if any are to be made.
+
+        The default makes none where the palette has all colors: drawings stay as they are.
+        """
+        lossy = self._options.dithering.lossy
+        return None if lossy <= FILE_LOSSY * colors.is_exact else Steady(lossy)
+
+    def _label(
+        self, shot: Shot, colors: FrameColors, steady: Steady | None
+    ) -> tuple[UInt8Array, Packed]:
         """Return the labels (H, W) of a frame, and what is seen of it.
 
         What the source does not change stays as it is seen, whatever dithering would make of it;
@@ -134,9 +144,9 @@ class Painter:
         labels, _ = colors.labeler.label(as_rows(rows))
         labels = labels + np.uint8(colors.shift)
         stays = shot.packed == self._source
-        if self._steady is not None:
+        if steady is not None:
             seen = colors.packed[labels]
-            stays |= self._steady.find(shot.pixels, self._canvas, seen)
+            stays |= steady.find(shot.pixels, self._canvas, seen)
         if self._shared is not None:
             labels = np.where(stays & (self._canvas != 0), self._labels, labels)
         seen = colors.packed[labels]

@@ -31,7 +31,7 @@ from fastkq.colors.histogram import ColorHistogram
 from fastkq.engine.fit import fit_histogram
 from fastkq.files.formats import PNG
 from fastkq.files.mark import is_own_output
-from fastkq.options import JobKeywords, check_options
+from fastkq.options import JobKeywords, check_options, choose_look
 from fastkq.types import MAX_COLORS
 from fastkq.validate import check_flag, check_integer, check_number
 
@@ -190,7 +190,8 @@ def check_job_options(
 ) -> JobOptions:
     """Return the options of a run, if they are allowed; a shared palette is yet to come."""
     is_shared = isinstance(palette, str) and palette == SHARED
-    image = check_options(n_colors, palette=None if is_shared else palette, **options)
+    own = None if is_shared else palette
+    image = check_options(n_colors, palette=own, **choose_look(options, own))
     if is_shared and (image.fit.protect or image.paper or image.target is not None):
         name = "paper" if image.paper else "protect"
         name = name if image.target is None else image.target.name

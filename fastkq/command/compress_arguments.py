@@ -10,6 +10,7 @@ from fastkq.command.shared_arguments import add_colors, add_sources
 from fastkq.command.values import color, frame_number, number_to, quality, share
 from fastkq.files.formats import FORMATS
 from fastkq.options import BLACK, TRANSPARENT
+from fastkq.paint.dither import MOST_LOSSY
 
 
 def add_compress_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,9 +75,9 @@ def _add_look(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--dither",
         choices=("none", "diffusion", "ordered", "adaptive"),
-        default="none",
         help="mix colors, so that smooth gradients show no steps; adaptive makes smaller files "
-        "than diffusion, and ordered keeps still between the frames of a film (default: none)",
+        "than diffusion, ordered keeps still between the frames of a film, and none takes the "
+        "nearest color everywhere (default: what --lossy does)",
     )
     group.add_argument(
         "--dither-strength",
@@ -104,11 +105,10 @@ def _add_look(group: argparse._ArgumentGroup) -> None:
 def _add_size(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--lossy",
-        type=partial(number_to, 100),
-        default=0.0,
+        type=partial(number_to, MOST_LOSSY),
         metavar="L",
-        help="make errors where they are hardly seen for a far smaller file, from 0 to 100; 20 to "
-        "50 suit photos (default: 0)",
+        help="make errors where they are hardly seen for a far smaller file, from 0 to 200; 20 to "
+        "50 suit photos (default: 20, or 0 beside --dither and --palette)",
     )
     group.add_argument(
         "--optimize",
@@ -153,7 +153,8 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
         "--max-bytes",
         type=int,
         metavar="N",
-        help="the largest size of the file; it can be combined with one of the others",
+        help="the largest size of the file: it is as lossy as that needs, or beside --lossy and "
+        "--dither has as many colors as fit; it can be combined with one of the others",
     )
 
 

@@ -14,6 +14,7 @@ from fastkq.command.options import job_options
 from fastkq.command.sources import list_sources
 from fastkq.files.formats import PNG
 from fastkq.install import terminal
+from fastkq.options import choose_look
 
 DONE, FAILED = 0, 1
 
@@ -28,9 +29,10 @@ def compress_many(options: argparse.Namespace) -> int:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
     if options.allow_larger and options.min_savings:
         options.parser.error("--min-savings and --allow-larger exclude each other")
+    chosen = job_options(options)
     settings = check_job_options(
         options.colors,
-        **job_options(options),
+        **chosen,
         min_savings=options.min_savings or 0.0,
         overwrite=options.force,
         allow_larger=options.allow_larger,
@@ -49,7 +51,9 @@ def compress_many(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
-    terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(options))
+    terminal.prepare_workers(
+        len(jobs), n_workers, terminal.extras_of(choose_look(chosen, options.palette))
+    )
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
         settings, _ = share_palette(jobs, settings, n_workers=n_workers)

@@ -7,19 +7,26 @@ from typing import Any
 
 from fastkq.files.formats import OXIPNG
 from fastkq.files.read import read_weights
+from fastkq.options import choose_look
 
 
 def job_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what decides over the colors of one image and of many, but how many colors."""
-    return {
+    """Return what decides over the colors of one image and of many, but how many colors.
+
+    Of the look, only what is said; see `fastkq.options.choose_look`.
+    """
+    look = {
         "effort": options.effort,
         "color_space": options.color_space,
+        "dither": options.dither,
+        "lossy": options.lossy,
+    }
+    return {
+        **{name: value for name, value in look.items() if value is not None},
         "locked": options.lock,
         "protect": options.protect,
         "paper": options.paper,
-        "dither": options.dither,
         "dither_strength": options.dither_strength,
-        "lossy": options.lossy,
         "quality": options.quality,
         "max_mse": options.max_mse,
         "min_psnr": options.min_psnr,
@@ -37,4 +44,5 @@ def job_options(options: argparse.Namespace) -> dict[str, Any]:
 def color_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return what decides over the colors of one image, as `fastkq.quantize` takes it."""
     weights = None if options.weights is None else read_weights(options.weights)
-    return {"n_colors": options.colors, "weights": weights, **job_options(options)}
+    chosen = choose_look(job_options(options), options.palette)
+    return {"n_colors": options.colors, "weights": weights, **chosen}

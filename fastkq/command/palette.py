@@ -37,8 +37,8 @@ def palette(options: argparse.Namespace) -> int:
     colors = fastkq.fit_palette(
         histogram,
         options.colors,
-        effort=options.effort,
-        color_space=options.color_space,
+        effort=options.effort or "balanced",
+        color_space=options.color_space or "oklab",
         locked=options.lock,
     )
     write_palette(output, colors)

@@ -49,16 +49,14 @@ def add_colors(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--effort",
         choices=("fast", "balanced", "best"),
-        default="balanced",
         help="fast takes half the time for large photos and makes 1 to 3 %% more error; best makes "
         "1 to 5 %% less error in ten times the time (default: balanced)",
     )
     parser.add_argument(
         "--color-space",
         choices=("srgb", "oklab"),
-        default="srgb",
         help="where distances are measured: srgb gives the least squared error, oklab looks closer "
-        "to the original (default: srgb)",
+        "to the original (default: oklab, or srgb beside --effort fast)",
     )
     parser.add_argument(
         "--lock",

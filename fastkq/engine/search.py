@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastkq.colors.metrics import mse_from_psnr, psnr_from_mse
 from fastkq.types import MAX_LEVEL, QualityRange
@@ -78,6 +78,12 @@ class Target:
     floor: float = math.inf
     goal: float | None = None
     max_bytes: int | None = None
+
+    def without_bytes(self) -> Target | None:
+        """Return what is wanted of the error alone; None if that is nothing."""
+        if self.goal is None and math.isinf(self.floor):
+            return None
+        return replace(self, max_bytes=None)
 
 
 def check_target(

@@ -2,8 +2,8 @@
 
 Why not Pillow or imageio: `imageio.imwrite` cannot write indices at all, and Pillow deflates with
 zlib; libdeflate takes a third of the time for the same size (24 MP: 0.3 s against 0.8 s).
-Images larger than memory are deflated in strips by zlib-ng, on all cores: libdeflate takes whole
-buffers only, and its pieces cannot be joined to one stream.
+Large images, and those larger than memory, are deflated in strips by zlib-ng, on all cores:
+libdeflate takes whole buffers only, and its pieces cannot be joined to one stream.
 Specification: https://www.w3.org/TR/png-3/
 """
 
@@ -29,12 +29,10 @@ from fastkq.types import MAX_COLORS, UInt8Array
 
 COLOR_TYPE_GRAY, COLOR_TYPE_INDEXED = 0, 3
 MAX_BITS = 8
-# libdeflate 1 to 12. 7 gives no more than Pillow's default size, or 0.1 % more, and 12 on icons. 6
-# takes two thirds of the time of 7, and stays below Pillow's as well where indices are packed or as
-# many as can be. Of large images deflate takes most of the time.
+# libdeflate 1 to 12. 7 gives no more than Pillow's default size, or 0.1 % more, and 12 on icons.
 DEFLATE_LEVEL = 7
 SMALL_LEVEL, SMALL_PIXELS = 12, 1 << 14
-LARGE_LEVEL, LARGE_PIXELS = 6, 1 << 22
+LARGE_PIXELS = 1 << 22  # of images that are deflated in strips
 # What shrinks to a tenth, as drawings do, takes little time and gains 1 to 10 % by 9.
 DRAWING_LEVEL, DRAWING_RATIO = 9, 10
 # For `optimize`: 10 is the first level that looks for the best way to write a block. 11 takes off
@@ -47,7 +45,8 @@ TRIAL_BYTES, TRIAL_BANDS = 1 << 18, 4
 OXIPNG_LEVEL = 4  # of 6; 2 would hardly find anything more
 MAX_CHUNK_BYTES = (1 << 31) - 1
 STREAM_LEVEL = 6  # zlib-ng 1 to 9; within 0.5 % of libdeflate's size
-STRIP_BYTES = 1 << 20  # each deflated on its own: the lost matches cost about 0.3 %
+STRIP_BYTES = 1 << 20
+WINDOW = 1 << 15  # of deflate: a strip is told so much of what comes before it, for its matches
 STRIPS_AHEAD = 8  # for each thread, so that it has work while the next rows are read
 ZLIB_HEADER = b"\x78\x9c"
 ZLIB_END = b"\x03\x00"  # an empty last block
@@ -112,16 +111,23 @@ def deflate_fast(labels: UInt8Array, n_colors: int) -> bytes:
     """Return deflated rows of about the size that Pillow's have or less, in the least time."""
     bits = bits_per_index(n_colors)
     rows = _pack_rows(labels, bits)
-    if labels.size < SMALL_PIXELS:
-        level = SMALL_LEVEL
-    elif labels.size >= LARGE_PIXELS and (bits < MAX_BITS or n_colors == MAX_COLORS):
-        level = LARGE_LEVEL
+    if labels.size >= LARGE_PIXELS:
+        deflated = _deflate_large(rows)
     else:
-        level = DEFLATE_LEVEL
-    deflated: bytes = deflate.zlib_compress(rows, level)
+        level = SMALL_LEVEL if labels.size < SMALL_PIXELS else DEFLATE_LEVEL
+        deflated = deflate.zlib_compress(rows, level)
     if DRAWING_RATIO * len(deflated) < rows.size:
         deflated = min(deflated, deflate.zlib_compress(rows, DRAWING_LEVEL), key=len)
     return deflated
+
+
+def _deflate_large(rows: UInt8Array) -> bytes:
+    """Return deflated rows, by strips on all threads; how many does not change a byte."""
+    n_threads = kernels.threads.n_threads()
+    n_rows = max(1, STRIP_BYTES // rows.shape[1])
+    strips = (rows[start : start + n_rows] for start in range(0, len(rows), n_rows))
+    with ThreadPoolExecutor(n_threads) as pool:
+        return b"".join(_deflate_strips(strips, pool, len(rows)))
 
 
 def _deflate_best(
@@ -279,9 +285,11 @@ def _deflate_strips(strips: Iterable[UInt8Array], pool: Executor, n_ahead: int) 
     waiting: deque[Future[bytes]] = deque()
     checksum = deflate.adler32(b"")
     yield ZLIB_HEADER
+    before = b""
     for strip in strips:
         checksum = deflate.adler32(strip, checksum)
-        waiting.append(pool.submit(_deflate, strip))
+        waiting.append(pool.submit(_deflate, strip, before))
+        before = strip.reshape(-1)[-WINDOW:].tobytes()
         if len(waiting) > n_ahead:
             yield waiting.popleft().result()
     while waiting:
@@ -289,9 +297,11 @@ def _deflate_strips(strips: Iterable[UInt8Array], pool: Executor, n_ahead: int) 
     yield ZLIB_END + struct.pack(">I", checksum)
 
 
-def _deflate(strip: UInt8Array) -> bytes:
-    """Return blocks of deflate that end on a whole byte and refer to nothing before them."""
-    compressor = zlib_ng.compressobj(STREAM_LEVEL, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS)
+def _deflate(strip: UInt8Array, before: bytes) -> bytes:
+    """Return blocks of deflate that end on a whole byte, with matches in what comes before them."""
+    compressor = zlib_ng.compressobj(
+        STREAM_LEVEL, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS, zdict=before
+    )
     start: bytes = compressor.compress(strip)
     end: bytes = compressor.flush(zlib_ng.Z_SYNC_FLUSH)
     return start + end

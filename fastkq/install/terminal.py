@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
-def extras_of(options: argparse.Namespace) -> tuple[str, ...]:
-    """Return which kernels an image needs beside those of K-means; see `first_run.EXTRAS`."""
-    is_lossy = options.lossy > 0 or options.min_score is not None
+def extras_of(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which kernels an image needs beside those of K-means; see `first_run.EXTRAS`.
+
+    Parameters
+    ----------
+    options : of `quantize`, by name
+    """
+    has_score = options.get("min_score") is not None
+    is_lossy = options.get("lossy", 0) != 0 or has_score
     wanted = {
-        "dithering": options.dither != "none" and not is_lossy,
+        "dithering": options.get("dither", "none") != "none" and not is_lossy,
         "lossy": is_lossy,
-        "scoring": options.score or options.min_score is not None,
+        "scoring": options["score"] or has_score,
     }
     return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 

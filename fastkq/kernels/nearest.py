@@ -9,6 +9,15 @@ import numpy as np
 from numba import prange
 
 from fastkq.kernels.compile import kernel
+from fastkq.kernels.steps import (
+    HIGHEST_A,
+    HIGHEST_B,
+    HIGHEST_LIGHT,
+    LOWEST_A,
+    LOWEST_B,
+    LOWEST_LIGHT,
+    clamp,
+)
 
 HALF, ZERO = np.float32(0.5), np.float32(0)
 LABEL_BITS = np.int32(255)
@@ -192,6 +201,36 @@ def search_further(
             distance = np.int32(np.int32(d0 * d0) + np.int32(d1 * d1) + np.int32(d2 * d2))
             key = min(key, np.int32((distance << KEY_SHIFT) | np.int32(groups[group, 3, lane])))
     return key
+
+
+@kernel(inline=True)
+def nearest_in_group(
+    u0,  # float32: a color, in steps
+    u1,
+    u2,
+    cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
+    groups,  # (n_groups, 4, LANES) int16, IN
+):
+    """Return the nearest entry of a color's first group, where few colors have further ones.
+
+    That is the color in whole steps, the number of the group, and a key: the squared distance of
+    the entry, and its number.
+
+    The number of lanes is read from the groups: LLVM takes a loop of so few known steps apart, and
+    then finds no vector in it.
+    """
+    v0 = np.int32(clamp(u0, LOWEST_LIGHT, HIGHEST_LIGHT) + HALF)
+    v1 = np.int32(clamp(u1, LOWEST_A, HIGHEST_A) + HALF)
+    v2 = np.int32(clamp(u2, LOWEST_B, HIGHEST_B) + HALF)
+    group = group_of(v0, v1, v2, cells[cell_of(v0, v1, v2)])
+    nearest = NO_KEY
+    for lane in range(np.uint64(groups.shape[2])):
+        d0 = np.int32(v0 - np.int32(groups[group, 0, lane]))
+        d1 = np.int32(v1 - np.int32(groups[group, 1, lane]))
+        d2 = np.int32(v2 - np.int32(groups[group, 2, lane]))
+        square = np.int32(np.int32(d0 * d0) + np.int32(d1 * d1) + np.int32(d2 * d2))
+        nearest = min(nearest, np.int32((square << KEY_SHIFT) | np.int32(groups[group, 3, lane])))
+    return v0, v1, v2, group, nearest
 
 
 @kernel(inline=True)

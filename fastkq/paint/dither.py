@@ -24,6 +24,7 @@ from fastkq.validate import check_number
 
 METHODS = ("none", "diffusion", "ordered", "adaptive")
 FULL = 255  # strength of a pixel, in a map
+MOST_LOSSY = 200  # as gifsicle's --lossy
 # Adaptive dithering: the strength by the contrast of a pixel with its eight neighbours, in levels.
 # Strengths up to 1 gave 0.4 more SSIMULACRA2 on Kodak and CQ100 at 256 colors, for 3 % more bytes.
 CONTRASTS = (0, 3, 8, 24, 64)
@@ -45,7 +46,7 @@ class Dithering:
     ----------
     method : {"none", "diffusion", "ordered", "adaptive"}
     strength : float, 0 (as "none") to 1
-    lossy : float, 0 to 100
+    lossy : float, 0 to 200
         How many errors are made for fewer bytes, see `paint.lossy`.
     format : {"png", "webp", "gif"}
         Whose bytes.
@@ -60,7 +61,7 @@ class Dithering:
         if self.method not in METHODS:
             raise ValueError(f"dither is {self.method!r}; one of {METHODS} is allowed")
         check_number(self.strength, "dither_strength", 0, 1)
-        check_number(self.lossy, "lossy", 0, 100)
+        check_number(self.lossy, "lossy", 0, MOST_LOSSY)
         if self.lossy and self.method == "ordered":
             raise ValueError(
                 f"dither is 'ordered' and lossy is {self.lossy:g}; lossy passes errors on, so that "

@@ -15,9 +15,8 @@ from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering
 from fastkq.types import Array, UInt8Array
 
 # A bit is worth a squared error, in levels of lightness of which there are 255 in Oklab: this at
-# the full `lossy` and no contrast. It grows with the square of `lossy`, for even steps of bytes,
-# and by itself with so many levels of contrast around a pixel, which hide errors.
-MOST_WEIGHT, CONTRAST_UNIT = 2.0, 2.0
+# the full `lossy` and no contrast. It grows with the square of `lossy`, for even steps of bytes.
+MOST_WEIGHT = 2.0
 SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
 # Of errors, so much is passed on: with all of it, copies end sooner.
 PASSED_ON = 0.65
@@ -45,19 +44,19 @@ class LossyDitherer(Ditherer):
             self._strength *= PASSED_ON
         n_colors = len(palette)
         self._literal_bits = max(1.0, np.log2(n_colors) - 1)
-        contrasts = 1 + np.arange(256) / CONTRAST_UNIT
         weight = MOST_WEIGHT * (dithering.lossy / 100) ** 2 * SQUARED_STEPS
-        self._worths = (weight * self._literal_bits * contrasts).astype(np.float32)
+        self._worth = np.float32(weight * self._literal_bits)
         self._format = dithering.format
         self._per_byte = next(n for n in (8, 4, 2, 1) if n_colors <= 1 << 8 // n)
-        colors, n_slots = self._tables.colors, int(kernels.lossy.N_SLOTS)
+        colors, n_slots = self._tables.colors, int(kernels.lossy_weights.N_SLOTS)
         self._slots = np.empty(n_slots, np.int64), np.empty(n_slots, np.uint8)
-        kernels.lossy.fill_slots(colors, *self._slots)
-        opaque, transparent = kernels.lossy.OPAQUE_KIND, kernels.lossy.TRANSPARENT_KIND
+        kernels.lossy_weights.fill_slots(colors, *self._slots)
+        ways = kernels.lossy_ways
+        opaque, transparent = ways.OPAQUE_KIND, ways.TRANSPARENT_KIND
         is_closed = np.zeros((3, n_colors), np.bool_)
         is_closed[opaque] = self._tables.has_opaque & (colors[:, 3] != OPAQUE)
         is_closed[transparent] = np.arange(n_colors) != self._tables.transparent
-        self._penalties = np.where(is_closed, kernels.lossy.FORBIDDEN, np.float32(0))
+        self._penalties = np.where(is_closed, ways.FORBIDDEN, np.float32(0))
 
     def _dither_rows(self, rows: UInt8Array, lead: int, labels: UInt8Array, first: int) -> float:
         """Choose labels of rows; see the kernel for the parameters."""
@@ -77,7 +76,7 @@ class LossyDitherer(Ditherer):
             contrasts,
             self._map(pixels, width),
             np.float32(self._strength / FULL),
-            self._worths,
+            self._worth,
             self._begins(width),
             self._light,
             tables.colors,
@@ -102,15 +101,15 @@ class LossyDitherer(Ditherer):
 
         In pixels' worth, (2, N_WAYS). Indices that share a byte can only be copied together.
         """
-        lossy, row_bytes = kernels.lossy, 1 + -(-width // self._per_byte)
-        costs = np.full((2, lossy.N_WAYS), lossy.FORBIDDEN)
-        costs[:, lossy.AGAIN] = self._copy_bits(1)
-        for turn, way in np.ndindex(2, int(lossy.N_COPIES)):
+        ways, row_bytes = kernels.lossy_ways, 1 + -(-width // self._per_byte)
+        costs = np.full((2, ways.N_WAYS), ways.FORBIDDEN)
+        costs[:, ways.AGAIN] = self._copy_bits(1)
+        for turn, way in np.ndindex(2, int(ways.N_COPIES)):
             n_above = 1 if way % 2 != turn else 2
-            left = int(lossy.REACH) - way // 2
+            left = int(ways.REACH) - way // 2
             if left % self._per_byte == 0:
                 costs[turn, way] = self._copy_bits(n_above * row_bytes + left // self._per_byte)
-        begins: Array = np.minimum(costs / np.float32(self._literal_bits), lossy.FORBIDDEN)
+        begins: Array = np.minimum(costs / np.float32(self._literal_bits), ways.FORBIDDEN)
         return begins
 
     def _copy_bits(self, distance: int) -> float:
@@ -118,7 +117,7 @@ class LossyDitherer(Ditherer):
         bits = COPY_BITS[self._format]
         if self._format == PNG:
             if distance > WINDOW:
-                return float(kernels.lossy.FORBIDDEN)
+                return float(kernels.lossy_ways.FORBIDDEN)
             bits += max(0, (distance - 1).bit_length() - 2)  # RFC 1951, 3.2.5
         return bits
 

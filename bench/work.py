@@ -1,0 +1,94 @@
+"""Count the work that fastkq does: exact numbers, the same on every machine.
+
+    python bench/work.py [--json bench/results/work.json]
+
+Wall time on shared machines varies by 20 to 40 %, while fastkq is deterministic: its iterations,
+distinct colors, cells, errors and bytes are not. `tests/test_work.py` compares them with the stored
+ones and fails where one of them grew, so a change that costs work has to say so by storing the new
+numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import report
+from PIL import Image
+
+import fastkq
+from fastkq.engine.cells import ColorCells
+
+IMAGES = Path(__file__).parents[1] / "tests" / "images"
+PICTURES = ("kodim03.png", "photo-sunset.png", "windows95.png")
+# By name: options of `quantize`, or of `compress` where they are a file's.
+FITS = {
+    "K = 16": {"n_colors": 16},
+    "K = 64": {"n_colors": 64},
+    "K = 256": {},
+    "K = 256, oklab": {"color_space": "oklab"},
+    "K = 256, fast": {"effort": "fast"},
+    "K = 64, best": {"n_colors": 64, "effort": "best"},
+    "K = 64, k-means++": {"n_colors": 64, "init": "k-means++"},
+}
+FILES = {
+    "default": {},
+    "optimize": {"optimize": True},
+    "lossy 60": {"lossy": 60},
+    "diffusion": {"dither": "diffusion"},
+    "adaptive": {"dither": "adaptive"},
+    "ordered": {"dither": "ordered"},
+    "webp": {"format": "webp"},
+    "gif": {"format": "gif"},
+}
+
+
+def soft_alpha(image: np.ndarray) -> np.ndarray:
+    """Return an image whose alpha rises from left to right."""
+    ramp = np.linspace(0, 255, image.shape[1]).astype(np.uint8)
+    alpha = np.broadcast_to(ramp[:, None], (*image.shape[:2], 1))
+    return np.concatenate([image, alpha], axis=2)
+
+
+def measure() -> list[report.Row]:
+    """Return what each picture takes."""
+    rows: list[report.Row] = []
+    for name in PICTURES:
+        with Image.open(IMAGES / name) as opened:
+            image = np.asarray(opened.convert("RGB"))
+        histogram = fastkq.color_histogram(image)
+        cells = len(ColorCells(histogram).grid_totals)
+        rows.append(
+            {"picture": name, "what": "histogram", "colors": len(histogram), "cells": cells}
+        )
+        for what, options in FITS.items():
+            result = fastkq.quantize(image, **options)
+            rows.append(
+                {"picture": name, "what": what, "iterations": result.n_iter, "mse": result.mse}
+            )
+        result = fastkq.quantize(soft_alpha(image), 64)
+        rows.append(
+            {"picture": name, "what": "alpha", "iterations": result.n_iter, "mse": result.mse}
+        )
+        for what, options in FILES.items():
+            data = fastkq.compress(image, **options)
+            rows.append({"picture": name, "what": f"file: {what}", "bytes": len(data)})
+    return rows
+
+
+def main() -> None:
+    """Count, print and store."""
+    options = report.arguments(__doc__).parse_args()
+    rows = measure()
+    lines = [
+        [
+            f"{row['picture']}, {row['what']}",
+            ", ".join(f"{row[key]:g} {key}" for key in list(row)[2:]),
+        ]
+        for row in rows
+    ]
+    report.publish(options, report.markdown(["what", "work"], lines), rows)
+
+
+if __name__ == "__main__":
+    main()
