@@ -390,12 +390,8 @@ def test_animations_that_end_early_are_errors(format):
         cut = data[: len(data) * share // 16]
         if count_frames(io.BytesIO(cut)) == 1:
             continue  # as a still, which other tests cut
-        film = open_animation  # a GIF that ends behind a frame lacks only its last byte
-        if format == "webp":
-            assert len(film(cut)) < 5
-            continue
-        with pytest.raises(ValueError, match="<bytes>"):
-            list(film(cut))
+        with pytest.raises(ValueError, match="<bytes>: cannot be decoded"):
+            list(open_animation(cut))
 
 
 def test_a_damaged_frame_of_a_png_is_an_error():

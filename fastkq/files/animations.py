@@ -54,7 +54,7 @@ def count_frames(file: BinaryIO) -> int:
         start = file.read(WEBP_FLAGS + 1 - SIGNATURE_BYTES)
         if start.startswith(b"VP8X") and start[-1] & IS_ANIMATED:
             file.seek(0)
-            n_frames = sum(chunk == b"ANMF" for chunk, _ in _webp_chunks(file.read()))
+            n_frames = _count_webp_frames(file.read())
     file.seek(0)
     return max(1, n_frames)
 
@@ -99,11 +99,11 @@ def open_animation_file(data: bytes, name: str, path: str | None = None) -> Anim
     """
     kind = find_format(data[:SIGNATURE_BYTES])
     try:
+        durations, loop = _webp_times(data) if kind == "WebP" else ([], 0)
         with open_image(io.BytesIO(data), str(kind)) as image:
             profile = rgb_profile(get_info(image).get("icc_profile"))
             height, width = image.height, image.width
         if kind == "WebP":
-            durations, loop = _webp_times(data)
             read = partial(_read_webp, data, name)
         else:
             film = split_gif(data) if kind == "GIF" else split_apng(data)
@@ -167,13 +167,27 @@ def choose_frame(animation: Animation, number: int) -> UInt8Array:
     return next(islice(animation, number, None))
 
 
+def _count_webp_frames(data: bytes) -> int:
+    """Return how many frames a WebP has, with one that it ends inside of."""
+    n_frames = 0
+    try:
+        for kind, _ in _webp_chunks(data):
+            n_frames += kind == b"ANMF"
+    except ValueError:
+        n_frames += 1
+    return n_frames
+
+
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Yield the whole chunks of a WebP."""
+    """Yield the chunks of a WebP."""
     position, view = WEBP_HEAD, memoryview(data)
-    while position + 8 <= len(data):
+    end = 8 + int.from_bytes(data[4:8], "little")
+    while position + 8 <= end:
+        if position + 8 > len(data):
+            raise ValueError("the file ends before its last chunk")
         kind, length = struct.unpack_from("<4sI", data, position)
         if position + 8 + length > len(data):
-            return
+            raise ValueError(f"the file ends inside its {kind.decode('latin-1')} chunk")
         yield kind, view[position + 8 : position + 8 + length]
         position += 8 + length + length % 2
 

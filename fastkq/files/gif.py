@@ -26,11 +26,14 @@ DISPOSALS = {2: BACKGROUND, 3: PREVIOUS}  # others leave the frame as it is
 
 
 def count_gif_frames(data: bytes) -> int:
-    """Return how many whole frames a GIF has; 0 for what is none."""
+    """Return how many frames a GIF has, with one that it ends inside of."""
+    n_frames = 0
     try:
-        return sum(1 for kind, _ in _walk(data) if kind == IMAGE)
+        for kind, _ in _walk(data):
+            n_frames += kind == IMAGE
     except ValueError:
-        return 0
+        n_frames += 1
+    return n_frames
 
 
 def split_gif(data: bytes) -> Film:
