@@ -369,6 +369,7 @@ def _open_while_kernels_load(image: ImageSource, frame: int | None = None) -> So
 
 def load_kernels() -> None:
     """Load, or compile, the kernels that quantizing an image needs."""
+    kernels.events.begin_loading()
     # Noise of so many pixels goes the way of large images.
     shape = (SORT_LIMIT // 256, 256, 3)
     noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
@@ -377,7 +378,7 @@ def load_kernels() -> None:
     nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
     Labeler(nearest, Dithering(), 3).label(noise)
     seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
-    kernels.events.wait_for_helpers()
+    kernels.events.end_loading()
     compile_kmeans()
 
 

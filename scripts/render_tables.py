@@ -386,6 +386,26 @@ def rate() -> str:
     return f"{markdown(header, lines)}\n\n{machine_line(report)}"
 
 
+def gif() -> str:
+    """Bytes of GIFs at equal look, and scores at equal bytes, beside gifsicle's."""
+    report = load("gif")
+    rows = report["rows"]
+    levels = list(dict.fromkeys(row["level"] for row in rows))
+    lines = []
+    for group in [*dict.fromkeys(row["group"] for row in rows), "all"]:
+        cells = []
+        for level in levels:
+            own = [r for r in rows if r["level"] == level and group in (r["group"], "all")]
+            gain = sum(row["gain"] for row in own) / len(own)
+            ratio = geometric_mean([row["bytes"] for row in own])
+            most = max(row["bytes"] for row in own)
+            cells += [f"{ratio:.2f}", f"{most:.2f}", f"{gain:+.0f}"]
+        lines.append([group, *cells])
+    heads = ("bytes at `--lossy={}`", "at most", "score")
+    header = ["pictures", *(head.format(level) for level in levels for head in heads)]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
 def alpha() -> str:
     """Time and memory of a photo of 24 MP with alpha, and of its stages."""
     report = load("alpha")
@@ -520,6 +540,7 @@ TABLES = {
     "processes": processes,
     "quality": quality,
     "rate": rate,
+    "gif": gif,
     "quality_targets": quality_targets,
     "quality_wins": quality_wins,
     "resume": resume,

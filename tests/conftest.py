@@ -86,7 +86,7 @@ def prepare_whole_run(n_tests):
     if n_tests >= WHOLE_SUITE and not any(map(os.environ.get, modes)):
         from fastkq.install.first_run import prepare_kernels
 
-        prepare_kernels(lambda: None, ["dithering", "lossy"])
+        prepare_kernels(lambda: None, ["diffusion", "ordered", "lossy"])
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,7 @@ def run_python(code, cwd, cache):
 )
 def prepared(request, tmp_path_factory):
     """What two calls of `prepare_kernels` did with an empty cache, in a poisoned directory."""
-    extras = ["dithering"] if request.param else []
+    extras = ["diffusion", "ordered"] if request.param else []
     start = f"DITHER, EXTRAS = {request.param}, {extras}\n"
     folder = tmp_path_factory.mktemp("poisoned")
     for name in STANDARD_MODULES:
@@ -98,7 +98,7 @@ def test_preparing_takes_milliseconds(monkeypatch, tmp_path):
     monkeypatch.setattr(kernels.places, "write_place", lambda: tmp_path)
     kernels.places.set_prepared("quantizing")
     assert kernels.places.is_prepared("quantizing")
-    assert not kernels.places.is_prepared("dithering")
+    assert not kernels.places.is_prepared("diffusion")
     start = time.perf_counter()
     first_run.prepare_kernels(pytest.fail)
     assert time.perf_counter() - start < 0.05
@@ -111,7 +111,7 @@ def test_without_a_cache_directory_it_is_told(monkeypatch):
     """Each worker compiles for itself there: to compile here would only cost time."""
     monkeypatch.setattr(kernels.places, "write_place", lambda: None)
     told = []
-    first_run.prepare_kernels(lambda: told.append(True), ["dithering"])
+    first_run.prepare_kernels(lambda: told.append(True), ["diffusion"])
     assert told == [True]
 
 

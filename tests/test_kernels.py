@@ -203,7 +203,7 @@ def test_label_cubes_equals_its_twin(n_threads, n_centers):
     offsets = rng.integers(0, 16, (3, 32)).astype(np.float32)
     table = np.empty(64 * 32, np.uint8)
     kernels.cubes.label_cubes(
-        padded, names, np.uint64(n_centers), np.concatenate(boxes), offsets, table
+        padded, names, np.uint64(n_centers), 1, np.concatenate(boxes), offsets, table
     )
     points = (boxes[2][:, None, :3] + offsets.T).reshape(-1, 3)
     assert np.array_equal(table, naive.assign(points, centers))

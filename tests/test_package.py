@@ -160,8 +160,10 @@ def test_warming_up_compiles_every_kernel():
         "warm_up()\n"
         f"for name in {files}:\n"
         "    for key, value in vars(importlib.import_module(f'fastkq.kernels.{name}')).items():\n"
-        "        if type(value).__name__ == 'ParallelKernel':\n"
-        "            print(name, key, len(value.threaded.signatures))\n"
+        "        kind = type(value).__name__\n"
+        "        if kind in ('ParallelKernel', 'SharedKernel'):\n"
+        "            compiled = value.threaded if kind[0] == 'P' else value.compiled\n"
+        "            print(name, key, len(compiled.signatures))\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     compiled = {tuple(line.split()[:2]): int(line.split()[2]) for line in run.stdout.splitlines()}

@@ -181,7 +181,8 @@ def _sum_full_size(
         lights = [buffer[: 3 * (high - low) * width].reshape(3, -1, width) for buffer in buffers]
         for light, levels, table, half in zip(lights, rows, tables, smaller, strict=True):
             kernels.ssimulacra2.fill_light(levels[low:high], table, light)
-            kernels.ssimulacra2.halve(light, start - low, stop - low, half, start // 2)
+            n_rows = (stop - start + 1) // 2
+            kernels.ssimulacra2.halve(light, start - low, stop - low, half, start // 2, n_rows)
         sums += _sum_rows(lights[0], lights[1], start - low, stop - low)
     return sums, smaller[0], smaller[1]
 
@@ -192,16 +193,16 @@ def _sum_rows(
     """Return the sums (3, 6) of the errors of some rows of light (3, h, W)."""
     strip, tile = kernels.ssimulacra2.STRIP, kernels.ssimulacra2.TILE
     n_strips, n_tiles = -(-(bottom - top) // strip), -(-first.shape[2] // tile)
-    sums = np.empty((n_strips, n_tiles, 3, kernels.ssimulacra2.N_NORMS))
+    sums = np.empty((n_strips * n_tiles, 3, kernels.ssimulacra2.N_NORMS))
     kernels.ssimulacra2.sum_errors(first, second, top, bottom, sums)
-    total: NDArray[np.float64] = sums.sum(axis=(0, 1))
+    total: NDArray[np.float64] = sums.sum(axis=0)
     return total
 
 
 def _halve(light: NDArray[np.float32]) -> NDArray[np.float32]:
     _, height, width = light.shape
     smaller = np.empty((3, (height + 1) // 2, (width + 1) // 2), np.float32)
-    kernels.ssimulacra2.halve(light, 0, height, smaller, 0)
+    kernels.ssimulacra2.halve(light, 0, height, smaller, 0, smaller.shape[1])
     return smaller
 
 

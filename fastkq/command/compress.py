@@ -95,7 +95,7 @@ def _compress_one(options: argparse.Namespace) -> int:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     start = time.perf_counter()
     chosen = color_options(options)
-    terminal.share(terminal.extras_of(chosen))
+    terminal.share(terminal.extras_of(chosen, name))
     target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_any(source, checked)
@@ -135,7 +135,7 @@ def _compress_stream(
     if output != STREAM and os.path.exists(output) and not options.force:
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     chosen = color_options(options)
-    terminal.share(terminal.extras_of(chosen))
+    terminal.share(terminal.extras_of(chosen, name))
     image = _open_source(source)
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_any(image, checked)

@@ -51,9 +51,8 @@ def compress_many(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
-    terminal.prepare_workers(
-        len(jobs), n_workers, terminal.extras_of(choose_look(chosen, options.palette))
-    )
+    look, name = choose_look(chosen, options.palette), settings.image.output.format
+    terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(look, name))
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
         settings, _ = share_palette(jobs, settings, n_workers=n_workers)

@@ -51,6 +51,7 @@ def label_cubes(palette: UInt8Array) -> UInt8Array:
         centers,
         names,
         np.uint64(len(palette)),
+        1 << (CODE_BITS - ROOT_BITS),
         np.concatenate([_boxes_of_cubes(bits) for bits in (ROOT_BITS, PARENT_BITS, CELL_BITS)]),
         offsets,
         table,

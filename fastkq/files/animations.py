@@ -26,7 +26,7 @@ from fastkq.files.decode import (
 )
 from fastkq.files.formats import PNG, SUFFIXES
 from fastkq.files.frames import MAX_LOOP, Animation, AnimationError, FrameReader, Origin
-from fastkq.files.gif import count_gif_frames, split_gif
+from fastkq.files.gif_blocks import count_gif_frames, split_gif
 from fastkq.types import ImageSource, UInt8Array
 
 if TYPE_CHECKING:

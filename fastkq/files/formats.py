@@ -1,6 +1,6 @@
 """The formats that an image of few colors is written in: PNG, lossless WebP and GIF.
 
-PNG is this package's own; the other two are Pillow's. WebP stores colors instead of indices and
+PNG and GIF are this package's own, WebP is Pillow's, which stores colors instead of indices and
 finds palettes of its own: mostly the smallest of the three, and the slowest to write. GIF is the
 largest, and what some programs want.
 """
@@ -14,10 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fastkq.colors.pixels import OPAQUE
-from fastkq.files.mark import EXIF, SOFTWARE
+from fastkq.files.mark import EXIF
 from fastkq.types import UInt8Array
 
 PNG, WEBP, GIF = FORMATS = ("png", "webp", "gif")
@@ -104,7 +101,7 @@ def encode(
     """Return the file of an image.
 
     Only PNG can be written row by row (`png.write_indexed_png`). A WebP takes 5 bytes a pixel over
-    the labels while it is encoded, and what libwebp takes; a GIF 1.
+    the labels while it is encoded, and what libwebp takes; a GIF 2.
 
     Parameters
     ----------
@@ -128,7 +125,9 @@ def encode(
     if name == WEBP:
         return _encode_webp(labels, palette, icc_profile, optimize)
     if name == GIF:
-        return _encode_gif(labels, palette)
+        from fastkq.files.gif import encode_gif
+
+        return encode_gif(labels, palette)
     from fastkq.files.gray import encode_gray_png
     from fastkq.files.png import LARGE_PIXELS, encode_indexed_png, squeeze
 
@@ -159,28 +158,4 @@ def _encode_webp(
     image = image.convert(mode)
     # exact: the color under an alpha of 0 stays (0, 0, 0), as in the palette.
     image.save(buffer, "WEBP", lossless=True, exact=True, exif=EXIF, **options)
-    return buffer.getvalue()
-
-
-def _encode_gif(labels: UInt8Array, palette: UInt8Array) -> bytes:
-    from PIL import Image
-
-    options = {}
-    if palette.shape[1] == 4:
-        alphas = palette[:, 3]
-        if np.any((alphas > 0) & (alphas < OPAQUE)):
-            raise ValueError(
-                "the palette has translucent colors; png and webp are allowed, not gif, or a "
-                "background, which makes the image opaque"
-            )
-        transparent = np.flatnonzero(alphas == 0)
-        if len(transparent):
-            # One index is transparent; equal entries become one.
-            labels = np.where(np.isin(labels, transparent), transparent[0], labels).astype(np.uint8)
-            options["transparency"] = int(transparent[0])
-    height, width = labels.shape
-    image = Image.frombytes("P", (width, height), labels.tobytes())
-    image.putpalette(palette[:, :3].tobytes())
-    buffer = io.BytesIO()
-    image.save(buffer, "GIF", optimize=False, interlace=0, comment=SOFTWARE, **options)
     return buffer.getvalue()

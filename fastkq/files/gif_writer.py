@@ -14,7 +14,7 @@ from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
 from fastkq.files.compose import BACKGROUND, KEEP, PREVIOUS
 from fastkq.files.deltas import DRAWN, Drawing
-from fastkq.files.gif import (
+from fastkq.files.gif_blocks import (
     APPLICATION_LABEL,
     CONTROL,
     CONTROL_LABEL,
@@ -142,7 +142,7 @@ def encode_labels(labels: UInt8Array, kinds: UInt8Array, transparent: int | None
 
 def choose_codes(costs: Costs, labels: UInt8Array, drawing: Drawing) -> bytes:
     """Return the LZW codes of labels that are chosen for them, in blocks; fill in the labels."""
-    lzw = kernels.lzw
+    lzw = kernels.lzw_frames
     code_bits = max(LEAST_CODE_BITS, (len(costs.points) - 1).bit_length())
     width, n_pixels = drawing.place.width, len(labels)
     out = np.empty(64 + 2 * n_pixels, np.uint8)
@@ -173,7 +173,7 @@ def choose_codes(costs: Costs, labels: UInt8Array, drawing: Drawing) -> bytes:
 
 
 def _shortest_codes(flat: UInt8Array, kinds: UInt8Array, mark: int, code_bits: int) -> bytes:
-    lzw = kernels.lzw
+    lzw = kernels.lzw_frames
     scratch = (
         np.empty((lzw.N_CODES, 256), np.int16),
         np.empty(lzw.N_CODES, np.uint8),

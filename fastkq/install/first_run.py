@@ -1,8 +1,8 @@
 """The first run on a machine, which compiles: on two cores instead of one.
 
 Numba compiles one kernel at a time, under a lock. So while this process compiles the kernels that
-touch pixels, another one compiles those of K-means, which take as long (6 s each), into the cache
-on disk; and where images are dithered, a third one compiles those kernels (16 s).
+touch pixels, another one compiles those of K-means, which take as long, into the cache on disk; and
+where images are dithered, a third one compiles that kernel, and this one its tables.
 """
 
 from __future__ import annotations
@@ -10,47 +10,71 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastkq import kernels
+
+if TYPE_CHECKING:
+    import subprocess
 
 # A command sees all packages that this one is installed with, and this one itself, but nothing that
 # lies in the current directory under the name of a standard module: `-P`, and behind all others.
 START = "import sys; sys.path.append({root!r}); from {module} import {function}; {function}()"
-KMEANS = ("fastkq.pipeline", "compile_kmeans")
+QUANTIZING = "quantizing"
 # What not all images need, and the functions of `warmup` that compile it.
 EXTRAS = {
-    "dithering": "compile_dithering",
+    "diffusion": "compile_diffusion",
+    "ordered": "compile_ordered",
     "lossy": "compile_lossy",
+    "lossy-gif": "compile_lossy_gif",
     "scoring": "compile_scoring",
 }
+WITH_TABLES = {"diffusion", "ordered", "lossy"}  # which this process compiles
 
-_is_shared = False  # whether a compilation has begun, and was told of
+_is_told = False  # whether compilation was told of
+_is_shared = False  # whether processes were asked for
 
 
 def share_compilation(notify: Callable[[], None], extras: Sequence[str] = ()) -> None:
-    """If this process comes to compile a kernel, call `notify` and have other ones help it.
+    """Have other processes help this one, once it loads kernels that were not compiled here.
 
     For commands, which own their process and know that `sys.executable` is Python.
 
     Parameters
     ----------
-    notify : called once a process, however often this function is
+    notify : called once a process, before it compiles a kernel
     extras : of `EXTRAS`
         What will be needed beside K-means.
     """
 
-    def start() -> None:
+    def tell() -> None:
+        global _is_told  # noqa: PLW0603 - of the process
+        if not _is_told:
+            _is_told = True
+            notify()
+
+    def begin() -> None:
         global _is_shared  # noqa: PLW0603 - of the process
-        if _is_shared:
+        needed = [what for what in (QUANTIZING, *extras) if not kernels.places.is_prepared(what)]
+        if _is_shared or not needed or kernels.places.write_place() is None:
             return
         _is_shared = True
-        notify()
-        if kernels.places.write_place() is not None:
-            _start_helper(*KMEANS)
-            for extra in extras:
-                _start_helper("fastkq.install.warmup", EXTRAS[extra])
+        helpers = {what: _start_helper(what) for what in needed}
+        kernels.events.ending.append(lambda: _finish(helpers))
 
-    kernels.events.when_compiling(start)
+    kernels.events.when_compiling(tell)
+    kernels.events.beginning.append(begin)
+
+
+def _finish(helpers: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Wait for the processes that compile; what they did not compile, this one will."""
+    if WITH_TABLES & helpers.keys():
+        from fastkq.install.warmup import compile_tables
+
+        compile_tables()
+    for what, helper in helpers.items():
+        if helper.wait() == 0:
+            kernels.places.set_prepared(what)
 
 
 def prepare_kernels(tell: Callable[[], None], extras: Sequence[str] = ()) -> None:
@@ -64,7 +88,7 @@ def prepare_kernels(tell: Callable[[], None], extras: Sequence[str] = ()) -> Non
     extras : of `EXTRAS`
         What will be needed beside K-means.
     """
-    needed = ["quantizing", *extras]
+    needed = [QUANTIZING, *extras]
     if kernels.places.write_place() is None:
         tell()
         return
@@ -81,14 +105,15 @@ def prepare_kernels(tell: Callable[[], None], extras: Sequence[str] = ()) -> Non
         kernels.places.set_prepared(what)
 
 
-def _start_helper(module: str, function: str) -> None:
+def _start_helper(what: str) -> subprocess.Popen[bytes]:
     import subprocess
 
+    module, function = "fastkq.install.warmup", EXTRAS.get(what)
+    if function is None:
+        module, function = "fastkq.pipeline", "compile_kmeans"
     root = str(Path(__file__).parents[2])
     code = START.format(root=root, module=module, function=function)
     nowhere = subprocess.DEVNULL
-    kernels.events.helpers.append(
-        subprocess.Popen(  # noqa: S603 - this Python
-            [sys.executable, "-P", "-c", code], stdin=nowhere, stdout=nowhere, stderr=nowhere
-        )
+    return subprocess.Popen(  # noqa: S603 - this Python
+        [sys.executable, "-P", "-c", code], stdin=nowhere, stdout=nowhere, stderr=nowhere
     )

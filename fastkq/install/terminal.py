@@ -6,19 +6,25 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastkq.files.formats import GIF
 
-def extras_of(options: Mapping[str, Any]) -> tuple[str, ...]:
+
+def extras_of(options: Mapping[str, Any], format: str) -> tuple[str, ...]:
     """Return which kernels an image needs beside those of K-means; see `first_run.EXTRAS`.
 
     Parameters
     ----------
     options : of `quantize`, by name
+    format : of the output
     """
     has_score = options.get("min_score") is not None
     is_lossy = options.get("lossy", 0) != 0 or has_score
+    dither = options.get("dither", "none")
     wanted = {
-        "dithering": options.get("dither", "none") != "none" and not is_lossy,
-        "lossy": is_lossy,
+        "diffusion": dither in ("diffusion", "adaptive") and not is_lossy,
+        "ordered": dither == "ordered" and not is_lossy,
+        "lossy": is_lossy and format != GIF,
+        "lossy-gif": is_lossy and format == GIF,
         "scoring": options["score"] or has_score,
     }
     return tuple(name for name, is_wanted in wanted.items() if is_wanted)

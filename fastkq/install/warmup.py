@@ -15,6 +15,7 @@ from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
 from fastkq.files.frames import Animation
+from fastkq.paint.dither import Ditherer, Dithering
 from fastkq.pipeline import load_kernels
 
 DITHERINGS = ("diffusion", "ordered", "adaptive")
@@ -27,9 +28,12 @@ def warm_up() -> float:
     label_cubes(np.zeros((1, 3), np.uint8))
     few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
     few.save(io.BytesIO(), optimize=True)
-    compile_dithering()
+    compile_tables()
+    compile_diffusion()
+    compile_ordered()
     _compile_rare_dithering()
     compile_lossy()
+    compile_lossy_gif()
     compile_alpha()
     compile_scoring()
     compile_animations()
@@ -38,10 +42,27 @@ def warm_up() -> float:
     return time.perf_counter() - start
 
 
-def compile_dithering() -> None:
-    """Load, or compile, the kernels of all ways to dither, for opaque images and most palettes."""
-    for method in DITHERINGS:
+def compile_diffusion() -> None:
+    """Load, or compile, the kernels of error diffusion, for opaque images and most palettes."""
+    for method in ("diffusion", "adaptive"):
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
+
+
+def compile_ordered() -> None:
+    """Load, or compile, those of ordered dithering, for opaque images and most palettes."""
+    remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither="ordered")
+
+
+def compile_tables() -> None:
+    """Load, or compile, what every way to dither looks at before: a large palette, and contrast.
+
+    Palettes of up to 16 colors, as those of the other functions, have no tables to compile.
+    """
+    grays = np.repeat(np.arange(20, dtype=np.uint8)[:, None], 3, axis=1)
+    ditherer = Ditherer(grays, Dithering("adaptive"))
+    row = np.zeros((1, 3), np.uint8)
+    row.flags.writeable = False  # as those of images are
+    ditherer.map_contrast(row, 1)
 
 
 def _compile_rare_dithering() -> None:
@@ -62,6 +83,12 @@ def compile_animations() -> None:
     frames[:, :, 1:] = [[[9, 9, 9]], [[200, 9, 9]]]
     for lossy in (0, 100):
         compress(Animation(frames), format="gif", lossy=lossy)
+
+
+def compile_lossy_gif() -> None:
+    """Load, or compile, the kernels of labels by cost for GIF, and those that write it."""
+    palette, image = [[0, 0, 0], [9, 9, 9]], np.zeros((1, 1, 3), np.uint8)
+    compress(image, palette=palette, lossy=1, format="gif")
 
 
 def compile_scoring() -> None:

@@ -27,10 +27,13 @@ from fastkq.kernels.compile import kernel
 # What a cell's `owner` can be, besides the label of all its colors.
 MIXED = -1
 UNASSIGNED = -2
+LEAST_CELLS = 256  # that a thread is asked to measure
 
 
-@kernel(parallel=True)
+@kernel(pieces="boxes", least=LEAST_CELLS)
 def measure_cells(
+    begin,  # of the cells ...
+    end,  # ... and the end of these
     colors,  # (3, >= U) float32, IN: grouped by cell
     weights,  # (U,) float64, IN
     starts,  # (n_cells + 1,) int64, IN: where each cell's colors start
@@ -38,7 +41,7 @@ def measure_cells(
     totals,  # (n_cells, 5) float64, OUT: sums of weight, weight * color, weight * squared norm
 ):
     """Find the bounding box and the moments of every cell."""
-    for cell in prange(starts.shape[0] - 1):
+    for cell in range(begin, end):
         own = colors[:, starts[cell] : starts[cell + 1]]
         own_weights = weights[starts[cell] : starts[cell + 1]]
         low0 = low1 = low2 = np.float32(np.inf)
@@ -296,8 +299,10 @@ def fill_labels(
             result[i] = labels[i] if owners[cell] == MIXED else owners[cell]
 
 
-@kernel(parallel=True)
+@kernel(pieces="partials")
 def sum_moments(
+    begin,  # of the chunks ...
+    end,  # ... and the end of these
     colors,  # (3, >= U) float32, IN
     weights,  # (U,) float64, IN
     labels,  # (U,) uint8, IN
@@ -306,7 +311,7 @@ def sum_moments(
     """Sum the moments of clusters up to the second, chunk by chunk."""
     n_colors = labels.shape[0]
     n_chunks = partials.shape[0]
-    for chunk in prange(n_chunks):
+    for chunk in range(begin, end):
         sums = partials[chunk]
         sums[:] = 0.0
         for i in range(n_colors * chunk // n_chunks, n_colors * (chunk + 1) // n_chunks):

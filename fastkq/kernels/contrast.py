@@ -1,11 +1,10 @@
 """The map of adaptive dithering: how much contrast surrounds each pixel."""
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 
-MAP_PART_ROWS = 32
+LEAST_ROWS = 32  # that a thread is asked for
 TRANSPARENT, OPAQUE = np.uint8(0), np.uint8(255)
 FULL = np.uint8(255)  # strength
 MOST, LEAST = np.uint8(255), np.uint8(0)
@@ -29,31 +28,31 @@ def fill_light(
     light[0], light[width + 1] = light[1], light[width]
 
 
-@kernel(parallel=True)
+@kernel(pieces="strengths", least=LEAST_ROWS)
 def map_strengths(
+    begin,  # of the rows ...
+    end,  # ... and the end of these
     pixels,  # (h, W * C) uint8, IN
     table,  # (256,) uint8, IN: strengths by contrast
     strengths,  # (h, W) uint8, OUT
 ):
     """Find how strongly each pixel is dithered, by the range of light in its 3x3 surroundings."""
-    n_rows, width = strengths.shape
-    for part in prange(-(-n_rows // MAP_PART_ROWS)):
-        first = part * MAP_PART_ROWS
-        lights = np.empty((3, width + 2), np.uint8)  # of the rows above, at and below one
-        low, high = np.empty(width + 2, np.uint8), np.empty(width + 2, np.uint8)
-        fill_light(pixels[max(first - 1, 0)], lights[(first + 2) % 3])
-        fill_light(pixels[first], lights[first % 3])
-        for row in range(first, min(first + MAP_PART_ROWS, n_rows)):
-            fill_light(pixels[min(row + 1, n_rows - 1)], lights[(row + 1) % 3])
-            for x in range(width + 2):
-                low[x] = min(lights[0, x], lights[1, x], lights[2, x])
-                high[x] = max(lights[0, x], lights[1, x], lights[2, x])
-            for x in range(width):
-                least, most = (
-                    min(low[x], low[x + 1], low[x + 2]),
-                    max(high[x], high[x + 1], high[x + 2]),
-                )
-                strengths[row, x] = table[np.uint8(most - least)]
+    n_rows, width = pixels.shape[0], strengths.shape[1]
+    lights = np.empty((3, width + 2), np.uint8)  # of the rows above, at and below one
+    low, high = np.empty(width + 2, np.uint8), np.empty(width + 2, np.uint8)
+    fill_light(pixels[max(begin - 1, 0)], lights[(begin + 2) % 3])
+    fill_light(pixels[begin], lights[begin % 3])
+    for row in range(begin, end):
+        fill_light(pixels[min(row + 1, n_rows - 1)], lights[(row + 1) % 3])
+        for x in range(width + 2):
+            low[x] = min(lights[0, x], lights[1, x], lights[2, x])
+            high[x] = max(lights[0, x], lights[1, x], lights[2, x])
+        for x in range(width):
+            least, most = (
+                min(low[x], low[x + 1], low[x + 2]),
+                max(high[x], high[x + 1], high[x + 2]),
+            )
+            strengths[row, x] = table[np.uint8(most - least)]
 
 
 @kernel()
@@ -84,8 +83,10 @@ def fill_light_over_gray(
     high[0] = high[width + 1] = LEAST
 
 
-@kernel(parallel=True)
+@kernel(pieces="strengths", least=LEAST_ROWS)
 def map_alpha_strengths(
+    begin,  # of the rows ...
+    end,  # ... and the end of these
     pixels,  # (h, W * 4) uint8, IN
     table,  # (256,) uint8, IN: strengths by contrast
     strengths,  # (h, W) uint8, OUT: without meaning for transparent pixels
@@ -94,22 +95,20 @@ def map_alpha_strengths(
 
     Translucent pixels have all of it: a shadow is smooth, and has few entries.
     """
-    n_rows, width = strengths.shape
-    for part in prange(-(-n_rows // MAP_PART_ROWS)):
-        first = part * MAP_PART_ROWS
-        lows, highs = np.empty((3, width + 2), np.uint8), np.empty((3, width + 2), np.uint8)
-        low, high = np.empty(width + 2, np.uint8), np.empty(width + 2, np.uint8)
-        above, row = (first + 2) % 3, first % 3
-        fill_light_over_gray(pixels[max(first - 1, 0)], lows[above], highs[above])
-        fill_light_over_gray(pixels[first], lows[row], highs[row])
-        for row in range(first, min(first + MAP_PART_ROWS, n_rows)):
-            below = (row + 1) % 3
-            fill_light_over_gray(pixels[min(row + 1, n_rows - 1)], lows[below], highs[below])
-            for x in range(width + 2):
-                low[x] = min(lows[0, x], lows[1, x], lows[2, x])
-                high[x] = max(highs[0, x], highs[1, x], highs[2, x])
-            for x in range(width):
-                least = min(low[x], low[x + 1], low[x + 2])
-                most = max(high[x], high[x + 1], high[x + 2])
-                is_translucent = TRANSPARENT < pixels[row, 4 * x + 3] < OPAQUE
-                strengths[row, x] = FULL if is_translucent else table[np.uint8(most - least)]
+    n_rows, width = pixels.shape[0], strengths.shape[1]
+    lows, highs = np.empty((3, width + 2), np.uint8), np.empty((3, width + 2), np.uint8)
+    low, high = np.empty(width + 2, np.uint8), np.empty(width + 2, np.uint8)
+    above, row = (begin + 2) % 3, begin % 3
+    fill_light_over_gray(pixels[max(begin - 1, 0)], lows[above], highs[above])
+    fill_light_over_gray(pixels[begin], lows[row], highs[row])
+    for row in range(begin, end):
+        below = (row + 1) % 3
+        fill_light_over_gray(pixels[min(row + 1, n_rows - 1)], lows[below], highs[below])
+        for x in range(width + 2):
+            low[x] = min(lows[0, x], lows[1, x], lows[2, x])
+            high[x] = max(highs[0, x], highs[1, x], highs[2, x])
+        for x in range(width):
+            least = min(low[x], low[x + 1], low[x + 2])
+            most = max(high[x], high[x + 1], high[x + 2])
+            is_translucent = TRANSPARENT < pixels[row, 4 * x + 3] < OPAQUE
+            strengths[row, x] = FULL if is_translucent else table[np.uint8(most - least)]

@@ -1,7 +1,6 @@
 """The kernel that labels the whole color cube, a point in every small cube, for large images."""
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.candidates import (
     CELL,
@@ -21,20 +20,22 @@ from fastkq.kernels.compile import kernel
 ROOT_STRIDE = 37
 
 
-@kernel(parallel=True)
+@kernel(pieces="n_roots")
 def label_cubes(
+    begin,  # of the roots ...
+    end,  # ... and the end of these
     centers,  # (3, W) float32, IN: padded with FAR to whole LANES
     center_names,  # (W,) int32, IN: 0, 1, 2, ...
     n_centers,  # uint64: without the padding
+    n_roots,  # R
     boxes,  # (R + 8 R + 64 R, 6) float32, IN: of the roots, the eight parents in each, their cells
     offsets,  # (3, n) float32, IN: points in every cell, from its low corner; whole LANES
     table,  # (64 R * n,) uint8, OUT
 ):
     """Label points that lie alike in every cell of the color cube with their nearest center."""
-    n_roots = boxes.shape[0] // 73
     n_points = offsets.shape[1]
     width = center_names.shape[0] + LANES
-    for turn in prange(n_roots):
+    for turn in range(begin, end):
         root = turn * ROOT_STRIDE % n_roots  # neighbours cost alike: spread them over the threads
         scores = np.empty(width, np.float32)
         score_bits = scores.view(np.int32)

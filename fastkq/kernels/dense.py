@@ -13,6 +13,7 @@ from fastkq.kernels.compile import kernel
 # Points compared at a time, as columns: the compiler then compares 8 or 16 of them at once. 23 ms
 # for 406k points x 256 centers on 2 threads; a loop over one point at a time took 229 ms.
 BLOCK = 256
+LEAST_POINTS = 1 << 14  # that a thread is asked for
 GROUP = 4  # centers that a point of three channels is compared with at a time, in registers
 
 
@@ -179,8 +180,10 @@ def squared_distance(
     return distance
 
 
-@kernel(parallel=True)
+@kernel(pieces="partials")
 def sum_potentials(
+    begin,  # of the chunks ...
+    end,  # ... and the end of these
     points,  # (N, C) float32 or float64, IN
     weights,  # (N,) float64, IN
     closest,  # (N,) float64, IN: squared distance to the nearest center so far
@@ -190,7 +193,7 @@ def sum_potentials(
     """Sum what would be left of the inertia with each candidate center."""
     n_points = points.shape[0]
     n_chunks = partials.shape[0]
-    for chunk in prange(n_chunks):
+    for chunk in range(begin, end):
         for trial in range(trials.shape[0]):
             potential = 0.0
             for i in range(n_points * chunk // n_chunks, n_points * (chunk + 1) // n_chunks):
@@ -199,12 +202,14 @@ def sum_potentials(
             partials[chunk, trial] = potential
 
 
-@kernel(parallel=True)
+@kernel(pieces="points", least=LEAST_POINTS)
 def lower_closest(
+    begin,  # of the points ...
+    end,  # ... and the end of these
     points,  # (N, C) float32 or float64, IN
     center,  # (C,) like points, IN
     closest,  # (N,) float64, INOUT: squared distance to the nearest center so far
 ):
     """Account for a new center."""
-    for i in prange(points.shape[0]):
+    for i in range(begin, end):
         closest[i] = min(closest[i], squared_distance(points, i, center))

@@ -1,7 +1,6 @@
 """Kernels of error diffusion, by strips of rows."""
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.nearest import (
@@ -166,11 +165,11 @@ def fill_shares(
         shares[x] = scale * np.float32(strengths[x if strengths.shape[0] > 1 else 0])
 
 
-@kernel()
-def diffuse_pair(
-    pixels,  # (h, W * C) uint8, IN
-    lead,  # rows of it above the first strip
-    strip,  # the first of two
+@kernel(each="totals")
+def diffuse(
+    pair,  # of strips
+    pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1 or 3 channels
+    lead,  # rows of it that are above the first one to label, for warming up
     strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
     scale,  # float32: the strength of 255
     light,  # (256,) float32, IN: see `convert_row`
@@ -182,8 +181,13 @@ def diffuse_pair(
     further,  # (n + 1,) int64, IN: where the further groups of each group start
     groups,  # (n_groups, 4, LANES) int16, IN
     labels,  # (n_rows, W) uint8, OUT
+    totals,  # (n_pairs,) int64, OUT: the squared error of each pair of strips
 ):
-    """Dither two strips that lie one below the other; return the squared error of their pixels."""
+    """Dither by error diffusion (Floyd and Steinberg 1976), every other row from the right.
+
+    A pair are two strips that lie one below the other.
+    """
+    strip = 2 * pair
     n_rows, width = labels.shape
     errors = np.zeros((2, 3, width + 2), np.float32)
     values = np.empty((2, 3, width), np.float32)
@@ -236,41 +240,4 @@ def diffuse_pair(
             total += squared_error(pixels[a_row + lead], a_labels, colors)
         if b_counts:
             total += squared_error(pixels[b_row + lead], b_labels, colors)
-    return total
-
-
-@kernel(parallel=True)
-def diffuse(
-    pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1 or 3 channels
-    lead,  # rows of it that are above the first one to label, for warming up
-    strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
-    scale,  # float32: the strength of 255
-    light,  # (256,) float32, IN: see `convert_row`
-    colors,  # (K,) int32, IN: the palette in sRGB, 8 bits a channel
-    palette,  # (3, K) float32, IN: in steps
-    limits,  # (K,) float32, IN: of the squared error that each entry passes on
-    least,  # float32: so small a squared error is not passed on
-    cells,  # (N_CELLS,) int32, IN: the table of cells, see SPLIT
-    further,  # (n + 1,) int64, IN: where the further groups of each group start
-    groups,  # (n_groups, 4, LANES) int16, IN
-    labels,  # (n_rows, W) uint8, OUT
-    errors,  # (n_pairs,) int64, OUT: the squared error of each pair of strips
-):
-    """Dither by error diffusion (Floyd and Steinberg 1976), every other row from the right."""
-    for pair in prange(errors.shape[0]):
-        errors[pair] = diffuse_pair(
-            pixels,
-            lead,
-            2 * pair,
-            strengths,
-            scale,
-            light,
-            colors,
-            palette,
-            limits,
-            least,
-            cells,
-            further,
-            groups,
-            labels,
-        )
+    totals[pair] = total

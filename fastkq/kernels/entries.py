@@ -16,7 +16,6 @@ branch, and what is not found is gathered and searched for.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -350,8 +349,10 @@ def label_slab(
     return total
 
 
-@kernel(parallel=True)
+@kernel(pieces="lists")
 def label_pixels(
+    begin,  # of the slabs ...
+    end,  # ... and the end of these
     numbers,  # (N,) uint32, IN: pixels, R in the lowest byte and alpha in the highest
     scales,  # (256, 3) float64, IN: see `place_srgb`
     light,  # (256, 256) float64, IN: see `place_oklab`
@@ -371,7 +372,7 @@ def label_pixels(
     """Label the pixels that are not opaque with their nearest entries; sum their errors."""
     n_pixels = numbers.shape[0]
     n_slabs = lists.shape[0]
-    for slab in prange(n_slabs):
+    for slab in range(begin, end):
         errors[slab] = label_slab(
             numbers,
             n_pixels * slab // n_slabs,

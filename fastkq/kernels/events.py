@@ -1,15 +1,12 @@
-"""Telling of compilation before Numba is loaded, which it is not by asking for it."""
+"""Telling of kernels that are loaded and compiled before Numba is, which asking would load."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import subprocess
-
-helpers: list[subprocess.Popen[bytes]] = []  # processes that compile kernels for this one
+beginning: list[Callable[[], None]] = []  # what to do, once, before kernels are loaded ...
+ending: list[Callable[[], None]] = []  # ... and when all are that this process loads at once
 waiting: list[Callable[[], None]] = []  # until `compile` is loaded
 
 
@@ -22,7 +19,13 @@ def when_compiling(notify: Callable[[], None]) -> None:
         module.notify_compilation(notify)
 
 
-def wait_for_helpers() -> None:
-    """Wait for the processes that compile; what they did not compile, this one will."""
-    for helper in helpers:
-        helper.wait()
+def begin_loading() -> None:
+    """Tell that this process begins to load what an image needs."""
+    while beginning:
+        beginning.pop()()
+
+
+def end_loading() -> None:
+    """Tell that it has loaded what no other process compiles for it."""
+    while ending:
+        ending.pop()()

@@ -6,7 +6,6 @@ light, whose coordinates `steps` explains.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.dither import (
@@ -189,34 +188,36 @@ def diffuse_any_rows(
         i += 1
 
 
-@kernel()
-def diffuse_any_pair(
-    pixels,  # see `diffuse_any`
-    lead,
-    strip,  # the first of two
-    strengths,
-    scale,
-    light,
-    colors,
-    is_coarse,
-    has_opaque,
-    transparent,
-    lowest,
-    highest,
-    points,
-    limits,
-    least,
-    cells,
-    further,
-    groups,
-    entries,
-    numbers,
-    n_own,
-    members,
-    n_members,
-    labels,
+@kernel(each="totals")
+def diffuse_any(
+    pair,  # of strips
+    pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1, 3 or 4 channels
+    lead,  # rows of it that are above the first one to label, for warming up
+    strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
+    scale,  # float32: the strength of 255
+    light,  # (256,) float32, IN: the light of each level
+    colors,  # (K, 4) uint8, IN: the palette
+    is_coarse,  # whether errors are those of light
+    has_opaque,  # whether there are opaque entries, which opaque pixels are restricted to
+    transparent,  # the entry of fully transparent pixels
+    lowest,  # (4,) float32, IN: the box that colors and their errors are kept in ...
+    highest,  # (4,) float32, IN
+    points,  # (4, K) float32, IN: the palette, in steps
+    limits,  # (2, K) float32, IN: of the squared error that each entry passes on, by kind of pixel
+    least,  # float32: so small a squared error is not passed on
+    cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
+    further,  # (n + 1,) int64, IN: where the further groups of each group start
+    groups,  # (n_groups, 4, LANES) int16, IN
+    entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
+    numbers,  # (n_groups, LANES) int32, IN: of these entries
+    n_own,  # how many groups are for opaque pixels
+    members,  # (2, K) uint8, IN: the same entries by their numbers
+    n_members,  # (2,) int64, IN
+    labels,  # (n_rows, W) uint8, OUT
+    totals,  # (n_pairs,) int64, OUT: the squared error of each pair of strips, in 1 / 510^2
 ):
-    """Dither two strips that lie one below the other; return the squared error of their pixels."""
+    """Dither by error diffusion as `dither.diffuse` does, any image with any palette."""
+    strip = 2 * pair
     n_rows, width = labels.shape
     errors = np.zeros((2, 4, width + 2), np.float32)
     values = np.empty((2, 4, width), np.float32)
@@ -287,61 +288,4 @@ def diffuse_any_pair(
                 for x in range(width):
                     own[x] = picked[half, x]
                 total += alpha_squared_error(pixels[row + lead], alphas[half], own, colors)
-    return total
-
-
-@kernel(parallel=True)
-def diffuse_any(
-    pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1, 3 or 4 channels
-    lead,  # rows of it that are above the first one to label, for warming up
-    strengths,  # (h, W) uint8, IN; or (1, 1), for all pixels
-    scale,  # float32: the strength of 255
-    light,  # (256,) float32, IN: the light of each level
-    colors,  # (K, 4) uint8, IN: the palette
-    is_coarse,  # whether errors are those of light
-    has_opaque,  # whether there are opaque entries, which opaque pixels are restricted to
-    transparent,  # the entry of fully transparent pixels
-    lowest,  # (4,) float32, IN: the box that colors and their errors are kept in ...
-    highest,  # (4,) float32, IN
-    points,  # (4, K) float32, IN: the palette, in steps
-    limits,  # (2, K) float32, IN: of the squared error that each entry passes on, by kind of pixel
-    least,  # float32: so small a squared error is not passed on
-    cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
-    further,  # (n + 1,) int64, IN: where the further groups of each group start
-    groups,  # (n_groups, 4, LANES) int16, IN
-    entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
-    numbers,  # (n_groups, LANES) int32, IN: of these entries
-    n_own,  # how many groups are for opaque pixels
-    members,  # (2, K) uint8, IN: the same entries by their numbers
-    n_members,  # (2,) int64, IN
-    labels,  # (n_rows, W) uint8, OUT
-    errors,  # (n_pairs,) int64, OUT: the squared error of each pair of strips, in 1 / 510^2
-):
-    """Dither by error diffusion as `dither.diffuse` does, any image with any palette."""
-    for pair in prange(errors.shape[0]):
-        errors[pair] = diffuse_any_pair(
-            pixels,
-            lead,
-            2 * pair,
-            strengths,
-            scale,
-            light,
-            colors,
-            is_coarse,
-            has_opaque,
-            transparent,
-            lowest,
-            highest,
-            points,
-            limits,
-            least,
-            cells,
-            further,
-            groups,
-            entries,
-            numbers,
-            n_own,
-            members,
-            n_members,
-            labels,
-        )
+    totals[pair] = total

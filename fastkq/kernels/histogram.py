@@ -8,7 +8,6 @@ on 2 threads, where a counting sort of the pixels by cell took 92 ms.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -16,7 +15,7 @@ CELL_BITS = 9  # a cell is 8x8x8 colors: the low 3 bits of each channel
 CELL_SIZE = 1 << CELL_BITS
 N_CODES = 1 << 24
 N_CELLS = N_CODES >> CELL_BITS
-N_BLOCKS = 64  # of cells, for the threads
+LEAST_CELLS = 64  # that a thread is asked for: 40 microseconds
 N_PARTS = 8  # of the carries
 PARTS = np.uint32(N_PARTS)
 COUNTER_MAX = 255
@@ -48,8 +47,10 @@ def count_color(
     return n_full
 
 
-@kernel(parallel=True)
+@kernel(pieces="tables")
 def count_colors(
+    begin,  # of the slabs ...
+    end,  # ... and the end of these
     pixels,  # (N, 3) uint8, IN; or (N, 4), of which only the opaque ones are counted
     spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
     tables,  # (n_slabs, N_CODES) uint8, INOUT: zero, or counters of the blocks before
@@ -60,7 +61,7 @@ def count_colors(
     """Count the pixels of each color, in a table for every slab of pixels."""
     n_pixels = pixels.shape[0]
     n_slabs = tables.shape[0]
-    for slab in prange(n_slabs):
+    for slab in range(begin, end):
         start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
         table, cells, full = tables[slab], occupied[slab], carries[slab]
         red, green, blue = spread[0], spread[1], spread[2]
@@ -102,35 +103,37 @@ def count_colors(
         n_carries[slab] = n_full
 
 
-@kernel(parallel=True)
+@kernel(pieces="cells", least=LEAST_CELLS)
 def count_distinct(
+    begin,  # of the cells with colors ...
+    end,  # ... and the end of these
     tables,  # (n_slabs, N_CODES) uint8, IN
     cells,  # (n_cells,) int64, IN: those with colors
     n_distinct,  # (n_cells,) int64, OUT
 ):
     """Count the distinct colors of each cell."""
     n_slabs = tables.shape[0]
-    n_cells = cells.shape[0]
-    for block in prange(N_BLOCKS):
-        seen = np.empty(CELL_SIZE, np.uint8)
-        for i in range(n_cells * block // N_BLOCKS, n_cells * (block + 1) // N_BLOCKS):
-            first = cells[i] * CELL_SIZE
-            # Through slices: an index that might be negative would keep a loop from vectors.
-            counters = tables[0, first : first + CELL_SIZE]
+    seen = np.empty(CELL_SIZE, np.uint8)
+    for i in range(begin, end):
+        first = cells[i] * CELL_SIZE
+        # Through slices: an index that might be negative would keep a loop from vectors.
+        counters = tables[0, first : first + CELL_SIZE]
+        for low in range(CELL_SIZE):
+            seen[low] = counters[low] != 0
+        for slab in range(1, n_slabs):
+            counters = tables[slab, first : first + CELL_SIZE]
             for low in range(CELL_SIZE):
-                seen[low] = counters[low] != 0
-            for slab in range(1, n_slabs):
-                counters = tables[slab, first : first + CELL_SIZE]
-                for low in range(CELL_SIZE):
-                    seen[low] |= counters[low] != 0
-            n_colors = np.uint16(0)
-            for low in range(CELL_SIZE):
-                n_colors += np.uint16(seen[low])
-            n_distinct[i] = n_colors
+                seen[low] |= counters[low] != 0
+        n_colors = np.uint16(0)
+        for low in range(CELL_SIZE):
+            n_colors += np.uint16(seen[low])
+        n_distinct[i] = n_colors
 
 
-@kernel(parallel=True)
+@kernel(pieces="cells", least=LEAST_CELLS)
 def gather_colors(
+    begin,  # of the cells with colors ...
+    end,  # ... and the end of these
     tables,  # (n_slabs, N_CODES) uint8, INOUT: zero after, for the next image
     words,  # (n_slabs, N_CODES / 8) uint64, INOUT: the same memory
     cells,  # (n_cells,) int64, IN: those with colors
@@ -140,42 +143,42 @@ def gather_colors(
 ):
     """List the distinct colors and the sums of their counters."""
     n_slabs = tables.shape[0]
-    n_cells = cells.shape[0]
     n_words = CELL_SIZE // 8
-    for block in prange(N_BLOCKS):
-        sums = np.empty(CELL_SIZE, np.uint32)
-        any_color = np.empty(n_words, np.uint64)
-        used = np.empty(CELL_SIZE + 1, np.uint32)
-        for cell in range(n_cells * block // N_BLOCKS, n_cells * (block + 1) // N_BLOCKS):
-            first = cells[cell] * CELL_SIZE
+    sums = np.empty(CELL_SIZE, np.uint32)
+    any_color = np.empty(n_words, np.uint64)
+    used = np.empty(CELL_SIZE + 1, np.uint32)
+    for cell in range(begin, end):
+        first = cells[cell] * CELL_SIZE
+        for low in range(CELL_SIZE):
+            sums[low] = 0
+        for word in range(n_words):
+            any_color[word] = 0
+        for slab in range(n_slabs):
+            counters = tables[slab, first : first + CELL_SIZE]
             for low in range(CELL_SIZE):
-                sums[low] = 0
+                sums[low] += counters[low]
+            eights = words[slab, first // 8 : first // 8 + n_words]
             for word in range(n_words):
-                any_color[word] = 0
-            for slab in range(n_slabs):
-                counters = tables[slab, first : first + CELL_SIZE]
-                for low in range(CELL_SIZE):
-                    sums[low] += counters[low]
-                eights = words[slab, first // 8 : first // 8 + n_words]
-                for word in range(n_words):
-                    any_color[word] |= eights[word]
-                    eights[word] = 0
-            n_used = np.uint64(0)
-            for word in range(n_words):
-                if any_color[word] == 0:  # eight at a time: most cells have few of their colors
-                    continue
-                for low in range(8 * word, 8 * word + 8):  # no branch: it would be mispredicted
-                    used[n_used] = low
-                    n_used += np.uint64(sums[low] != 0)
-            own_codes = codes[starts[cell] : starts[cell + 1]]
-            own_counts = counts[starts[cell] : starts[cell + 1]]
-            for i in range(own_codes.shape[0]):
-                own_codes[i] = first + used[i]
-                own_counts[i] = sums[used[i]]
+                any_color[word] |= eights[word]
+                eights[word] = 0
+        n_used = np.uint64(0)
+        for word in range(n_words):
+            if any_color[word] == 0:  # eight at a time: most cells have few of their colors
+                continue
+            for low in range(8 * word, 8 * word + 8):  # no branch: it would be mispredicted
+                used[n_used] = low
+                n_used += np.uint64(sums[low] != 0)
+        own_codes = codes[starts[cell] : starts[cell + 1]]
+        own_counts = counts[starts[cell] : starts[cell + 1]]
+        for i in range(own_codes.shape[0]):
+            own_codes[i] = first + used[i]
+            own_counts[i] = sums[used[i]]
 
 
-@kernel(parallel=True)
+@kernel(pieces=N_PARTS)
 def add_carries(
+    begin,  # of the parts ...
+    end,  # ... and the end of these
     codes,  # (U,) uint32, IN: ascending
     ranks,  # (N_CELLS,) int64, IN: each occupied cell's place among those
     starts,  # (n_cells + 1,) int64, IN: where each occupied cell's codes start
@@ -184,7 +187,7 @@ def add_carries(
     counts,  # (U,) int64, INOUT
 ):
     """Add COUNTER_MAX pixels for each carry to its color."""
-    for part in prange(N_PARTS):
+    for part in range(begin, end):
         for slab in range(carries.shape[0]):
             own = carries[slab, : n_carries[slab]]
             for i in range(own.shape[0]):

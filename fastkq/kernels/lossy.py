@@ -13,7 +13,6 @@ row.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.dither import (
@@ -83,35 +82,37 @@ def start_pixels(
             exact[x], shares_before[x] = transparent, ZERO
 
 
-@kernel()
-def choose_strip(
-    pixels,  # see `choose`
-    lead,
+@kernel(each="totals")
+def choose(
     strip,
-    contrasts,
-    strengths,
-    scale,
-    base,
-    begins,
-    light,
-    colors,
-    keys,
-    exact_entries,
-    is_coarse,
-    has_table,
-    has_penalties,
-    penalties,
-    transparent,
-    points,
-    cells,
-    further,
-    groups,
-    entries,
-    numbers,
-    n_own,
-    labels,
+    pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1, 3 or 4 channels
+    lead,  # rows of it that are above the first one to label, for warming up
+    contrasts,  # (h, W) uint8, IN: around each pixel, in levels
+    strengths,  # (h, W) uint8, IN, of error diffusion; or (1, 1), for all pixels
+    scale,  # float32: the strength of 255
+    base,  # float32: what the bits of a pixel are worth without contrast
+    begins,  # (2, N_WAYS) float32, IN: the cost of beginning each way, in pixels' worth, by the
+    # number of a row, even or odd
+    light,  # (256,) float32, IN: the light of each level
+    colors,  # (K, 4) uint8, IN: the palette
+    keys,  # (N_SLOTS,) int64, IN: see `fill_slots`
+    exact_entries,  # (N_SLOTS,) uint8, IN
+    is_coarse,  # whether errors are those of light
+    has_table,  # whether opaque pixels are looked up in the table of cells
+    has_penalties,  # whether there are any
+    penalties,  # (3, K) float32, IN: of each entry, by the kind of a pixel
+    transparent,  # the entry of fully transparent pixels
+    points,  # (4, K) float32, IN: the palette, in steps
+    cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
+    further,  # (n + 1,) int64, IN: where the further groups of each group start
+    groups,  # (n_groups, 4, LANES) int16, IN
+    entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
+    numbers,  # (n_groups, LANES) int32, IN: of these entries
+    n_own,  # how many groups are for opaque pixels
+    labels,  # (n_rows, W) uint8, OUT
+    totals,  # (n_strips,) int64, OUT: the squared error of each strip, in 1 / 510^2
 ):
-    """Choose the labels of a strip; return the squared error of its pixels."""
+    """Choose the labels of an image by error and bits, by strips of rows."""
     n_rows, width = labels.shape
     errors, values = np.zeros((4, width + 2), np.float32), np.empty((4, width), np.float32)
     alphas, kinds = np.empty(width, np.uint8), np.empty(width, np.uint8)
@@ -175,64 +176,4 @@ def choose_strip(
         pass_on(values, kinds, shares_before, points, own, row % 2, shown, above, errors)
         if row >= start:
             total += alpha_squared_error(pixels[source], alphas, own, colors)
-    return total
-
-
-@kernel(parallel=True)
-def choose(
-    pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1, 3 or 4 channels
-    lead,  # rows of it that are above the first one to label, for warming up
-    contrasts,  # (h, W) uint8, IN: around each pixel, in levels
-    strengths,  # (h, W) uint8, IN, of error diffusion; or (1, 1), for all pixels
-    scale,  # float32: the strength of 255
-    base,  # float32: what the bits of a pixel are worth without contrast
-    begins,  # (2, N_WAYS) float32, IN: the cost of beginning each way, in pixels' worth, by the
-    # number of a row, even or odd
-    light,  # (256,) float32, IN: the light of each level
-    colors,  # (K, 4) uint8, IN: the palette
-    keys,  # (N_SLOTS,) int64, IN: see `fill_slots`
-    exact_entries,  # (N_SLOTS,) uint8, IN
-    is_coarse,  # whether errors are those of light
-    has_table,  # whether opaque pixels are looked up in the table of cells
-    has_penalties,  # whether there are any
-    penalties,  # (3, K) float32, IN: of each entry, by the kind of a pixel
-    transparent,  # the entry of fully transparent pixels
-    points,  # (4, K) float32, IN: the palette, in steps
-    cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
-    further,  # (n + 1,) int64, IN: where the further groups of each group start
-    groups,  # (n_groups, 4, LANES) int16, IN
-    entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
-    numbers,  # (n_groups, LANES) int32, IN: of these entries
-    n_own,  # how many groups are for opaque pixels
-    labels,  # (n_rows, W) uint8, OUT
-    errors,  # (n_strips,) int64, OUT: the squared error of each strip, in 1 / 510^2
-):
-    """Choose the labels of an image by error and bits, by strips of rows."""
-    for strip in prange(errors.shape[0]):
-        errors[strip] = choose_strip(
-            pixels,
-            lead,
-            np.int64(strip),
-            contrasts,
-            strengths,
-            scale,
-            base,
-            begins,
-            light,
-            colors,
-            keys,
-            exact_entries,
-            is_coarse,
-            has_table,
-            has_penalties,
-            penalties,
-            transparent,
-            points,
-            cells,
-            further,
-            groups,
-            entries,
-            numbers,
-            n_own,
-            labels,
-        )
+    totals[strip] = total

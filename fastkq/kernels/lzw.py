@@ -1,154 +1,144 @@
-"""The codes of a GIF's frame, where a pixel may have one of two labels.
+"""LZW as GIF has it: an image as codes of phrases that stood before (Welch 1984).
 
-LZW writes a code for the longest string of labels that it has seen before, and remembers that
-string with the next label as a new one. A pixel that a frame does not change may have its own label
-or the transparent one: so several strings may go on at each pixel, and the longest is written.
-`lzw_lossy` is the same with errors.
-
-Welch, A technique for high-performance data compression, 1984, https://doi.org/10.1109/MC.1984.1659158
+A phrase that is written becomes, with the label behind it, the next code. Codes are as wide as the
+number of them asks for, up to 12 bits; when there is no number left, the table is cleared. The
+longest phrase is always taken, so what is written is a function of the labels alone, which those
+who choose labels by their bits (`lossy_gif`) can follow.
 """
 
 import numpy as np
 
 from fastkq.kernels.compile import kernel
+from fastkq.kernels.dither import STRIP_ROWS
 
-N_CODES, MAX_BITS = 4096, 12
-# Strings that are followed at a time: more find hardly any longer ones.
-BEAM = 12
-NO_HOLD, MAY_HOLD, MUST_HOLD = 0, 1, 2
+N_CODES = 4096
+MAX_WIDTH = 12
+# Phrases are found by open addressing, with a multiplicative hash (Knuth 1973).
+N_SLOTS, HASH_SHIFT = 8192, np.uint64(19)
+HASH_FACTOR, HASH_BITS = np.uint64(2654435769), np.uint64(0xFFFFFFFF)
+SLOT_BITS, ONE = np.uint64(N_SLOTS - 1), np.uint64(1)
+BYTE, BYTE_BITS = np.uint64(255), np.uint64(8)
+# `lossy_gif` cuts an image into strips of so many pixels at least, each with a table of its own.
+# A table lives for 4 to 40 thousand pixels, so what a strip loses is small.
+STRIP_PIXELS = 1 << 17
+NO_NODE = -1
+
+
+def rows_of_strip(width: int) -> int:
+    """Return how many rows an image's strips have."""
+    return int(STRIP_ROWS) * -(-STRIP_PIXELS // (width * int(STRIP_ROWS)))
+
+
+def root_bits(n_colors: int) -> int:
+    """Return how many bits the labels of a palette take, at least 2."""
+    return max(2, (n_colors - 1).bit_length())
+
+
+@kernel(inline=True)
+def put(
+    code,
+    width,  # of the code, in bits
+    bits,  # uint64: those that are not written yet ...
+    n_bits,  # uint64: ... and their number
+    place,  # in `stream`
+    stream,  # uint8, OUT
+):
+    """Write a code; return the bits that are left, their number, and the next place."""
+    bits |= np.uint64(code) << n_bits
+    n_bits += np.uint64(width)
+    while n_bits >= BYTE_BITS:
+        stream[place] = bits & BYTE
+        place += 1
+        bits >>= BYTE_BITS
+        n_bits -= BYTE_BITS
+    return bits, n_bits, place
 
 
 @kernel()
-def put_code(
-    code,  # int, IN
-    width,  # int, IN: its bits
-    out,  # (M,) uint8, OUT
-    place,  # (3,) int64, INOUT: the bytes written, the bits that wait, and how many these are
+def compress(
+    labels,  # (H, W) uint8, IN
+    root_bits,  # of a label: codes below its power of two are labels, then follow clear and end
+    strip_rows,  # the table is cleared after so many rows as well
+    keys,  # (N_SLOTS,) int32, OUT: a phrase's code, and the label behind it; or -1
+    codes,  # (N_SLOTS,) int16, OUT
+    stream,  # (>= 2 * H * W + 8,) uint8, OUT
 ):
-    """Append a code, its low bits first."""
-    place[1] |= code << place[2]
-    place[2] += width
-    while place[2] >= 8:
-        out[place[0]] = place[1] & 255
-        place[0] += 1
-        place[1] >>= 8
-        place[2] -= 8
+    """Write an image as codes, from the lowest bit on; return how many bytes they take."""
+    clear = 1 << root_bits
+    keys[:] = -1
+    width, last = root_bits + 1, clear + 1
+    bits, n_bits, place = put(clear, width, np.uint64(0), np.uint64(0), 0, stream)
+    for first in range(0, labels.shape[0], strip_rows):
+        stop = min(first + strip_rows, labels.shape[0])
+        phrase = -1
+        for y in range(first, stop):
+            for x in range(np.uint64(labels.shape[1])):
+                label = np.int64(labels[y, x])
+                if phrase < 0:
+                    phrase = label
+                    continue
+                key = np.int32((phrase << 8) | label)
+                slot = ((np.uint64(key) * HASH_FACTOR) & HASH_BITS) >> HASH_SHIFT
+                while keys[slot] >= 0 and keys[slot] != key:
+                    slot = (slot + ONE) & SLOT_BITS
+                if keys[slot] == key:
+                    phrase = np.int64(codes[slot])
+                    continue
+                bits, n_bits, place = put(phrase, width, bits, n_bits, place, stream)
+                last += 1
+                keys[slot], codes[slot] = key, last
+                phrase = label
+                if last == N_CODES - 1:
+                    bits, n_bits, place = put(clear, width, bits, n_bits, place, stream)
+                    keys[:] = -1
+                    width, last = root_bits + 1, clear + 1
+                elif last == 1 << width:
+                    width += 1
+        bits, n_bits, place = put(phrase, width, bits, n_bits, place, stream)
+        if last + 1 == 1 << width and width < MAX_WIDTH:
+            width += 1  # as the reader does, who now knows one phrase more
+        if stop < labels.shape[0]:
+            bits, n_bits, place = put(clear, width, bits, n_bits, place, stream)
+            keys[:] = -1
+            width, last = root_bits + 1, clear + 1
+    bits, n_bits, place = put(clear + 1, width, bits, n_bits, place, stream)
+    stream[place] = bits
+    return place + 1 if n_bits > 0 else place
 
 
 @kernel()
-def forget(
-    children,  # (N_CODES, 256) int16, OUT
+def clear_tree(
+    root_bits,  # of a label: the nodes below its power of two are phrases of one label
+    first,  # (N_CODES,) int16, OUT: of each phrase, the last one that is longer by a label
+    labels,  # (N_CODES,) uint8, OUT: the last label of each phrase
 ):
-    """Clear a dictionary."""
-    for node in range(children.shape[0]):
-        for symbol in range(children.shape[1]):
-            children[node, symbol] = -1
+    """Begin a tree of phrases; return the last code and the width of codes, in bits."""
+    for root in range(1 << root_bits):
+        first[root], labels[root] = NO_NODE, root
+    return (1 << root_bits) + 1, root_bits + 1
 
 
-@kernel()
-def follow(
-    first,  # int, IN: a pixel
-    start,  # int, IN: the label to begin with; -1: any
-    kinds,  # (N,) uint8, IN
-    labels,  # (N,) uint8, IN
-    transparent,  # int, IN: its label
-    children,  # (N_CODES, 256) int16, IN: the longer string by its last label, or -1
-    nodes,  # (2, BEAM) int64, scratch
+@kernel(inline=True)
+def grow(
+    label,
+    node,  # the phrase that is being written, or NO_NODE
+    last,  # the last code
+    width,  # of codes, in bits
+    root_bits,
+    first,  # (N_CODES,) int16, INOUT: see `clear_tree`
+    sibling,  # (N_CODES,) int16, INOUT: the phrase before, that is as long and differs in one label
+    labels,  # (N_CODES,) uint8, INOUT
 ):
-    """Return the longest known string that the pixels from one on may show, and its length."""
-    n_pixels = labels.shape[0]
-    kind, own = kinds[first], np.int64(labels[first])
-    now, n_now, length = 0, 0, 1
-    if kind != NO_HOLD and (start < 0 or start == transparent):
-        nodes[0, 0] = transparent
-        n_now = 1
-    if kind != MUST_HOLD and (start < 0 or start == own):
-        nodes[0, n_now] = own
-        n_now += 1
-    for pixel in range(first + 1, n_pixels):
-        kind, own = kinds[pixel], np.int64(labels[pixel])
-        then, n_then = 1 - now, 0
-        for i in range(n_now):
-            node = nodes[now, i]
-            if kind != NO_HOLD and n_then < BEAM:
-                longer = np.int64(children[node, transparent])
-                if longer >= 0:
-                    nodes[then, n_then] = longer
-                    n_then += 1
-            if kind != MUST_HOLD and n_then < BEAM:
-                longer = np.int64(children[node, own])
-                if longer >= 0:
-                    nodes[then, n_then] = longer
-                    n_then += 1
-        if n_then == 0:
-            break
-        now, n_now = then, n_then
-        length += 1
-    return nodes[now, 0], length
-
-
-@kernel()
-def encode(
-    labels,  # (N,) uint8, IN
-    kinds,  # (N,) uint8, IN: whether a pixel may, or must, have the transparent label instead
-    transparent,  # int, IN: that label; any where no pixel has it
-    code_bits,  # int, IN: of a label, 2 to 8
-    window,  # int, IN: so many codes are compared with those before; 1 << 30: none is
-    decline,  # float, IN: the share of the pixels a code that a full dictionary must keep
-    children,  # (N_CODES, 256) int16, scratch
-    firsts,  # (N_CODES,) uint8, scratch: the first label of each string
-    nodes,  # (2, BEAM) int64, scratch
-    place,  # (3,) int64, scratch
-    out,  # (M,) uint8, OUT: the codes, at most 1.5 bytes a pixel and 64 more
-):
-    """Write the LZW codes of a frame; return their bytes."""
-    n_pixels, n_roots = labels.shape[0], 1 << code_bits
-    forget(children)
-    for symbol in range(n_roots):
-        firsts[symbol] = symbol
-    place[0], place[1], place[2] = 0, 0, 0
-    bits, n_known = code_bits + 1, n_roots + 2
-    n_codes, n_window, best_rate = 0, 0, 0.0
-    put_code(n_roots, bits, out, place)
-    pixel = 0
-    node, length = follow(pixel, -1, kinds, labels, transparent, children, nodes)
-    while True:
-        put_code(node, bits, out, place)
-        pixel += length
-        n_codes += 1
-        n_window += length
-        if pixel >= n_pixels:
-            break
-        before = node
-        node, length = follow(pixel, -1, kinds, labels, transparent, children, nodes)
-        if n_known == N_CODES:
-            if n_codes < window:
-                continue
-            rate = n_window / n_codes
-            n_codes, n_window = 0, 0
-            if rate >= decline * best_rate:
-                best_rate = max(best_rate, rate)
-                continue
-            put_code(n_roots, bits, out, place)
-            forget(children)
-            bits, n_known, best_rate = code_bits + 1, n_roots + 2, 0.0
-            node, length = follow(pixel, -1, kinds, labels, transparent, children, nodes)
-            continue
-        start = np.int64(firsts[node])
-        children[before, start] = n_known
-        firsts[n_known] = firsts[before]
-        n_known += 1
-        if start == np.int64(firsts[before]):  # the new string itself may be next
-            node, length = follow(pixel, start, kinds, labels, transparent, children, nodes)
-        if n_known > 1 << bits and bits < MAX_BITS:
-            bits += 1
-        if n_known == N_CODES:
-            n_codes, n_window = 0, 0
-    # The decoder knows one more string by now, and may read wider codes.
-    if n_known == 1 << bits and bits < MAX_BITS:
-        bits += 1
-    put_code(n_roots + 1, bits, out, place)
-    if place[2] > 0:
-        out[place[0]] = place[1] & 255
-        place[0] += 1
-    return place[0]
+    """Let a tree grow by a label as `compress` does; return the new `node`, `last`, `width`."""
+    child = np.int64(first[node]) if node >= 0 else NO_NODE
+    while child >= 0 and labels[child] != label:
+        child = np.int64(sibling[child])
+    if child < 0 and node >= 0:
+        last += 1
+        first[last], sibling[last], labels[last] = NO_NODE, first[node], label
+        first[node] = last
+        if last == N_CODES - 1:
+            last, width = clear_tree(root_bits, first, labels)
+        elif last == 1 << width:
+            width += 1
+    return (child if child >= 0 else np.int64(label)), last, width

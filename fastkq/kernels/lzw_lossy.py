@@ -6,15 +6,14 @@ the least error, which is passed on to the pixels around (Floyd and Steinberg).
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
-from fastkq.kernels.lzw import MAX_BITS, MUST_HOLD, N_CODES, NO_HOLD, put_code
+from fastkq.kernels.lzw_frames import MAX_BITS, MUST_HOLD, N_CODES, NO_HOLD, put_code
 from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
 
 # Strings that are followed at a time: twice as many take twice the time.
 BEAM = 4
-PART = 1 << 14  # pixels that are converted at a time
+PART = 1 << 13  # pixels that are converted at a time, at least
 LEVELS = 255.0  # from black to white
 # Shares of an error for the pixels to the right, below left, below and below right.
 RIGHT, BELOW_LEFT = np.float32(7 / 16), np.float32(3 / 16)
@@ -25,23 +24,23 @@ R_S, G_S, B_S = RGB_TO_LMS[2]
 TO_L, TO_A, TO_B = LMS_TO_OKLAB[0], LMS_TO_OKLAB[1], LMS_TO_OKLAB[2]
 
 
-@kernel(parallel=True)
+@kernel(pieces="pixels", least=PART)
 def to_oklab(
+    begin,  # of the pixels ...
+    end,  # ... and the end of these
     pixels,  # (N, 4) uint8, IN
     light,  # (256,) float64, IN: of each level
     points,  # (N, 3) float32, OUT: in levels of lightness
 ):
     """Convert colors, whatever their alpha, to Oklab."""
-    n_pixels = pixels.shape[0]
-    for part in prange(-(-n_pixels // PART)):
-        for i in range(part * PART, min((part + 1) * PART, n_pixels)):
-            red, green, blue = light[pixels[i, 0]], light[pixels[i, 1]], light[pixels[i, 2]]
-            long = np.cbrt(R_L * red + G_L * green + B_L * blue) * LEVELS
-            middle = np.cbrt(R_M * red + G_M * green + B_M * blue) * LEVELS
-            short = np.cbrt(R_S * red + G_S * green + B_S * blue) * LEVELS
-            points[i, 0] = TO_L[0] * long + TO_L[1] * middle + TO_L[2] * short
-            points[i, 1] = TO_A[0] * long + TO_A[1] * middle + TO_A[2] * short
-            points[i, 2] = TO_B[0] * long + TO_B[1] * middle + TO_B[2] * short
+    for i in range(begin, end):
+        red, green, blue = light[pixels[i, 0]], light[pixels[i, 1]], light[pixels[i, 2]]
+        long = np.cbrt(R_L * red + G_L * green + B_L * blue) * LEVELS
+        middle = np.cbrt(R_M * red + G_M * green + B_M * blue) * LEVELS
+        short = np.cbrt(R_S * red + G_S * green + B_S * blue) * LEVELS
+        points[i, 0] = TO_L[0] * long + TO_L[1] * middle + TO_L[2] * short
+        points[i, 1] = TO_A[0] * long + TO_A[1] * middle + TO_A[2] * short
+        points[i, 2] = TO_B[0] * long + TO_B[1] * middle + TO_B[2] * short
 
 
 @kernel()

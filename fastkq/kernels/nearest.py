@@ -6,7 +6,6 @@ many pixels. A group of candidates is compared at once.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.steps import (
@@ -32,6 +31,7 @@ N_BOXES, BOX_STEPS = N_CELLS // 64, 128
 CELL_STEPS, SMALL_STEPS = 32, 8
 CELL_SHIFT = np.uint64(5)  # from steps to cells
 N_SMALL = 64  # in a cell
+LEAST_CELLS = 8  # that a thread is asked to list candidates for
 # An entry of the table of cells is the number of its first group above six bits: those that are set
 # are taken from the color, for the groups of the small cells.
 SPLIT = 63
@@ -84,15 +84,17 @@ def set_corner(
     low[0], low[1], low[2] = x * side, y * side, z * side
 
 
-@kernel(parallel=True)
+@kernel(pieces=N_BOXES)
 def list_candidates(
+    begin,  # of the boxes ...
+    end,  # ... and the end of these
     palette,  # (3, K) float32, IN: in steps
     lists,  # (N_CELLS, K) uint8, OUT: of each cell, by lightness, a, b
     lengths,  # (N_CELLS,) int64, OUT
 ):
     """List the entries that can be nearest somewhere in each cell."""
     n_colors = palette.shape[1]
-    for box in prange(N_BOXES):
+    for box in range(begin, end):
         low = np.empty(3, np.float32)
         everything, rivals = np.empty(n_colors, np.uint8), np.empty(n_colors, np.uint8)
         for entry in range(n_colors):
@@ -110,8 +112,10 @@ def list_candidates(
             )
 
 
-@kernel(parallel=True)
+@kernel(pieces="crowded", least=LEAST_CELLS)
 def list_small_candidates(
+    begin,  # of the crowded cells ...
+    end,  # ... and the end of these
     palette,  # (3, K) float32, IN: in steps
     crowded,  # (n,) int64, IN: cells
     lists,  # (N_CELLS, K) uint8, IN: of the cells
@@ -120,7 +124,7 @@ def list_small_candidates(
     small_lengths,  # (n, 64) int64, OUT
 ):
     """List the candidates of the small cells in cells that have many."""
-    for i in prange(crowded.shape[0]):
+    for i in range(begin, end):
         low = np.empty(3, np.float32)
         cell = crowded[i]
         row, z = cell // CHROMA_CELLS, 4 * (cell % CHROMA_CELLS)

@@ -1,7 +1,6 @@
 """Kernels of ordered dithering: what a pixel becomes depends on its color and its place alone."""
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.mixture import NEAR, mix_entries
@@ -18,14 +17,17 @@ from fastkq.kernels.steps import (
 )
 
 TRANSPARENT = np.uint8(0)
+LEAST_ROWS = 4  # that a thread is asked for
 
 # The shares of second entries are counted in these. A palette may end far from a color, whose
 # projection is then many times the way to a close neighbour.
 SHARE_STEPS, MOST_SHARE = np.float32(1 << 16), np.float32(127)
 
 
-@kernel(parallel=True)
+@kernel(pieces="labels", least=LEAST_ROWS)
 def mix(
+    begin,  # of the rows ...
+    end,  # ... and the end of these
     pixels,  # (n_rows, W * C) uint8, IN: of C = 1 or 3 channels
     first,  # the number of the first row in its image
     thresholds,  # (side, side) uint8, IN: a mask that repeats, of a power of two
@@ -45,9 +47,9 @@ def mix(
     share: so the error of the mean falls most for the noise that comes with it. Shares and the
     numbers of neighbours fit together into one int32, as distances and entries do.
     """
-    n_rows, width = labels.shape
+    width = labels.shape[1]
     place = thresholds.shape[0] - 1
-    for row in prange(n_rows):
+    for row in range(begin, end):
         values = np.empty((3, width), np.float32)
         convert_row(pixels[row], light, values)
         mask = thresholds[(first + row) & place]
@@ -67,8 +69,10 @@ def mix(
         errors[row] = squared_error(pixels[row], labels[row], colors)
 
 
-@kernel(parallel=True)
+@kernel(pieces="labels", least=LEAST_ROWS)
 def blend(
+    begin,  # of the rows ...
+    end,  # ... and the end of these
     pixels,  # (n_rows, W * C) uint8, IN: of C = 1, 3 or 4 channels
     first,  # the number of the first row in its image
     ranks,  # (side, side) uint16, IN: a mask that repeats, of a power of two
@@ -84,10 +88,10 @@ def blend(
     errors,  # (n_rows,) int64, OUT: the squared error of each row, in 1 / 510^2
 ):
     """Choose, by a pixel's place, an entry of the mixture whose light is nearest to the pixel's."""
-    n_rows, width = labels.shape
+    width = labels.shape[1]
     place = ranks.shape[0] - 1
     n_ranks = np.float32(ranks.size)
-    for row in prange(n_rows):
+    for row in range(begin, end):
         alphas, values = np.empty(width, np.uint8), np.empty((4, width), np.float32)
         color, mean = np.empty(4, np.float32), np.empty(4, np.float32)
         shares = np.empty(points.shape[1], np.float32)
@@ -117,8 +121,10 @@ def blend(
         errors[row] = alpha_squared_error(pixels[row], alphas, own, colors)
 
 
-@kernel(parallel=True)
+@kernel(pieces="labels", least=LEAST_ROWS)
 def mix_any(
+    begin,  # of the rows ...
+    end,  # ... and the end of these
     pixels,  # (n_rows, W * C) uint8, IN: of C = 1, 3 or 4 channels
     first,  # the number of the first row in its image
     thresholds,  # (side, side) uint8, IN: a mask that repeats, of a power of two
@@ -134,9 +140,9 @@ def mix_any(
     errors,  # (n_rows,) int64, OUT: the squared error of each row, in 1 / 510^2
 ):
     """Choose between two entries as `mix` does, for an image with alpha."""
-    n_rows, width = labels.shape
+    width = labels.shape[1]
     place = thresholds.shape[0] - 1
-    for row in prange(n_rows):
+    for row in range(begin, end):
         alphas, values = np.empty(width, np.uint8), np.empty((4, width), np.float32)
         read_alphas(pixels[row], alphas)
         convert_any_row(pixels[row], alphas, light, False, values)

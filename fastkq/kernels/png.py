@@ -1,15 +1,17 @@
 """Kernels that make the rows of an indexed PNG easier to deflate: neighbours, and row filters."""
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 
+LEAST_ROWS = 8  # that a thread is asked for
 N_FILTERS = 5  # none, sub, up, average, Paeth
 
 
-@kernel(parallel=True)
+@kernel(pieces="partials")
 def count_neighbours(
+    begin,  # of the parts ...
+    end,  # ... and the end of these
     labels,  # (H, W) uint8, IN
     step,  # int, IN: one row in so many is looked at
     partials,  # (n_parts, K, K) int64, OUT
@@ -17,7 +19,7 @@ def count_neighbours(
     """Count how often each entry stands right of each other one."""
     n_parts = partials.shape[0]
     n_rows = (labels.shape[0] + step - 1) // step
-    for part in prange(n_parts):
+    for part in range(begin, end):
         counts = partials[part]
         counts[:] = 0
         for i in range(n_rows * part // n_parts, n_rows * (part + 1) // n_parts):
@@ -39,15 +41,17 @@ def predict(left, above, corner):
     return corner
 
 
-@kernel(parallel=True)
+@kernel(pieces="rows", least=LEAST_ROWS)
 def filter_rows(
+    begin,  # of the rows ...
+    end,  # ... and the end of these
     rows,  # (H, B) uint8, IN: packed indices
     logs,  # (B + 1,) float64, IN: n * log2(n)
     filtered,  # (H, 1 + B) uint8, OUT: behind the number of its filter
 ):
     """Filter each row so that its bytes have the least entropy; of equals, the first."""
-    n_rows, n_bytes = rows.shape
-    for y in prange(n_rows):
+    n_bytes = rows.shape[1]
+    for y in range(begin, end):
         row, result = rows[y], filtered[y]
         tried = np.empty((N_FILTERS, n_bytes), np.uint8)
         counts = np.zeros((N_FILTERS, 256), np.int64)

@@ -7,7 +7,6 @@ pictures have none at all, and scores are those of float64 to a thousandth.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -15,6 +14,7 @@ from fastkq.kernels.compile import kernel
 TILE, STRIP = 512, 128
 RADIUS = 4
 N_TAPS = 2 * RADIUS + 1
+LEAST_ROWS = 8  # that a thread is asked for
 # The Gaussian of sigma 1.5 as a sum of three cosines that end at 5 (Charalampidis 2016), which is
 # what the reference's recursive filter computes.
 TAPS = np.array(
@@ -62,17 +62,19 @@ def cube_root(
     return root - (square * root - x) / (THREE * square)
 
 
-@kernel(parallel=True)
+@kernel(pieces="levels", least=LEAST_ROWS)
 def fill_light(
+    begin,  # of the rows ...
+    end,  # ... and the end of these
     levels,  # (h, W * C) uint8, IN
     table,  # (1 or 3, 256 or 65536) float32, IN: light by level, or by 256 * alpha + level
     light,  # (3, h, W) float32, OUT
 ):
     """Look up the light of pixels; of one channel, a table of three rows has all three colors."""
-    _, height, width = light.shape
+    width = light.shape[2]
     n_channels = levels.shape[1] // width
     has_alpha = n_channels % 2 == 0
-    for y in prange(height):
+    for y in range(begin, end):
         row = levels[y]
         for c in range(3):
             shares, line = table[c % table.shape[0]], light[c, y]
@@ -90,17 +92,20 @@ def fill_light(
                     line[x] = shares[colors[3 * x]]
 
 
-@kernel(parallel=True)
+@kernel(pieces="n_rows", least=LEAST_ROWS)
 def halve(
+    begin,  # of the rows to fill ...
+    end,  # ... and the end of these
     light,  # (3, h, W) float32, IN: some rows of an image
     top,  # the first row to average ...
     bottom,  # ... and the one behind the last
     smaller,  # (3, ., (W + 1) // 2) float32, OUT: of the whole image
     at,  # its first row to fill
+    n_rows,  # to fill
 ):
     """Average the light of 2x2 pixels; a last row or column that is alone is taken twice."""
     width, n_columns = light.shape[2], smaller.shape[2]
-    for i in prange((bottom - top + 1) // 2):
+    for i in range(begin, end):
         y = top + 2 * i
         for c in range(3):
             above, below = light[c, y], light[c, min(y + 1, bottom - 1)]
@@ -211,18 +216,20 @@ def add_errors(
         n5[x] += lost * lost
 
 
-@kernel()
-def sum_tile(
-    first,  # (3, h, W) float32, IN: light
-    second,  # (3, h, W) float32, IN
-    top,  # the first row of the tile ...
-    bottom,  # ... and the one behind its last
-    left,  # its first column ...
-    n,  # ... and how many there are
-    sums,  # (3, 6) float64, OUT
+@kernel(each="sums")
+def sum_errors(
+    tile,  # row by row of these
+    first,  # (3, h, W) float32, IN: the light of some rows of the original ...
+    second,  # (3, h, W) float32, IN: ... and of the distorted image
+    top,  # the first row to count; those before and behind are for the blur, 0 beyond the image
+    bottom,  # the row behind the last to count
+    sums,  # (n_strips * n_tiles, 3, 6) float64, OUT
 ):
-    """Sum the errors of a tile, by component; outside of the image all planes are 0."""
+    """Sum the errors of rows, by tiles."""
     _, height, width = first.shape
+    n_tiles = -(-width // TILE)
+    row, left = top + tile // n_tiles * STRIP, tile % n_tiles * TILE
+    end, n = min(row + STRIP, bottom), min(TILE, width - left)
     wide = n + 2 * RADIUS
     start, stop = max(left - RADIUS, 0), min(left + n + RADIUS, width)
     low = start - left + RADIUS
@@ -233,8 +240,8 @@ def sum_tile(
     across = blurred.reshape(12 * wide)
     a, b = np.empty((3, stop - start), np.float32), np.empty((3, stop - start), np.float32)
     norms = np.zeros((3, N_NORMS, n), np.float32)
-    for y in range(top - RADIUS, bottom + RADIUS):
-        step = y - top + RADIUS
+    for y in range(row - RADIUS, end + RADIUS):
+        step = y - row + RADIUS
         planes = ring[step % N_TAPS]
         if 0 <= y < height:
             fill_xyb(first[0, y, start:stop], first[1, y, start:stop], first[2, y, start:stop], a)
@@ -282,22 +289,4 @@ def sum_tile(
             total = 0.0
             for x in range(n):
                 total += norms[c, k, x]
-            sums[c, k] = total
-
-
-@kernel(parallel=True)
-def sum_errors(
-    first,  # (3, h, W) float32, IN: the light of some rows of the original ...
-    second,  # (3, h, W) float32, IN: ... and of the distorted image
-    top,  # the first row to count; those before and behind are for the blur, 0 beyond the image
-    bottom,  # the row behind the last to count
-    sums,  # (n_strips, n_tiles, 3, 6) float64, OUT
-):
-    """Sum the errors of rows, by tiles."""
-    n_strips, n_tiles = sums.shape[0], sums.shape[1]
-    width = first.shape[2]
-    for job in prange(n_strips * n_tiles):
-        strip, tile = job // n_tiles, job % n_tiles
-        row, left = top + strip * STRIP, tile * TILE
-        n = min(TILE, width - left)
-        sum_tile(first, second, row, min(row + STRIP, bottom), left, n, sums[strip, tile])
+            sums[tile, c, k] = total

@@ -11,7 +11,6 @@ full are added to wider sums: 6 times as fast as adding to five sums each time.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -326,8 +325,10 @@ def count_slab(
     state[0], state[1], state[2] = n_rows, level, n_clear
 
 
-@kernel(parallel=True)
+@kernel(pieces="keys")
 def count_pixels(
+    begin,  # of the slabs ...
+    end,  # ... and the end of these
     numbers,  # (N,) uint32, IN: pixels, R in the lowest byte and alpha in the highest
     weights,  # (N,) or (0,) int64, IN: none means that each pixel counts once
     keys,  # (n_slabs, size) uint32, INOUT: FREE before; size is a power of two above MAX_ROWS or N
@@ -340,7 +341,7 @@ def count_pixels(
     """Count the pixels of each translucent color or cell, in a table for every slab of pixels."""
     n_pixels = numbers.shape[0]
     n_slabs = keys.shape[0]
-    for slab in prange(n_slabs):
+    for slab in range(begin, end):
         start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
         count_slab(
             numbers,

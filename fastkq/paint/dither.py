@@ -144,10 +144,10 @@ class Ditherer:
             Of some rows, from the top.
         """
         above = rows_above()
-        strip = kernels.dither.STRIP_ROWS
         rows, lead, first = None, 0, 0  # of the rows, so many are done; the number of the next
         for block in blocks:
             rows = block if rows is None else np.concatenate([rows, block])
+            strip = self._strip_rows(rows.shape[1])
             n_ready = (len(rows) - lead - MAP_ROWS) // strip * strip
             if n_ready > 0:
                 part = rows[: lead + n_ready + MAP_ROWS]
@@ -186,6 +186,10 @@ class Ditherer:
         """
         labels = label(rows[lead : lead + n_rows])
         return labels, self._dither_rows(np.ascontiguousarray(rows), lead, labels, first)
+
+    def _strip_rows(self, width: int) -> int:
+        """Return how many rows of so many pixels go together."""
+        return int(kernels.dither.STRIP_ROWS)
 
     def _dither_rows(self, rows: UInt8Array, lead: int, labels: UInt8Array, first: int) -> float:
         """Dither rows of an image; see the kernels for the parameters."""
@@ -244,7 +248,7 @@ class Ditherer:
         kernels.dither.diffuse(
             pixels,
             lead,
-            self._map(pixels, labels.shape[1]),
+            self.map_contrast(pixels, labels.shape[1]),
             np.float32(self._strength / FULL),
             self._light,
             self._packed,
@@ -264,7 +268,7 @@ class Ditherer:
         kernels.general.diffuse_any(
             pixels,
             lead,
-            self._map(pixels, labels.shape[1]),
+            self.map_contrast(pixels, labels.shape[1]),
             np.float32(self._strength / FULL),
             self._light,
             tables.colors,
@@ -284,7 +288,7 @@ class Ditherer:
         )
         return sum(errors.tolist())  # without an end
 
-    def _map(self, pixels: UInt8Array, width: int) -> UInt8Array:
+    def map_contrast(self, pixels: UInt8Array, width: int) -> UInt8Array:
         """Return how strongly each pixel is dithered, (h, W), or (1, 1) for all."""
         if not self._is_adaptive:
             return np.full((1, 1), FULL, np.uint8)

@@ -12,6 +12,7 @@ import numpy as np
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
 from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering
+from fastkq.paint.lossy_gif import LossyGifDitherer
 from fastkq.types import Array, UInt8Array
 
 # A bit is worth a squared error, in levels of lightness of which there are 255 in Oklab: this at
@@ -22,9 +23,9 @@ SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
 PASSED_ON = 0.65
 PNG, WEBP, GIF = "png", "webp", "gif"
 WINDOW = 1 << 15  # how far deflate copies from, in bytes
-# The bits of a copy: in deflate those of its distance come on top; LZW writes one code, and WebP
-# has short ones for near distances.
-COPY_BITS = {PNG: 6.0, WEBP: 12.0, GIF: 6.0}
+# The bits of a copy: in deflate those of its distance come on top; WebP has short ones for near
+# distances. GIF's phrases are no copies, see `paint.lossy_gif`.
+COPY_BITS = {PNG: 6.0, WEBP: 12.0}
 
 
 class LossyDitherer(Ditherer):
@@ -74,7 +75,7 @@ class LossyDitherer(Ditherer):
             pixels,
             lead,
             contrasts,
-            self._map(pixels, width),
+            self.map_contrast(pixels, width),
             np.float32(self._strength / FULL),
             self._worth,
             self._begins(width),
@@ -126,4 +127,7 @@ def make_ditherer(palette: UInt8Array, dithering: Dithering) -> Ditherer | None:
     """Return what dithers with a palette, or None where nothing is to be done."""
     if not dithering:
         return None
-    return LossyDitherer(palette, dithering) if dithering.lossy else Ditherer(palette, dithering)
+    if not dithering.lossy:
+        return Ditherer(palette, dithering)
+    is_gif = dithering.format == GIF
+    return LossyGifDitherer(palette, dithering) if is_gif else LossyDitherer(palette, dithering)

@@ -146,11 +146,16 @@ def make_tables(palette: UInt8Array) -> PaletteTables:
 
 def to_steps(colors: UInt8Array, *, is_coarse: bool) -> Array:
     """Return the coordinates (4, K) of colors (K, 4), in steps, as the kernels compute them."""
-    row = np.ascontiguousarray(colors).reshape(-1).view()
-    row.flags.writeable = False
-    points = np.empty((4, len(colors)), np.float32)
+    points = np.zeros((4, len(colors)), np.float32)
     light = linear_levels().astype(np.float32)
-    kernels.steps.convert_any_row(row, colors[:, 3].copy(), light, is_coarse, points)
+    # Most palettes are opaque, and their kernels are compiled in half of the time.
+    is_plain = not is_coarse and (colors[:, 3] == OPAQUE).all()
+    row = np.ascontiguousarray(colors[:, :3] if is_plain else colors).reshape(-1).view()
+    row.flags.writeable = False
+    if is_plain:
+        kernels.steps.convert_row(row, light, points[:3])
+    else:
+        kernels.steps.convert_any_row(row, colors[:, 3].copy(), light, is_coarse, points)
     return points
 
 
@@ -189,6 +194,11 @@ def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
     nearest = kernels.nearest
     entries = np.rint(palette)
     n_colors, n_cells = palette.shape[1], int(nearest.N_CELLS)
+    if n_colors <= nearest.LANES:  # one group, for all cells, and no kernel to compile
+        places = np.arange(nearest.LANES)
+        numbers = np.where(places < n_colors, places, 0)
+        group = np.ascontiguousarray([*entries[:, numbers], numbers], np.int16)
+        return np.zeros(n_cells, np.int32), np.zeros(2, np.int64), group[None]
     lists, lengths = np.empty((n_cells, n_colors), np.uint8), np.empty(n_cells, np.int64)
     nearest.list_candidates(entries, lists, lengths)
     is_crowded = lengths > nearest.LANES

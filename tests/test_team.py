@@ -1,0 +1,120 @@
+"""Pieces of kernels that threads share: each once, whoever comes, and whatever goes wrong."""
+
+import os
+import threading
+import time
+from queue import SimpleQueue
+
+import pytest
+
+from fastkq.kernels import team
+
+
+def do(n_pieces, n_threads, least=1, pause=0.0):
+    """Share pieces; return how often each was done, and by how many threads."""
+    done, threads = [0] * n_pieces, set()
+
+    def kernel(begin, end, step):
+        threads.add(threading.get_ident())
+        time.sleep(pause)
+        for piece in range(begin, end):
+            done[piece] += step
+
+    team.share(kernel, n_pieces, least, n_threads, (1,))
+    return done, len(threads)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 16])
+@pytest.mark.parametrize("n_pieces", [0, 1, 2, 7, 64, 1009])
+@pytest.mark.parametrize("least", [1, 5, 100])
+def test_each_piece_is_done_once(n_pieces, n_threads, least):
+    done, n_seen = do(n_pieces, n_threads, least)
+    assert done == [1] * n_pieces
+    assert n_seen <= n_threads
+
+
+def test_threads_help():
+    assert do(16, 4, pause=0.02)[1] == 4
+
+
+@pytest.fixture
+def no_helpers(monkeypatch):
+    """A team without helpers: those of other tests wait for work elsewhere."""
+    monkeypatch.setattr(team, "_helpers", [])
+    monkeypatch.setattr(team, "_wanted", SimpleQueue())
+
+
+def test_helpers_that_are_busy_are_not_waited_for(no_helpers):
+    """Another caller has the only one; this one does its work alone."""
+    entered, leave = threading.Barrier(3), threading.Event()
+
+    def block(begin, end):
+        entered.wait()
+        leave.wait()
+
+    other = threading.Thread(target=team.share, args=(block, 2, 1, 2, ()))
+    other.start()
+    try:
+        entered.wait()
+        assert do(9, 2) == ([1] * 9, 1)
+    finally:
+        leave.set()
+        other.join()
+    assert do(9, 2, pause=0.02) == ([1] * 9, 2)
+
+
+@pytest.mark.parametrize("in_caller", [False, True])
+def test_an_error_ends_the_call_when_nobody_works_any_more(in_caller):
+    caller, working = threading.get_ident(), []
+
+    def kernel(begin, end):
+        working.append(begin)
+        time.sleep(0.01)
+        is_caller = threading.get_ident() == caller
+        working.remove(begin)
+        if is_caller == in_caller:
+            raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        team.share(kernel, 40, 1, 4, ())
+    assert working == []
+    assert do(9, 4)[0] == [1] * 9
+
+
+def test_callers_at_once():
+    results = {}
+
+    def call(name):
+        results[name] = [do(50, 3)[0] for _ in range(20)]
+
+    callers = [threading.Thread(target=call, args=(name,)) for name in range(5)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert all(result == [[1] * 50] * 20 for result in results.values())
+    assert len(results) == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_helpers_of_its_own():
+    do(16, 3)
+    assert team.has_started()
+    pid = os.fork()
+    if pid == 0:  # pragma: no cover
+        ok = False
+        try:
+            team.forget()
+            ok = not team.has_started() and do(16, 3, pause=0.02) == ([1] * 16, 3)
+        finally:
+            os._exit(0 if ok else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_without_new_threads_the_caller_works_alone(monkeypatch, no_helpers):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert do(16, 4) == ([1] * 16, 1)
