@@ -79,7 +79,8 @@ def fit_frame(shot: Shot, is_new: Mask, options: Options) -> FrameColors:
     pixels = shot.pixels[is_new] if is_new.any() else shot.pixels[:1, 0]
     is_opaque = bool((pixels[:, 3] == OPAQUE).all())
     histogram = histogram_of_array(as_rows(pixels[None, :, : 3 if is_opaque else 4]))
-    given, is_held = options.fit, not is_new.all()
+    given = options.fit
+    is_held = not is_new.all() or options.dithering.lossy > 0
     if is_held and options.output.format == GIF and not histogram.n_transparent:
         most = MAX_COLORS - 1
         if len(histogram) > given.n_colors >= FEWEST_TO_SHARE:

@@ -147,9 +147,11 @@ def choose_codes(costs: Costs, labels: UInt8Array, drawing: Drawing) -> bytes:
     width, n_pixels = drawing.place.width, len(labels)
     out = np.empty(64 + 2 * n_pixels, np.uint8)
     window, decline = WHEN_WORSE
+    # Without an entry for it, nothing is held.
+    is_drawn = drawing.transparent is None
     n_bytes = kernels.lzw_lossy.encode(
         labels,
-        costs.kinds,
+        np.full(n_pixels, DRAWN, np.uint8) if is_drawn else costs.kinds,
         width,
         -1 if drawing.transparent is None else drawing.transparent,
         costs.targets,
