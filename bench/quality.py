@@ -3,12 +3,12 @@
     python bench/quality.py [--json bench/results/quality.json] [--k 64 256] [--groups kodak ...]
 
 It takes about 45 minutes, nearly all of it for the metrics.
-Needs ssimulacra2 and flip-evaluator (in the group `peers`) and ../shared/photos. Each tool does
+Needs flip-evaluator (in the group `peers`) and ../shared/photos. Each tool does
 each picture once; its file is its own, or fastkq's writer's where it gives labels. Errors are means
 over the pictures of a group:
 
 - MSE: squared error a pixel, summed over R, G and B; PSNR of each picture, in dB;
-- SSIMULACRA2: 100 is perfect, 70 is high and 50 medium quality;
+- SSIMULACRA2, by `fastkq.ssimulacra2`: 100 is perfect, 70 is high and 50 medium quality;
 - FLIP (Andersson et al. 2020, doi:10.1145/3406183): the difference that is seen when flipping
   between two pictures, in percent; less is better;
 - pictures with transparency: means over a black and a white background;
@@ -18,7 +18,6 @@ over the pictures of a group:
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +39,7 @@ from kodak import read_kodak
 from pictures import PHOTOS, photo
 from PIL import Image
 
+import fastkq
 from fastkq.colors.metrics import psnr_from_mse
 
 RIVAL = "pngquant"
@@ -67,7 +67,7 @@ BACKGROUNDS = (0, 255)
 WITH_ALPHA = ("fastkq", "fastkq adaptive", RIVAL)
 FEWER = 0.94  # of the colors, from trial to trial at equal bytes
 LEAST_COLORS = 16
-PACKAGES = ("ssimulacra2", "flip-evaluator", "pillow", "imagequant", "pngquant-cli", "scikit-learn")
+PACKAGES = ("flip-evaluator", "pillow", "imagequant", "pngquant-cli", "scikit-learn")
 
 
 def read_group(name: str) -> dict[str, np.ndarray]:
@@ -94,14 +94,6 @@ def lay_on(image: np.ndarray, level: int) -> np.ndarray:
     return np.rint(share * image[..., :3] + (1 - share) * level).astype(np.uint8)
 
 
-def as_file(image: np.ndarray) -> io.BytesIO:
-    """Return an image as a file, which is what ssimulacra2 reads."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG", compress_level=1)
-    buffer.seek(0)
-    return buffer
-
-
 def measure(image: np.ndarray, shown: np.ndarray, at: str) -> report.Row:
     """Return the errors of a picture, the means over backgrounds if it has alpha."""
     if image.shape[2] == 3:
@@ -113,9 +105,8 @@ def measure(image: np.ndarray, shown: np.ndarray, at: str) -> report.Row:
 def measure_opaque(image: np.ndarray, shown: np.ndarray, at: str) -> report.Row:
     """Return the errors of an opaque picture; at equal bytes, only the one that is compared."""
     import flip_evaluator
-    from ssimulacra2 import compute_ssimulacra2
 
-    score = float(compute_ssimulacra2(as_file(image), as_file(shown)))
+    score = fastkq.ssimulacra2(image, shown)
     if at == "bytes":
         return {"ssimulacra2": score}
     mse = float(np.mean(np.sum((image.astype(np.float32) - shown) ** 2, axis=2)))

@@ -37,6 +37,7 @@ class ImageKeywords(TypedDict, total=False):
     color_space: str
     locked: ArrayLike | None
     protect: bool
+    masking: bool
     paper: bool
     dither: str
     dither_strength: float
@@ -77,6 +78,7 @@ class FitKeywords(HistogramKeywords, total=False):
 
     weights: ArrayLike | None
     protect: bool
+    masking: bool
     paper: bool
     frame: int | None
 
@@ -105,6 +107,7 @@ class Options:
     output : Output
     background : (3,) uint8, or None: alpha is kept
     transparent : str, which color lies under an alpha of 0
+    masking : bool, whether pixels and colors count for the palette by what is seen of them
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
@@ -121,6 +124,7 @@ class Options:
     output: Output
     background: UInt8Array | None = None
     transparent: str = BLACK
+    masking: bool = False
     paper: bool = False
     score: bool = False
     min_score: float | None = None
@@ -131,7 +135,7 @@ class Options:
     @property
     def needs_places(self) -> bool:
         """Whether it matters where in the image a color is."""
-        return self.weights is not None or self.fit.protect
+        return self.weights is not None or self.fit.protect or self.masking
 
     def with_lossy(self, lossy: float) -> Options:
         """Return options that are so lossy."""
@@ -144,8 +148,8 @@ class Options:
             parts = [f"{fit.n_colors} colors", fit.effort, fit.color_space]
             if len(fit.locked):
                 parts.append(f"locked {zlib.crc32(fit.locked.tobytes()):08x}")
-            if fit.protect:
-                parts.append("protect")
+            kinds = {"protect": fit.protect, "masking": self.masking}
+            parts += [name for name, is_given in kinds.items() if is_given]
         else:
             parts = [f"palette {zlib.crc32(self.palette.tobytes()):08x}"]
         if self.dithering:
@@ -190,6 +194,7 @@ def check_options(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
+    masking: bool = False,
     paper: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     dither: str = "none",
@@ -223,6 +228,7 @@ def check_options(
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     check_flag(protect, "protect")
+    check_flag(masking, "masking")
     check_flag(paper, "paper")
     check_flag(score, "score")
     check_flag(frame_palettes, "frame_palettes")
@@ -251,6 +257,7 @@ def check_options(
         output=Output(format, optimize),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
+        masking=masking,
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
@@ -359,6 +366,8 @@ def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
 def _check_together(options: Options) -> None:
     """Refuse options that leave each other nothing to decide."""
     target = options.target
+    if options.masking and options.weights is not None:
+        raise ValueError("weights is given, and masking; one of the two is allowed")
     if options.min_score is not None:
         others = {
             "" if target is None else target.name: target is not None,
@@ -373,6 +382,7 @@ def _check_together(options: Options) -> None:
             "weights": options.weights is not None,
             "locked": len(options.fit.locked) > 0,
             "protect": options.fit.protect,
+            "masking": options.masking,
             "" if target is None else target.name: target is not None,
         }
         names = [name for name, is_given in given.items() if is_given]

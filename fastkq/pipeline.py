@@ -19,6 +19,7 @@ from fastkq.colors.histogram import (
     histogram_of_array,
     histogram_of_blocks,
 )
+from fastkq.colors.masking import mask_colors
 from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
@@ -323,6 +324,8 @@ def _look_at_places(
     if options.weights is not None:
         weights = check_weights(options.weights, source.shape)
     weighted = histogram if weights is None else weigh_colors(histogram, source, weights)
+    if options.masking:
+        weighted = mask_colors(histogram, source)
     solid = solid_counts(source, histogram.codes, weights) if options.fit.protect else None
     return weighted, solid
 

@@ -229,6 +229,28 @@ def _wins(found: list[dict], rival: dict[str, dict]) -> list[str]:
     ]
 
 
+def dithering() -> str:
+    """How dithered pictures look beside quantette's method, at equal colors and equal bytes."""
+    report = load("dithering")
+    parts = []
+    for group, title in list(QUALITY_GROUPS.items())[:3]:
+        rows = [row for row in report["rows"] if row["group"] == group]
+        colors = sorted({row["K"] for row in rows})
+        header = [title]
+        header += [f"K = {k}: {w}" for k in colors for w in ("score", "kB", "at equal bytes")]
+        lines = []
+        for mode, masking in dict.fromkeys((row["mode"], row["masking"]) for row in rows):
+            cells = [f"{mode}, masking" if masking else mode]
+            for k in colors:
+                key = (mode, masking, k)
+                own = [row for row in rows if (row["mode"], row["masking"], row["K"]) == key]
+                cells += [f"{_mean(own, 'ssimulacra2'):.1f}", f"{_mean(own, 'bytes') / 1e3:.1f}"]
+                cells.append(f"{_mean(own, 'at equal bytes'):+.1f}")
+            lines.append(cells)
+        parts.append(markdown(header, lines))
+    return "\n\n".join([*parts, machine_line(report)])
+
+
 def _mean(rows: list[dict], key: str) -> float:
     return sum(row[key] for row in rows) / len(rows)
 
@@ -530,6 +552,7 @@ TABLES = {
     "animations": animations,
     "bytes": file_bytes,
     "cluster": cluster,
+    "dithering": dithering,
     "folder": folder,
     "gigapixel": gigapixel,
     "guard": guard,

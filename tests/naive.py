@@ -461,6 +461,21 @@ def insertion_order(counts):
     return np.array(order)
 
 
+def mask_colors(image, colors):
+    """Counts of colors (U, 3) as `masking` weighs them: by contrast, and by how common they are."""
+    weights = np.rint(255 / np.sqrt(1 + np.arange(256) / 3)).astype(np.uint8)
+    by_contrast = map_strengths(image, weights).ravel()
+    pixels = image.reshape(-1, 3)
+    own = [np.all(pixels == color, axis=1) for color in colors]
+    n_pixels = np.array([np.sum(each) for each in own])
+    cubes = colors // 8
+    common = np.array([np.sum(n_pixels[np.all(cubes == cube, axis=1)]) for cube in cubes], float)
+    factors = common**-0.3
+    factors *= n_pixels.sum() / np.sum(n_pixels * factors)
+    sums = np.array([np.sum(by_contrast[each].astype(int)) for each in own])
+    return np.maximum(np.rint(sums * factors), 1)
+
+
 def lzw_decode(data):
     """The labels that the LZW codes of a GIF's frame stand for."""
     code_bits, position, codes = data[0], 1, bytearray()

@@ -20,7 +20,7 @@ from fastkq.colors.spaces import OKLAB_UNITS, to_points
 from fastkq.files import rows as blocks
 from fastkq.files.read import read_image
 from fastkq.options import check_options
-from fastkq.paint.dither import Ditherer, Dithering
+from fastkq.paint.dither import PASSED_ON, Ditherer, Dithering
 from fastkq.paint.mask import blue_noise, blue_noise_ranks
 from fastkq.paint.tables import nearest_table
 
@@ -101,7 +101,7 @@ def test_crowded_cells_are_split():
 def test_diffusion_is_that_of_its_twin(shape, n_colors, strength):
     image, palette = random_image(*shape), random_palette(n_colors)
     labels = fastkq.remap(image, palette, dither="diffusion", dither_strength=strength)
-    expected = naive.diffuse(to_steps(image), to_steps(palette), strength)
+    expected = naive.diffuse(to_steps(image), to_steps(palette), PASSED_ON * strength)
     assert np.array_equal(labels, expected)
 
 
@@ -110,10 +110,11 @@ def test_diffusion_by_hand():
     image = np.full((2, 3), 99, np.uint8)
     palette = [[58, 58, 58], [147, 147, 147], [156, 156, 156], [165, 165, 165]]
     assert [round(float(to_light(level))) for level in (99, 58, 147)] == [510, 355, 677]
-    # Row 0: 510 -> 355 (error 155); 510 + 68 -> 677 (-99); 510 - 43 -> 355 (112).
-    # Row 1, from the right: 510 + (5 * 112 - 99) / 16 = 539 -> 677 (-138);
-    # 510 - 60 + (3 * 112 - 5 * 99 + 155) / 16 = 450 -> 355 (95);
-    # 510 + 42 + (-3 * 99 + 5 * 155) / 16 = 582 -> 677.
+    # Of each error, 7/8 are passed on.
+    # Row 0: 510 -> 355 (error 155); 510 + 59 -> 677 (-108); 510 - 41 -> 355 (114).
+    # Row 1, from the right: 510 + 7/8 (5 * 114 - 108) / 16 = 535 -> 677 (-142);
+    # 510 - 54 + 7/8 (3 * 114 - 5 * 108 + 155) / 16 = 454 -> 355 (99);
+    # 510 + 38 + 7/8 (-3 * 108 + 5 * 155) / 16 = 573 -> 677.
     expected = [[0, 1, 0], [1, 0, 1]]
     assert fastkq.remap(image, palette, dither="diffusion").tolist() == expected
 
@@ -290,7 +291,9 @@ def test_a_strip_is_as_noisy_as_the_whole():
     image = np.rint(ramps()["along"][:300, 200:280]).astype(np.uint8)
     palette = np.array([[v, v, v] for v in (70, 90, 110, 130, 150)], np.uint8)
     labels = fastkq.remap(image, palette, dither="diffusion")
-    whole = naive.diffuse(to_steps(np.repeat(image[..., None], 3, axis=2)), to_steps(palette), 1.0)
+    whole = naive.diffuse(
+        to_steps(np.repeat(image[..., None], 3, axis=2)), to_steps(palette), PASSED_ON
+    )
     strip = kernels.dither.STRIP_ROWS
     assert np.array_equal(labels[:strip], whole[:strip])
     noise, usual = (np.std(palette[each][..., 0] - image.astype(float)) for each in (labels, whole))

@@ -23,7 +23,7 @@ from fastkq.colors.histogram import (
 from fastkq.engine.cells import ColorCells, pad_centers
 from fastkq.engine.dense import DensePoints
 from fastkq.engine.seeding import wu_centers
-from fastkq.paint.dither import Dithering
+from fastkq.paint.dither import PASSED_ON, Dithering
 
 # Without the compiler, the number of threads only cuts the histogram's slabs.
 THREADS = (1, 3) if numba.config.DISABLE_JIT else (1, 2, 3, 4)
@@ -253,7 +253,7 @@ def test_dither_kernels(n_threads, n_colors):
     nearest = naive.assign(image.reshape(-1, 3).astype(np.float32), palette).reshape(9, 7)
     diffused = nearest.astype(np.uint8)
     error = Dithering("diffusion").apply(image, palette, diffused)
-    assert np.array_equal(diffused, naive.diffuse(to_steps(image), to_steps(palette), 1.0))
+    assert np.array_equal(diffused, naive.diffuse(to_steps(image), to_steps(palette), PASSED_ON))
     assert error == ((palette[diffused].astype(int) - image) ** 2).sum()
     for method in ("ordered", "adaptive"):
         labels = nearest.astype(np.uint8)
@@ -279,7 +279,8 @@ def test_kernels_of_few_colors_and_alpha(n_threads, is_coarse):
     points = to_points(image, is_coarse=is_coarse)
     entries = to_points(palette[None], is_coarse=is_coarse)[0]
     own = palette[:, 3]
-    twin = naive.diffuse_any(points, alphas, entries, own, 1.0, is_coarse=is_coarse)
+    passed_on = 1.0 if is_coarse else PASSED_ON
+    twin = naive.diffuse_any(points, alphas, entries, own, passed_on, is_coarse=is_coarse)
     assert np.array_equal(diffused, twin)
     for method in ("ordered", "adaptive"):
         labels = nearest.copy()

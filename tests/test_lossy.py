@@ -13,7 +13,8 @@ import fastkq
 from fastkq import kernels
 from fastkq.files.png import encode_indexed_png
 from fastkq.paint.dither import Dithering
-from fastkq.paint.lossy import PASSED_ON, LossyDitherer
+from fastkq.paint.lossy import LossyDitherer
+from fastkq.paint.lossy_gif import PASSED_ON
 
 LEVELS = np.arange(256, dtype=np.uint8)
 

@@ -118,11 +118,18 @@ def compress_many(
         that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
+<<<<<<< HEAD
     format : {"png", "webp", "gif"}, optional
         Of the targets; see `QuantizeResult.save`. By default, an animated GIF or WebP keeps its
         format, and all else becomes a PNG, animated where the source is.
     n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
     quality, max_mse, min_psnr, max_bytes, optimize, score, \
+=======
+    format : {"png", "webp", "gif"}
+        Of the targets; see `QuantizeResult.save`.
+    n_colors, effort, color_space, locked, protect, masking, paper, dither, dither_strength, \
+    lossy, quality, max_mse, min_psnr, max_bytes, optimize, background, transparent, score, \
+>>>>>>> 49dc6d9531f443a6c80460e6b393c03d6ae128d7
     min_score
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
@@ -192,10 +199,14 @@ def check_job_options(
     is_shared = isinstance(palette, str) and palette == SHARED
     own = None if is_shared else palette
     image = check_options(n_colors, palette=own, **choose_look(options, own))
-    if is_shared and (image.fit.protect or image.paper or image.target is not None):
-        name = "paper" if image.paper else "protect"
-        name = name if image.target is None else image.target.name
-        raise ValueError(f"palette is 'shared'; {name} is for a palette fitted to one image")
+    if is_shared:
+        given = {"protect": image.fit.protect, "masking": image.masking, "paper": image.paper}
+        names = [] if image.target is None else [image.target.name]
+        names += [name for name, is_given in given.items() if is_given]
+        if names:
+            raise ValueError(
+                f"palette is 'shared'; {names[0]} is for a palette fitted to one image"
+            )
     min_savings = check_number(min_savings, "min_savings", 0, 1)
     check_flag(allow_larger, "allow_larger")
     check_flag(copy_unchanged, "copy_unchanged")

@@ -6,13 +6,14 @@ exact, and as independent of order and threads, as those of pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastkq.colors.histogram import CODE_BITS, ColorHistogram, encode_colors
-from fastkq.colors.pixels import OPAQUE, has_alpha, split_rows, with_alpha
+from fastkq import kernels
+from fastkq.colors.histogram import CODE_BITS, SPREAD, ColorHistogram
+from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha, split_rows, with_alpha
 from fastkq.colors.translucent import TranslucentCounter
 from fastkq.types import Array, UInt8Array
 
@@ -75,12 +76,34 @@ def weigh_colors(
     weights : (H, W) integer
         From `check_weights`.
     """
-    totals = np.zeros(1 << CODE_BITS, np.int64)
-    others = TranslucentCounter(weights.size)
+    return weigh_parts(histogram, _with_weights(blocks, weights))
+
+
+def _with_weights(
+    blocks: Iterable[UInt8Array], weights: Array
+) -> Iterator[tuple[UInt8Array, Array]]:
     first = 0
     for block in blocks:
+        yield block, weights[first : first + len(block)]
+        first += len(block)
+
+
+def weigh_parts(
+    histogram: ColorHistogram, parts: Iterable[tuple[UInt8Array, Array]]
+) -> ColorHistogram:
+    """Return the colors of an image that count, as `weigh_colors` does.
+
+    Parameters
+    ----------
+    histogram : ColorHistogram
+        Of the image.
+    parts : of rows (h, W) or (h, W, C) uint8, which make up the image, and weights (h, W) integer
+    """
+    totals = np.zeros(1 << CODE_BITS, np.int64)
+    others = TranslucentCounter(histogram.n_pixels)
+    for block, weights in parts:
         for rows in split_rows(block):
-            part, own = block[rows], weights[first + rows.start : first + rows.stop].reshape(-1)
+            part, own = block[rows], weights[rows].reshape(-1)
             if has_alpha(part):
                 pixels = with_alpha(part).reshape(-1, 4)
                 others.add(pixels, own)
@@ -88,9 +111,8 @@ def weigh_colors(
                 pixels, own = pixels[is_opaque], own[is_opaque]
             else:
                 pixels = part.reshape(len(own), -1)
-            colors = np.broadcast_to(pixels[:, :3], (len(pixels), 3))
-            np.add.at(totals, encode_colors(colors), own.astype(np.int64))
-        first += len(block)
+            colors = as_rows(np.broadcast_to(pixels[:, :3], (len(pixels), 3)))
+            kernels.histogram.add_weights(colors, own.astype(np.int64), SPREAD, totals)
     sums = totals[histogram.codes]
     translucent, _ = others.finish()
     return ColorHistogram(

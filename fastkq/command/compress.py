@@ -46,6 +46,7 @@ FOR_MANY = (
 NOT_WITH_PALETTE = (
     "lock",
     "protect",
+    "masking",
     "weights",
     "shared_palette",
     "quality",

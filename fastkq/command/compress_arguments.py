@@ -58,6 +58,12 @@ def _add_colors(group: argparse._ArgumentGroup) -> None:
         help="keep small patches of colors that are unlike all others; the error grows elsewhere",
     )
     group.add_argument(
+        "--masking",
+        action="store_true",
+        help="choose colors by what is seen: flat and smooth parts count more than texture, and "
+        "rare colors more than their pixels; best with dithering or --lossy",
+    )
+    group.add_argument(
         "--paper",
         action="store_true",
         help="for scans: give the paper one color first, so that its grain takes no colors and few "

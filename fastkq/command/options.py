@@ -25,6 +25,7 @@ def job_options(options: argparse.Namespace) -> dict[str, Any]:
         **{name: value for name, value in look.items() if value is not None},
         "locked": options.lock,
         "protect": options.protect,
+        "masking": options.masking,
         "paper": options.paper,
         "dither_strength": options.dither_strength,
         "quality": options.quality,

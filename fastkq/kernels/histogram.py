@@ -103,6 +103,22 @@ def count_colors(
         n_carries[slab] = n_full
 
 
+@kernel()
+def add_weights(
+    pixels,  # (N, 3) uint8, IN
+    weights,  # (N,) int64, IN
+    spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
+    totals,  # (N_CODES,) int64, INOUT: by color
+):
+    """Add the weight of each pixel to that of its color.
+
+    On one thread: a table for each would be 128 MB more.
+    """
+    red, green, blue = spread[0], spread[1], spread[2]
+    for i in range(pixels.shape[0]):
+        totals[red[pixels[i, 0]] | green[pixels[i, 1]] | blue[pixels[i, 2]]] += weights[i]
+
+
 @kernel(pieces="cells", least=LEAST_CELLS)
 def count_distinct(
     begin,  # of the cells with colors ...

@@ -11,16 +11,14 @@ import numpy as np
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
-from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering
-from fastkq.paint.lossy_gif import LossyGifDitherer
+from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering, strengths_by_contrast
+from fastkq.paint.lossy_gif import PASSED_ON, STRENGTHS, LossyGifDitherer
 from fastkq.types import Array, UInt8Array
 
 # A bit is worth a squared error, in levels of lightness of which there are 255 in Oklab: this at
 # the full `lossy` and no contrast. It grows with the square of `lossy`, for even steps of bytes.
 MOST_WEIGHT = 2.0
 SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
-# Of errors, so much is passed on: with all of it, copies end sooner.
-PASSED_ON = 0.65
 PNG, WEBP, GIF = "png", "webp", "gif"
 WINDOW = 1 << 15  # how far deflate copies from, in bytes
 # The bits of a copy: in deflate those of its distance come on top; WebP has short ones for near
@@ -41,8 +39,8 @@ class LossyDitherer(Ditherer):
     def __init__(self, palette: UInt8Array, dithering: Dithering) -> None:
         method = "diffusion" if dithering.method == "none" else dithering.method
         super().__init__(palette, replace(dithering, method=method))
-        if not self._is_adaptive:
-            self._strength *= PASSED_ON
+        self._strength = dithering.strength * (1 if self._is_adaptive else PASSED_ON)
+        self._strengths = strengths_by_contrast(STRENGTHS)
         n_colors = len(palette)
         self._literal_bits = max(1.0, np.log2(n_colors) - 1)
         weight = MOST_WEIGHT * (dithering.lossy / 100) ** 2 * SQUARED_STEPS

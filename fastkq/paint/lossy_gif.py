@@ -8,15 +8,19 @@ import numpy as np
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
-from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering
+from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering, strengths_by_contrast
 from fastkq.paint.tables import squared_distances
 from fastkq.types import Array, UInt8Array
 
 # A bit is worth a squared error, in levels of lightness of which there are 255 in Oklab: this at
-# the full `lossy` and no contrast. It grows with the square of `lossy`, for even steps of bytes.
+# a `lossy` of 100 and no contrast. Scores are then those of PNG's labels. It grows with the square
+# of `lossy`, for even steps of bytes.
 MOST_PATIENCE = 8.0
 SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
-PASSED_ON = 0.65  # of errors, see `paint.lossy`
+# Of errors, so much is passed on, and by contrast with adaptive dithering: with more, as dithering
+# alone does, copies and phrases end sooner.
+PASSED_ON = 0.65
+STRENGTHS = (0.2, 0.35, 0.5, 0.6, 0.7)
 
 
 class LossyGifDitherer(Ditherer):
@@ -32,8 +36,8 @@ class LossyGifDitherer(Ditherer):
     def __init__(self, palette: UInt8Array, dithering: Dithering) -> None:
         method = "diffusion" if dithering.method == "none" else dithering.method
         super().__init__(palette, replace(dithering, method=method))
-        if not self._is_adaptive:
-            self._strength *= PASSED_ON
+        self._strength = dithering.strength * (1 if self._is_adaptive else PASSED_ON)
+        self._strengths = strengths_by_contrast(STRENGTHS)
         weight = MOST_PATIENCE * (dithering.lossy / 100) ** 2 * SQUARED_STEPS
         self._patience = np.float32(weight)
         self._root_bits = kernels.lzw.root_bits(len(palette))
