@@ -352,6 +352,7 @@ def test_a_still_in_an_animated_file_is_a_still(format):
     [
         ({"weights": np.ones((HEIGHT, WIDTH))}, "weights is for one picture"),
         ({"protect": True}, "protect is for one picture"),
+        ({"masking": True}, "masking is for one picture"),
         ({"paper": True}, "paper is for one picture"),
         ({"transparent": "keep"}, "transparent is for one picture"),
         ({"min_score": 80}, "min_score is for one picture"),

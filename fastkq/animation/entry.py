@@ -25,6 +25,7 @@ def check_animation(options: Options, animation: Animation) -> None:
     given = {
         "weights": options.weights is not None,
         "protect": options.fit.protect,
+        "masking": options.masking,
         "paper": options.paper,
         "transparent": options.transparent != BLACK,
         "min_score": options.min_score is not None,

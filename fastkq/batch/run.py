@@ -118,19 +118,12 @@ def compress_many(
         that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
-<<<<<<< HEAD
     format : {"png", "webp", "gif"}, optional
         Of the targets; see `QuantizeResult.save`. By default, an animated GIF or WebP keeps its
         format, and all else becomes a PNG, animated where the source is.
-    n_colors, effort, color_space, locked, protect, paper, dither, dither_strength, lossy, \
-    quality, max_mse, min_psnr, max_bytes, optimize, score, \
-=======
-    format : {"png", "webp", "gif"}
-        Of the targets; see `QuantizeResult.save`.
     n_colors, effort, color_space, locked, protect, masking, paper, dither, dither_strength, \
     lossy, quality, max_mse, min_psnr, max_bytes, optimize, background, transparent, score, \
->>>>>>> 49dc6d9531f443a6c80460e6b393c03d6ae128d7
-    min_score
+    min_score, frame, frame_palettes
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".
