@@ -96,10 +96,10 @@ def compress(
     frame_palettes : bool
         Whether each frame of an animation has a palette of what changes in it, in a GIF or WebP;
         by default, all have one. Options of an animation are for all frames; `weights`, `protect`,
-        `masking`, `paper`, `transparent`, `max_bytes`, `min_score` and "oxipng" are for pictures only.
+        `masking`, `paper`, `transparent`, `max_bytes`, `min_score` and "oxipng" are for pictures.
     n_colors, effort, init, max_iter, tol, random_state, weights, locked, protect, \
-    masking, paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
-    score, min_score, frame
+    masking, paper, dither, dither_strength, quality, max_mse, min_psnr, background, \
+    transparent, score, min_score, frame
         As in `quantize`.
 
     Returns
