@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numba
 
-from fastkq.pipeline import load_kernels
+from fastkq.loading import load_kernels
 
 
 def use_threads(count: int) -> None:

@@ -194,7 +194,7 @@ def processes(folder: Path) -> Iterator[report.Row]:
         "process: import numpy": [*python, "import numpy"],
         "process: import numba": [*python, "import numba"],
         "process: import fastkq": [*python, "import fastkq"],
-        "process: load the kernels": [*python, "import fastkq.pipeline as w; w.load_kernels()"],
+        "process: load the kernels": [*python, "import fastkq.loading as w; w.load_kernels()"],
         "process: read the JPEG": [
             *python,
             "import sys, fastkq.files.read as i; i.read_image(sys.argv[1])",

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from fastkq.batch.job import JobResult
     from fastkq.batch.run import compress_many
     from fastkq.colors.histogram import ColorHistogram
-    from fastkq.compression import compress
+    from fastkq.compression import Compressor, compress
     from fastkq.engine.dense import KMeansResult, kmeans
     from fastkq.engine.search import TargetNotReachedError
+    from fastkq.files.errors import ImageReadError
     from fastkq.files.frames import Animation, AnimationError
     from fastkq.result import CompressReport, QuantizeResult
     from fastkq.score import ssimulacra2
@@ -26,6 +27,8 @@ __all__ = [
     "AnimationError",
     "ColorHistogram",
     "CompressReport",
+    "Compressor",
+    "ImageReadError",
     "JobResult",
     "KMeansResult",
     "QuantizeResult",
@@ -48,6 +51,7 @@ _HOMES = {
     "AnimationError": "files.frames",
     "ColorHistogram": "colors.histogram",
     "CompressReport": "result",
+    "ImageReadError": "files.errors",
     "JobResult": "batch.job",
     "KMeansResult": "engine.dense",
     "QuantizeResult": "result",
@@ -55,7 +59,7 @@ _HOMES = {
     "compress_many": "batch.run",
     "kmeans": "engine.dense",
     "ssimulacra2": "score",
-    "compress": "compression",
+    **dict.fromkeys(("Compressor", "compress"), "compression"),
     **dict.fromkeys(("color_histogram", "fit_palette", "quantize", "remap"), "api"),
 }
 

@@ -16,7 +16,7 @@ from fastkq.colors.histogram import ColorHistogram
 from fastkq.engine.fit import fit_histogram
 from fastkq.engine.model import DEFAULT_MAX_ITER
 from fastkq.files.frames import Animation
-from fastkq.options import FitKeywords, check_options
+from fastkq.options import FitKeywords, ReadKeywords, check_options
 from fastkq.result import QuantizeResult
 from fastkq.types import MAX_COLORS, ImageSource, QualityRange, UInt8Array
 
@@ -46,6 +46,11 @@ def quantize(
     transparent: str = "black",
     score: bool = False,
     min_score: float | None = None,
+    max_pixels: int | None = None,
+    allow_truncated: bool = False,
+    page: int | None = None,
+    icc: str = "keep",
+    metadata: str = "none",
     frame: int | None = None,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best: exact K-means.
@@ -127,6 +132,25 @@ def quantize(
         Whether the result has a `score`, that of `ssimulacra2`; not if the image comes by blocks.
     min_score : float, 0 to 100, optional
         Be as `lossy` as reaches this `score`, by at most six trials.
+    max_pixels : int, optional
+        A file whose header says more pixels is refused before it is decoded. By default that keeps
+        the memory below about 2 GB, whatever a file of some kB says: 179 megapixels for files that
+        are decoded whole, 2147 megapixels for TIFF that come by blocks. Arrays and PIL images,
+        which are in memory already, are not bound.
+    allow_truncated : bool
+        Whether a file that ends early is read as far as it goes, the rest left gray, black or
+        transparent as its decoder fills it. By default that is an error.
+    page : int, optional
+        Which page of a TIFF, from 1. By default its only one: a file of several is an error.
+    icc : {"keep", "srgb", "strip"}
+        What becomes of a color profile, or of what a PNG says in its stead (gAMA, cHRM, sRGB,
+        cICP). It comes along, and the palette has the file's own values; a file that cannot hold it
+        gets sRGB. "srgb" converts the colors; "strip" drops it and leaves the values, which then
+        look otherwise. Gray and CMYK with a profile are always converted. Palettes from files are
+        sRGB, and are converted to what the image has.
+    metadata : {"none", "keep"}
+        Whether EXIF and XMP come along, with the place where a photo was taken if they have it. The
+        orientation is applied, and not kept. The density comes along in any case.
     frame : int, optional
         Which frame of an animated GIF, PNG or WebP is taken; 0 is the first. `compress` writes all.
 
@@ -149,6 +173,9 @@ def quantize(
         Not even `n_colors` reach the target; it says what they do. A ValueError.
     AnimationError
         The image is an animation, and `frame` is not given. A ValueError.
+    ImageReadError
+        The file is damaged, no such image, or has more pixels than are allowed. An OSError and a
+        ValueError.
     ValueError, TypeError, OSError
         What is not such an image or option; the message says what came and what is allowed.
 
@@ -185,20 +212,27 @@ def quantize(
         transparent=transparent,
         score=score,
         min_score=min_score,
+        max_pixels=max_pixels,
+        allow_truncated=allow_truncated,
+        page=page,
+        icc=icc,
+        metadata=metadata,
         frame=frame,
     )
     return pipeline.quantize_source(pipeline.open_image(image, options), options)
 
 
-def color_histogram(image: ImageSource | Animation, *, frame: int | None = None) -> ColorHistogram:
+def color_histogram(
+    image: ImageSource | Animation, **reading: Unpack[ReadKeywords]
+) -> ColorHistogram:
     """Count the distinct colors of an image.
 
     Parameters
     ----------
     image : what `quantize` takes
-        Gray is counted as R = G = B; of an animation, all frames are.
-    frame : int, optional
-        Which frame of an animation is counted alone.
+        Gray is counted as R = G = B; of an animation without `frame`, all frames are.
+    max_pixels, allow_truncated, page, icc, frame
+        As in `quantize`.
 
     Returns
     -------
@@ -210,8 +244,8 @@ def color_histogram(image: ImageSource | Animation, *, frame: int | None = None)
     ValueError, TypeError, OSError
         What is not a readable 8-bit image.
     """
-    options = check_options(frame=frame)
-    animation, still = find_animation(image, frame)
+    options = check_options(**reading)
+    animation, still = find_animation(image, options.reading)
     if animation is not None:
         return count_frames_together(animation, None)
     return pipeline.count_source(pipeline.open_image(still, options))
@@ -232,6 +266,8 @@ def fit_palette(
         As in `quantize`; a histogram is taken as it is.
     weights, protect, masking, background, paper
         As in `quantize`; for an image only, whose pixels have places.
+    max_pixels, allow_truncated, page, icc
+        As in `quantize`.
 
     Returns
     -------
@@ -247,7 +283,7 @@ def fit_palette(
     """
     checked = check_options(n_colors, **options)
     if not isinstance(image, ColorHistogram):
-        animation, still = find_animation(image, checked.frame)
+        animation, still = find_animation(image, checked.reading)
         if animation is None:
             return pipeline.find_fit(pipeline.open_image(still, checked), checked).palette
         check_animation(checked, animation)
@@ -272,7 +308,7 @@ def remap(
     dither_strength: float = 1.0,
     lossy: float = 0,
     background: str | ArrayLike | None = None,
-    frame: int | None = None,
+    **reading: Unpack[ReadKeywords],
 ) -> UInt8Array:
     """Label every pixel with its nearest palette entry, or dither.
 
@@ -282,7 +318,7 @@ def remap(
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file
         1 to 256 colors, with alpha for any image. Files: .gpl (GIMP), .act (Photoshop), .hex,
         .json, or an image of so few colors; an indexed one's palette in its order.
-    dither, dither_strength, lossy, background, frame
+    dither, dither_strength, lossy, background, max_pixels, allow_truncated, page, icc, frame
         As in `quantize`.
 
     Returns
@@ -310,7 +346,7 @@ def remap(
         dither_strength=dither_strength,
         lossy=lossy,
         background=background,
-        frame=frame,
+        **reading,
     )
     source = pipeline.open_image(image, options)
     return pipeline.collect(source, pipeline.find_fit(source, options), options).labels

@@ -9,9 +9,11 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from fastkq.command.timeout import SOON, is_in_callback
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -20,7 +22,14 @@ if TYPE_CHECKING:
 # those of a program that its signal ended, as shells have it.
 DONE, FAILED, NOT_REACHED, INTERRUPTED, BROKEN_PIPE = 0, 1, 99, 130, 141
 # In which module of the room `command` each command is.
-HOMES = {"compress": "compress", "palette": "palette", "warmup": "machine", "doctor": "machine"}
+HOMES = {
+    "completion": "completion",
+    "compress": "compress",
+    "palette": "palette",
+    "serve": "serve",
+    "warmup": "machine",
+    "doctor": "machine",
+}
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -37,10 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     from importlib import import_module
 
-    from fastkq.command.arguments import make_parser
+    from fastkq.command.arguments import make_parser, with_command
 
     try:
-        options = make_parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        options = make_parser().parse_args(with_command(given))
         home = import_module(f"fastkq.command.{HOMES[options.command]}")
         code: int = getattr(home, options.command)(options)
         _flush()
@@ -109,6 +119,8 @@ def _ended_by_signals() -> Iterator[None]:
         for number in ENDING:
             if signal.getsignal(number) == signal.SIG_DFL:  # not ignored, as by nohup
                 before[number] = signal.signal(number, _end)
+        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, _interrupt)
     except ValueError:  # not the main thread: the signals are its
         pass
     try:
@@ -118,7 +130,25 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if not _is_put_off(_interrupt, number, frame):
+        raise KeyboardInterrupt
+
+
+def _is_put_off(
+    handler: Callable[[int, FrameType | None], None], number: int, frame: FrameType | None
+) -> bool:
+    """Return whether a signal is handled a moment later, since what is raised now is dropped."""
+    if not is_in_callback(frame) or not hasattr(signal, "setitimer"):
+        return False
+    signal.signal(signal.SIGALRM, lambda _, later: handler(number, later))
+    signal.setitimer(signal.ITIMER_REAL, SOON)
+    return True
+
+
 def _end(number: int, frame: FrameType | None) -> None:
+    if _is_put_off(_end, number, frame):
+        return
     for each in ENDING:
         signal.signal(each, signal.SIG_IGN)
     worker = sys.modules.get("fastkq.batch.worker")

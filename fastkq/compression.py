@@ -1,21 +1,29 @@
-"""From an image to a file of few colors: `compress`."""
+"""From an image to a file of few colors: `compress`, and `Compressor` for one after the other."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack, overload
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from fastkq import kernels
 from fastkq.animation.entry import compress_any, open_any
+from fastkq.defaults import choose_look
+from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.frames import Animation
 from fastkq.files.write import check_output
-from fastkq.options import QuantizeKeywords, check_options, choose_look
+from fastkq.loading import load_kernels
+from fastkq.options import QuantizeKeywords, check_options
 from fastkq.result import CompressReport, format_for, most_bytes
 from fastkq.types import MAX_COLORS, ImageSource, PathOrFile
-from fastkq.validate import check_flag
+from fastkq.validate import check_flag, check_integer
 
 
 @overload
@@ -84,22 +92,33 @@ def compress(
     optimize : bool or "oxipng"
         Take several times as long for a smaller file of the same pixels; not for a PNG of over
         67 MP. See `QuantizeResult.encode`.
+    bit_depth : 8 or None
+        Of an index in a PNG: 8 for readers that want it, or as few bits as number the palette.
     max_bytes : int, optional
         The largest size of the target, which is as lossy as that needs, found by at most six
         trials. Beside `lossy`, `dither` or `palette`, and for a PNG of over 67 MP, it has as many
         colors as fit: one more does not, or is more than `n_colors`, or than `quality` and the like
         ask for.
-    color_space, lossy
-        As in `quantize`, but by default "oklab" and 20, which look best for their bytes. `lossy` is
-        0 by default beside `dither`, `min_score` or `palette`, and `color_space` is "srgb" beside
-        effort "fast", which knows no other.
+    color_space, masking, lossy
+        As in `quantize`, but by default "oklab", True and 20, which look best for their bytes.
+        `lossy` is 0 by default beside `dither`, `min_score` or `palette`; `masking` is False beside
+        `color_space`, `weights` or `palette`, and of an animation; and beside effort "fast", which
+        knows sRGB alone, both stay as in `quantize`.
     frame_palettes : bool
         Whether each frame of an animation has a palette of what changes in it, in a GIF or WebP;
         by default, all have one. Options of an animation are for all frames; `weights`, `protect`,
         `masking`, `paper`, `transparent`, `max_bytes`, `min_score` and "oxipng" are for pictures.
+    durable : bool
+        Whether a path is written to the disk, and then its name, before this returns: for a loss of
+        power. By default that is left to the system, within half a minute or so.
+    verify : bool
+        Whether the file is decoded again, and compared with the palette and labels it was made of,
+        before it takes its name. An OSError tells of a difference.
+    preserve : bool
+        Whether a path gets the times of its source file.
     n_colors, effort, init, max_iter, tol, random_state, weights, locked, protect, \
-    masking, paper, dither, dither_strength, quality, max_mse, min_psnr, background, \
-    transparent, score, min_score, frame
+    paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
+    score, min_score, max_pixels, allow_truncated, page, icc, metadata, frame
         As in `quantize`.
 
     Returns
@@ -144,3 +163,97 @@ def compress(
     if target is None:
         return written.data
     return written.report(source, target, time.perf_counter() - start)
+
+
+class Compressor:
+    """`compress` with the same options for image after image: for the workers of other tools.
+
+    It checks its options once, when it is made, can be pickled, and has no state that a call
+    changes: one may be shared by threads. `compress(image)` is for a single image.
+
+    Parameters
+    ----------
+    n_colors : int
+    palette, format, and all options of `quantize`
+        As in `compress`. A `random_state` of None is drawn once, here.
+    n_threads : int, optional
+        Of each call, at most those that Numba has; 1 where as many workers as cores run. By
+        default all, or what `numba.set_num_threads` says.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        An option is not allowed, or the file of a palette cannot be read.
+
+    Examples
+    --------
+    >>> import fastkq, numpy as np
+    >>> compressor = fastkq.Compressor(n_colors=4, n_threads=1)
+    >>> compressor
+    Compressor(4 colors, balanced, srgb)
+    >>> ramp = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    >>> compressor(ramp) == fastkq.compress(ramp, n_colors=4)
+    True
+    """
+
+    def __init__(
+        self,
+        n_colors: int = MAX_COLORS,
+        *,
+        palette: ArrayLike | str | os.PathLike[str] | None = None,
+        format: str | None = None,
+        n_threads: int | None = None,
+        **options: Unpack[QuantizeKeywords],
+    ) -> None:
+        if n_threads is not None:
+            n_threads = check_integer(n_threads, "n_threads", 1)
+        self._n_threads = n_threads
+        name = format_for(None, format)
+        self._options = check_options(
+            n_colors, palette=palette, format=name, **choose_look(options, palette)
+        )
+
+    def __call__(self, image: ImageSource | Animation) -> bytes:
+        """Return an image as a file of few colors.
+
+        Parameters
+        ----------
+        image : bytes of a file, path, file object, PIL image, array or Animation
+            What `compress` takes.
+
+        Raises
+        ------
+        TargetNotReachedError, ValueError, TypeError, OSError
+            As `compress`.
+        """
+        with _at_most(self._n_threads):
+            return compress_any(open_any(image, self._options), self._options).data
+
+    def warm_up(self) -> None:
+        """Load, or compile, the kernels that the calls need, before the first of them.
+
+        A worker's start is the time for it: from the cache on disk it takes under a second.
+        """
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        load_kernels()
+        reading = replace(self._options.reading, frame=None)
+        options = replace(self._options, weights=None, reading=reading)
+        with _at_most(self._n_threads), suppress(TargetNotReachedError):
+            compress_any(open_any(noise, options), options)
+
+    def __repr__(self) -> str:
+        return f"Compressor({self._options.describe()})"
+
+
+@contextmanager
+def _at_most(n_threads: int | None) -> Iterator[None]:
+    """Let the kernels that this thread calls use at most so many threads."""
+    if n_threads is None:
+        yield
+        return
+    before = kernels.threads.n_threads()
+    kernels.threads.set_threads(min(n_threads, before))
+    try:
+        yield
+    finally:
+        kernels.threads.set_threads(before)

@@ -19,15 +19,17 @@ from numpy.typing import ArrayLike
 
 from fastkq import kernels
 from fastkq.api import color_histogram
+from fastkq.batch import prepare
 from fastkq.batch.job import FAILED, JobResult
-from fastkq.batch.plan import Job, plan_jobs
+from fastkq.batch.plan import Job
 from fastkq.batch.pool import WorkerDiedError
-from fastkq.batch.run import SHARED, check_job_options, format_to_plan, run_jobs, use_shared
+from fastkq.batch.run import run_jobs
 from fastkq.batch.shared import count_colors
 from fastkq.colors.histogram import ColorHistogram, count_nothing, histogram_of_array
 from fastkq.colors.pixels import ALLOWED_ARRAYS, as_rows
 from fastkq.engine.fit import apply_palette, fit_histogram
 from fastkq.files.palettes import check_palette
+from fastkq.files.reading import ReadOptions
 from fastkq.options import HistogramKeywords, JobKeywords, check_options
 from fastkq.paint.dither import MAP_ROWS, Dithering, rows_above
 from fastkq.paint.labels import Labeler
@@ -207,8 +209,8 @@ def compress_many(
     if isinstance(sources, (str, os.PathLike)):
         sources = [sources]
     check_integer(retries, "retries", 0)
-    is_shared = isinstance(palette, str) and palette == SHARED
-    checked = check_job_options(
+    is_shared = isinstance(palette, str) and palette == prepare.SHARED
+    checked = prepare.check_job_options(
         n_colors,
         min_savings=min_savings,
         overwrite=overwrite,
@@ -221,13 +223,10 @@ def compress_many(
         from distributed import default_client
 
         client = default_client()
-    format = format_to_plan(options)
-    planned = plan_jobs(
-        sources, directory, recursive=recursive, format=format, copies=copy_unchanged
-    )
+    planned = prepare.plan_for(checked, sources, directory, recursive=recursive)
     if is_shared:
-        histogram = _add_readable(client, [job.source for job in planned])
-        checked = use_shared(histogram, checked)
+        histogram = _add_readable(client, planned, prepare.reading_of_shared(checked))
+        checked = prepare.use_shared(histogram, checked)
     mapper = partial(_map_jobs, client, retries)
     return run_jobs(planned, checked, mapper=mapper, report=report, fail_fast=fail_fast)
 
@@ -262,11 +261,12 @@ def _map_jobs(
         client.cancel(list(waiting))
 
 
-def _add_readable(client: Client, sources: Sequence[str]) -> ColorHistogram:
+def _add_readable(client: Client, jobs: Sequence[Job], reading: ReadOptions) -> ColorHistogram:
     """Return the histogram of all images that can be read; fastkq's own output is left out."""
     from dask import delayed
 
-    parts = [delayed(_count_if_readable)(source) for source in sources]
+    sources = dict.fromkeys(job.source for job in jobs)
+    parts = [delayed(_count_if_readable)(source, reading) for source in sources]
     histogram: ColorHistogram = client.compute(_add_in_a_tree(parts, SPLIT_EVERY)).result()
     if len(histogram) == 0:
         raise ValueError(f"no palette: none of {len(sources)} images could be read")
@@ -315,10 +315,10 @@ def _count_images(images: Iterable[Any]) -> ColorHistogram:
     return _add(_on_one_thread(color_histogram, image) for image in images)
 
 
-def _count_if_readable(source: str) -> ColorHistogram:
+def _count_if_readable(source: str, reading: ReadOptions) -> ColorHistogram:
     from fastkq.files.mark import is_own_output
 
-    counted = None if is_own_output(source) else _on_one_thread(count_colors, source)
+    counted = None if is_own_output(source) else _on_one_thread(count_colors, source, reading)
     return counted if isinstance(counted, ColorHistogram) else count_nothing()
 
 

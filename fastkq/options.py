@@ -5,32 +5,42 @@ from __future__ import annotations
 import numbers
 import os
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq.colors.spaces import COLOR_SPACES
+from fastkq.defaults import FILE_LOSSY
 from fastkq.engine.dense import check_init
 from fastkq.engine.locked import check_locked
 from fastkq.engine.model import DEFAULT_MAX_ITER, EFFORTS, INITS, FitOptions
 from fastkq.engine.search import Target, check_target
-from fastkq.files.formats import OXIPNG, PNG, Output, format_of
+from fastkq.files.formats import GIF, NO_PLACE, PNG, Output
 from fastkq.files.palettes import check_palette, parse_hex
+from fastkq.files.reading import DEFAULT, NO_METADATA, ReadOptions
+from fastkq.files.write import PLAIN, Safety
 from fastkq.paint.dither import Dithering
 from fastkq.types import MAX_COLORS, MAX_LEVEL, Array, QualityRange, UInt8Array
 from fastkq.validate import check_flag, check_integer, check_number
 
-# How lossy a file is where nothing is said: then each of 35 test pictures looked closer to its
-# original than pngquant's of 256 colors does, by SSIMULACRA 2, in fewer bytes.
-FILE_LOSSY = 20.0
 # Which color lies under an alpha of 0: none, the source's own, or that of visible neighbours.
 BLACK, KEEP, BLEED = TRANSPARENT = ("black", "keep", "bleed")
 
 
-class ImageKeywords(TypedDict, total=False):
+class ReadKeywords(TypedDict, total=False):
+    """How files are read; see `quantize`."""
+
+    max_pixels: int | None
+    allow_truncated: bool
+    page: int | str | None
+    icc: str
+    metadata: str
+    frame: int | None
+
+
+class ImageKeywords(ReadKeywords, total=False):
     """Options that one image and many have in common; see `quantize` and `compress`."""
 
     effort: str
@@ -47,12 +57,15 @@ class ImageKeywords(TypedDict, total=False):
     min_psnr: float | None
     max_bytes: int | None
     optimize: bool | str
+    bit_depth: int | None
     background: str | ArrayLike | None
     transparent: str
     score: bool
     min_score: float | None
-    frame: int | None
     frame_palettes: bool
+    durable: bool
+    verify: bool
+    preserve: bool
 
 
 class JobKeywords(ImageKeywords, total=False):
@@ -73,14 +86,13 @@ class HistogramKeywords(TypedDict, total=False):
     locked: ArrayLike | None
 
 
-class FitKeywords(HistogramKeywords, total=False):
+class FitKeywords(HistogramKeywords, ReadKeywords, total=False):
     """Options of `fit_palette` for images; see `quantize`."""
 
     weights: ArrayLike | None
     protect: bool
     masking: bool
     paper: bool
-    frame: int | None
 
 
 class QuantizeKeywords(ImageKeywords, total=False):
@@ -102,17 +114,20 @@ class Options:
     fit : FitOptions
     weights : (H, W) array_like, or None: all pixels count alike
     palette : (K, 3) or (K, 4) uint8, or None: it is fitted
+    palette_is_srgb : bool, whether its colors are sRGB, or else the image's own values
     dithering : Dithering
     target : Target or None: as many colors as `fit.n_colors`
     output : Output
     background : (3,) uint8, or None: alpha is kept
     transparent : str, which color lies under an alpha of 0
     masking : bool, whether pixels and colors count for the palette by what is seen of them
+    is_masking_said : bool, whether that was asked for, and is no default of files
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
-    frame : int, the frame of an animation that is wanted, or None: all, where that can be
     frame_palettes : bool, whether each frame of an animation gets a palette of its own
+    reading : ReadOptions, how files are read
+    safety : Safety, what is done for an output beyond its renaming in one step
     is_clearest : bool, whether labels are as lossy as the target's `max_bytes` needs
     """
 
@@ -125,11 +140,14 @@ class Options:
     background: UInt8Array | None = None
     transparent: str = BLACK
     masking: bool = False
+    is_masking_said: bool = True
     paper: bool = False
     score: bool = False
     min_score: float | None = None
-    frame: int | None = None
     frame_palettes: bool = False
+    reading: ReadOptions = DEFAULT
+    palette_is_srgb: bool = False
+    safety: Safety = PLAIN
     is_clearest: bool = False
 
     @property
@@ -156,12 +174,8 @@ class Options:
             parts.append(str(self.dithering))
         if self.target is not None:
             parts.append(self.target.name)
-        if self.output.optimize:
-            parts.append(OXIPNG if self.output.optimize == OXIPNG else "optimize")
-        if self.output.format != PNG:
-            parts.append(self.output.format)
-        parts += self._describe_look()
-        return ", ".join(parts)
+        parts += self.output.describe() + self._describe_look()
+        return ", ".join(parts + self.reading.describe())
 
     def _describe_look(self) -> list[str]:
         parts = []
@@ -175,8 +189,6 @@ class Options:
             parts.append(f"min_score {self.min_score:g}")
         if self.is_clearest:
             parts.append("clearest")
-        if self.frame is not None:
-            parts.append(f"frame {self.frame}")
         if self.frame_palettes:
             parts.append("frame palettes")
         return parts
@@ -194,7 +206,7 @@ def check_options(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
-    masking: bool = False,
+    masking: bool | None = False,
     paper: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     dither: str = "none",
@@ -206,16 +218,26 @@ def check_options(
     max_bytes: int | None = None,
     optimize: bool | str = False,
     format: str | None = PNG,
+    bit_depth: int | None = None,
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
     score: bool = False,
     min_score: float | None = None,
     frame: int | None = None,
     frame_palettes: bool = False,
+    page: int | str | None = None,
+    icc: str = DEFAULT.icc,
+    metadata: str = NO_METADATA,
+    max_pixels: int | None = None,
+    allow_truncated: bool = False,
+    durable: bool = False,
+    verify: bool = False,
+    preserve: bool = False,
 ) -> Options:
     """Return the options, if they are allowed.
 
-    A `lossy` of None is as much as `max_bytes` needs.
+    A `lossy` of None is as much as `max_bytes` needs; `masking` of None is for
+    pictures, and not for animations.
 
     Raises
     ------
@@ -227,11 +249,13 @@ def check_options(
         raise ValueError(f"effort is {effort!r}; one of {EFFORTS} is allowed")
     if color_space not in COLOR_SPACES:
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
-    check_flag(protect, "protect")
-    check_flag(masking, "masking")
-    check_flag(paper, "paper")
-    check_flag(score, "score")
-    check_flag(frame_palettes, "frame_palettes")
+    shown_lossy = FILE_LOSSY if lossy is None else lossy
+    flags = {"durable": durable, "verify": verify, "preserve": preserve}
+    is_masking_said, masking = masking is not None, masking is None or masking
+    others = {"protect": protect, "masking": masking, "paper": paper, "score": score}
+    others["frame_palettes"] = frame_palettes
+    for name, flag in (flags | others).items():
+        check_flag(flag, name)
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
     format = PNG if format is None else format
@@ -250,63 +274,33 @@ def check_options(
         ),
         weights=weights,
         palette=None if palette is None else check_palette(palette),
-        dithering=Dithering(
-            dither, dither_strength, FILE_LOSSY if lossy is None else lossy, format
-        ),
+        palette_is_srgb=isinstance(palette, (str, os.PathLike)),
+        dithering=Dithering(dither, dither_strength, shown_lossy, format),
         target=target,
-        output=Output(format, optimize),
+        output=Output(format, optimize, bit_depth),
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
         masking=masking,
+        is_masking_said=is_masking_said,
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
-        frame=None if frame is None else check_integer(frame, "frame", 0),
         frame_palettes=frame_palettes,
+        safety=Safety(**flags),
+        reading=ReadOptions(max_pixels, allow_truncated, page, icc, metadata, frame),
         is_clearest=lossy is None,
     )
     _check_together(options)
     return options
 
 
-def for_format(options: Options, path: str) -> Options:
-    """Return options for a target, whose suffix tells its format."""
-    name = format_of(path)
-    if name == options.output.format:
-        return options
-    output, dithering = options.output, options.dithering
+def for_format(options: Options, name: str) -> Options:
+    """Return options for outputs of a format."""
     return replace(
         options,
-        output=replace(output, format=name),
-        dithering=replace(dithering, format=name),
+        output=replace(options.output, format=name),
+        dithering=replace(options.dithering, format=name),
     )
-
-
-def choose_look(
-    options: Mapping[str, Any], palette: ArrayLike | str | os.PathLike[str] | None = None
-) -> dict[str, Any]:
-    """Return the keywords of a file's options, with what decides over its look filled in.
-
-    `quantize` is the plain textbook where nothing is said: K-means in sRGB, each pixel its nearest
-    entry. A file gets what looks best for its bytes: Oklab, and labels by cost. Whoever asks for
-    "fast", for a dithering, a score or a palette of their own gets that, and nothing beside it;
-    with `max_bytes`, the file is as lossy as that needs.
-
-    Examples
-    --------
-    >>> choose_look({"protect": True})
-    {'protect': True, 'color_space': 'oklab', 'lossy': 20.0}
-    >>> choose_look({"dither": "ordered", "effort": "fast"})
-    {'dither': 'ordered', 'effort': 'fast'}
-    """
-    chosen = dict(options)
-    if chosen.get("effort") != "fast":
-        chosen.setdefault("color_space", "oklab")
-    is_said = "dither" in chosen or chosen.get("min_score") is not None
-    if palette is None and not is_said:
-        is_bound = chosen.get("max_bytes") is not None
-        chosen.setdefault("lossy", None if is_bound else FILE_LOSSY)
-    return chosen
 
 
 def check_color(color: str | ArrayLike, name: str) -> UInt8Array:
@@ -366,6 +360,8 @@ def _check_init(init: str | ArrayLike, n_colors: int) -> str | Array:
 def _check_together(options: Options) -> None:
     """Refuse options that leave each other nothing to decide."""
     target = options.target
+    if options.reading.keeps_metadata and options.output.format == GIF:
+        raise ValueError(NO_PLACE)
     if options.masking and options.weights is not None:
         raise ValueError("weights is given, and masking; one of the two is allowed")
     if options.min_score is not None:

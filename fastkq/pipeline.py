@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -12,31 +11,35 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastkq import kernels
 from fastkq.colors.histogram import (
-    SORT_LIMIT,
     ColorHistogram,
     histogram_of_array,
     histogram_of_blocks,
 )
 from fastkq.colors.masking import mask_colors
-from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
+from fastkq.colors.pixels import OPAQUE, has_alpha
 from fastkq.colors.protect import solid_counts
 from fastkq.colors.sampling import sample_pixels, sample_step
 from fastkq.colors.weights import check_weights, weigh_colors
-from fastkq.engine import seeding
-from fastkq.engine.cells import ColorCells
 from fastkq.engine.fit import apply_palette, fit_histogram, lock_lost_colors, search_palette
 from fastkq.engine.model import Fit, FitOptions
 from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
-from fastkq.files.formats import PNG, check_shape
+from fastkq.files.formats import GIF, PNG, check_attached, check_shape
+from fastkq.files.reading import KEEP, SRGB, ReadOptions
 from fastkq.files.rows import Source
-from fastkq.files.source import bleed_source, flatten_source, open_source, smooth_paper
+from fastkq.files.source import (
+    bleed_source,
+    convert_palette,
+    flatten_source,
+    smooth_paper,
+)
+from fastkq.files.verify import check_bytes, checker_of
 from fastkq.files.write import Nowhere, write_file
+from fastkq.loading import open_while_kernels_load
 from fastkq.look import find_clearest, find_lossiest
 from fastkq.options import BLACK, BLEED, Options
-from fastkq.paint.dither import MOST_LOSSY, Dithering
+from fastkq.paint.dither import MOST_LOSSY
 from fastkq.paint.hidden import HiddenLabeler, count_hidden, fit_hidden
 from fastkq.paint.labels import Labeler
 from fastkq.result import QuantizeResult, Written, write_blocks
@@ -46,8 +49,6 @@ from fastkq.types import Array, ImageSource, PathOrFile, UInt8Array
 # A sample with fewer colors is of a drawing or a screen: its rare colors matter, and all of it is
 # counted and labeled in little time.
 FEW_COLORS = 4096
-# Time in which most bad files are found out: their error need not wait for the kernels.
-BAD_FILE_SECONDS = 0.02
 
 
 def open_image(image: ImageSource, options: Options) -> Source:
@@ -56,8 +57,10 @@ def open_image(image: ImageSource, options: Options) -> Source:
     That is a background that it is laid over, paper that gets one color, and transparent pixels
     that get those of their neighbours.
     """
-    source = _open_while_kernels_load(image, options.frame)
-    check_shape(source.shape, options.output.format)
+    format = options.output.format
+    source = open_while_kernels_load(image, reading_for(options))
+    check_shape(source.shape, format)
+    check_attached(source.attached, format)
     if options.score or options.min_score is not None:
         check_scorable(source)
     if options.min_score is not None and _is_streamed(source, options):
@@ -70,6 +73,14 @@ def open_image(image: ImageSource, options: Options) -> Source:
     if options.paper:
         source = smooth_paper(source)
     return bleed_source(source) if options.transparent == BLEED else source
+
+
+def reading_for(options: Options) -> ReadOptions:
+    """Return how files are read: in sRGB for a GIF, which has no place for a profile."""
+    reading = options.reading
+    if options.output.format == GIF and reading.icc == KEEP:
+        return replace(reading, icc=SRGB)
+    return reading
 
 
 def quantize_source(source: Source, options: Options) -> QuantizeResult:
@@ -90,18 +101,20 @@ def compress_source(
 ) -> Written:
     """Count, fit, label, and write the labels as they come; to memory where there is no target.
 
-    With `exclusive`, a target that exists is an error. A new one is no more readable than the
-    source. A path is not written if the file would have more than `most` bytes; memory and file
-    objects have it all the same.
+    With `exclusive`, a target that exists is an error. A new one is no more readable than its
+    source. No path is written with more than `most` bytes; memory and file objects have them.
     """
     if _is_streamed(source, options):
         fit = find_fit(source, options, lambda fit: _stream(source, fit, options, Nowhere())[0])
         buffer = io.BytesIO()
         file = buffer if target is None else target
-        labels = np.empty(source.shape[:2], np.uint8) if options.score else None
+        is_kept = options.score or options.safety.verify
+        labels = np.empty(source.shape[:2], np.uint8) if is_kept else None
         n_bytes, inertia = _stream(
             source, fit, options, file, exclusive=exclusive, most=most, labels=labels
         )
+        if labels is not None and options.safety.verify and target is None:
+            check_bytes(buffer.getvalue(), labels, fit.palette)
         return Written(
             fit.palette,
             inertia,
@@ -109,15 +122,19 @@ def compress_source(
             n_bytes,
             buffer.getvalue(),
             fits=most is None or n_bytes <= most,
-            score=None if labels is None else score_labels(source, labels, fit.palette),
+            score=score_labels(source, labels, fit.palette)
+            if labels is not None and options.score
+            else None,
         )
     fit, encoded = _encode_fit(source, options)
-    data, score = encoded.data, encoded.score
-    if encoded.labels is not None:
-        score = score_labels(source, encoded.labels, fit.palette)
+    data, score, labels = encoded.data, encoded.score, encoded.labels
+    if labels is not None and options.score and score is None:
+        score = score_labels(source, labels, fit.palette)
     fits = most is None or len(data) <= most
+    if labels is not None and options.safety.verify and fits:
+        check_bytes(data, labels, fit.palette)
     if target is not None and (fits or not isinstance(target, (str, os.PathLike))):
-        write_file(target, data, like=source.path, exclusive=exclusive)
+        write_file(target, data, like=source.path, exclusive=exclusive, safety=options.safety)
     return Written(
         fit.palette,
         encoded.inertia,
@@ -130,7 +147,7 @@ def compress_source(
 
 
 class _Encoded(NamedTuple):
-    """A file of a fit; with labels only where they are still to be scored."""
+    """A file of a fit; with labels only where they are still to be scored, or compared."""
 
     data: bytes
     inertia: float
@@ -143,8 +160,12 @@ def _encode_fit(source: Source, options: Options) -> tuple[Fit, _Encoded]:
 
     def encode(fit: Fit, options: Options) -> _Encoded:
         result = collect_look(source, fit, options)
-        data = result.encode(format=options.output.format, optimize=options.output.optimize)
-        labels = result.labels if options.score and result.score is None else None
+        output = options.output
+        data = result.encode(
+            format=output.format, optimize=output.optimize, bit_depth=output.bit_depth
+        )
+        is_scored = options.score and result.score is None
+        labels = result.labels if is_scored or options.safety.verify else None
         return _Encoded(data, result.inertia, result.score, labels)
 
     target = options.target
@@ -192,7 +213,10 @@ def find_fit(
         return fit_sample(sample, source.n_pixels, options.fit)
     histogram = count_source(source)
     if options.palette is not None:
-        return apply_palette(histogram, options.palette)
+        palette = options.palette
+        if options.palette_is_srgb:
+            palette = convert_palette(palette, source)
+        return apply_palette(histogram, palette)
     fit = partial(_fit_counted, histogram, *_look_at_places(source, histogram, options))
     if options.transparent != BLACK and histogram.n_transparent:
         fit = partial(fit_hidden, count_hidden(source, source.shape), fit)
@@ -225,7 +249,7 @@ def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
         inertia=labeler.base_error + inertia,
         n_iter=fit.n_iter,
         is_gray=gray,
-        icc_profile=source.icc_profile,
+        attached=source.attached,
         n_ordered=None if options.palette is not None else len(options.fit.locked),
     )
 
@@ -269,10 +293,7 @@ def _stream(
     most: int | None = None,
     labels: UInt8Array | None = None,
 ) -> tuple[int, float]:
-    """Label an image and write it as the labels come; return the file's bytes and the inertia.
-
-    `labels` (H, W), if given, is filled.
-    """
+    """Label an image and write it, and fill `labels` (H, W); return the bytes and the inertia."""
     labeler = _make_labeler(source, fit, options)
     errors: list[float] = []
 
@@ -291,10 +312,13 @@ def _stream(
         shape,
         label(),
         fit.palette,
-        source.icc_profile,
+        source.attached,
+        options.output.bit_depth,
         like=source.path,
         exclusive=exclusive,
         most=most,
+        safety=options.safety,
+        check=checker_of(labels if options.safety.verify else None, fit.palette),
     )
     return n_bytes, labeler.base_error + sum(errors)
 
@@ -350,42 +374,3 @@ def _fit_counted(
     if palette.shape[1] == 3 and not histogram.is_opaque:
         palette = np.pad(palette, ((0, 0), (0, 1)), constant_values=OPAQUE)
     return apply_palette(histogram, palette, options.color_space, fit.n_iter)
-
-
-def _open_while_kernels_load(image: ImageSource, frame: int | None = None) -> Source:
-    """Open an image; where a process has no kernels yet, load them meanwhile.
-
-    Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
-    mostly without the interpreter's lock.
-    """
-    if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
-        return open_source(image, frame=frame)
-    from concurrent.futures import ThreadPoolExecutor, wait
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        reading = pool.submit(open_source, image, frame=frame)
-        wait([reading], timeout=BAD_FILE_SECONDS)
-        if not (reading.done() and reading.exception()):
-            load_kernels()
-        return reading.result()
-
-
-def load_kernels() -> None:
-    """Load, or compile, the kernels that quantizing an image needs."""
-    kernels.events.begin_loading()
-    # Noise of so many pixels goes the way of large images.
-    shape = (SORT_LIMIT // 256, 256, 3)
-    noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
-    histogram = histogram_of_array(noise)
-    black = np.zeros((1, 3), np.uint8)
-    nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
-    Labeler(nearest, Dithering(), 3).label(noise)
-    seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
-    kernels.events.end_loading()
-    compile_kmeans()
-
-
-def compile_kmeans() -> None:
-    """Load, or compile, the kernels that `ColorCells` has for `quantize`."""
-    few = ColorHistogram(np.arange(4, dtype=np.uint32), np.ones(4, np.int64))
-    ColorCells(few).assign(np.zeros((2, 3)))

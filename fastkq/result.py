@@ -5,17 +5,24 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastkq import kernels
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files import rows as blocks
+from fastkq.files.attached import NOTHING, Attached
 from fastkq.files.frames import Animation
-from fastkq.files.write import check_output, open_target, write_file
-from fastkq.types import PathOrFile, UInt8Array
+from fastkq.files.write import PLAIN, Safety, check_output, open_target, write_file
+from fastkq.types import MAX_COLORS, Array, PathOrFile, UInt8Array
+from fastkq.validate import check_integer
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +41,12 @@ class QuantizeResult:
         K-means iterations done; 0 where the image had no more colors than asked for.
     is_gray : bool
         Whether the image came as gray, (H, W) or with alpha (H, W, 2).
-    icc_profile : bytes or None
-        The RGB profile that came with the image.
     n_ordered : int or None
         How many entries, the first, were given in an order that a file must keep; None: all.
     score : float or None
         By SSIMULACRA 2, if it was asked for: 100 looks as the original does; see `ssimulacra2`.
+    attached : Attached
+        What came with the image beside its pixels, which its file gets as well.
     """
 
     palette: UInt8Array
@@ -47,9 +54,14 @@ class QuantizeResult:
     inertia: float
     n_iter: int
     is_gray: bool = False
-    icc_profile: bytes | None = None
     n_ordered: int | None = None
     score: float | None = None
+    attached: Attached = NOTHING
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """The RGB profile that the palette's values refer to, if the image came with one."""
+        return self.attached.icc_profile
 
     @property
     def mse(self) -> float:
@@ -68,19 +80,87 @@ class QuantizeResult:
             colors = colors[:, 0] if colors.shape[1] == 3 else colors[:, [0, 3]]
         return np.take(colors, self.labels, axis=0)
 
-    def encode(self, format: str = "png", *, optimize: bool | str = False) -> bytes:
+    @property
+    def shares(self) -> Array:
+        """Which share of the pixels each entry of the palette has, (K,) float64."""
+        counts = np.bincount(self.labels.reshape(-1), minlength=len(self.palette))
+        return np.asarray(counts / self.labels.size)
+
+    def __repr__(self) -> str:
+        """Sizes, not contents."""
+        height, width = self.labels.shape
+        return f"QuantizeResult({width}x{height}, {len(self.palette)} colors, {self._quality()})"
+
+    def _quality(self) -> str:
+        return "lossless" if self.inertia == 0 else f"PSNR {self.psnr:.1f} dB"
+
+    def to_pil(self) -> PillowImage:
+        """Return the image as a Pillow image of mode "P": labels and palette, not converted.
+
+        Transparency and color profile are where Pillow has those of a PNG: in its `info`.
+        """
+        from fastkq.files import display
+
+        return display.indexed_image(self.labels, self.palette, self.icc_profile)
+
+    def show_palette(self, *, size: int = 32, columns: int = 16) -> PillowImage:
+        """Return a picture of the palette: a square for each entry, in order, row by row.
+
+        Parameters
+        ----------
+        size : int
+            Of a square, in pixels, 1 to 1024.
+        columns : int
+            Squares in a row, 1 to 256.
+        """
+        from fastkq.files import display
+
+        size = check_integer(size, "size", 1, 1024)
+        columns = check_integer(columns, "columns", 1, MAX_COLORS)
+        return display.as_image(display.swatches(self.palette, size=size, columns=columns))
+
+    def _repr_png_(self) -> bytes:
+        """Return what IPython shows: a PNG of at most 1024 pixels a side."""
+        from fastkq.files import display
+
+        return display.picture(self.to_array())
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the picture, its palette by shares, and numbers."""
+        from fastkq.files import display
+
+        height, width = self.labels.shape
+        numbers = {
+            "size": f"{width} x {height}",
+            "colors": str(len(self.palette)),
+            "error": self._quality(),
+            "iterations": str(self.n_iter),
+        }
+        if self.score is not None:
+            numbers["SSIMULACRA 2"] = f"{self.score:.1f}"
+        return display.to_html(self._repr_png_(), self.palette, self.shares, numbers)
+
+    def encode(
+        self,
+        format: str = "png",
+        *,
+        optimize: bool | str = False,
+        bit_depth: int | None = None,
+    ) -> bytes:
         """Return the image as a file.
 
         Parameters
         ----------
         format : {"png", "webp", "gif"}
             An indexed PNG of 1, 2, 4 or 8 bits a pixel; a lossless WebP, which has the colors
-            instead of indices, and all of them exactly; a GIF, which has neither a color profile
-            nor translucent colors.
+            instead of indices, and all of them exactly; a GIF, which has no translucent colors,
+            nor a color profile: its colors are converted to sRGB.
         optimize : bool or "oxipng"
             Take several times as long for a smaller file of the same pixels, whose palette may be
             in another order; not for a GIF, nor for a PNG of over 67 MP. "oxipng" lets that
             program go on with a PNG, for dozens of times as long: needs `fastkq[oxipng]`.
+        bit_depth : 8 or None
+            Of an index in a PNG: 8 for readers that want it, or as few bits as number the palette.
 
         Raises
         ------
@@ -89,23 +169,29 @@ class QuantizeResult:
         """
         from fastkq.files import formats
 
-        output = formats.Output(format, optimize)
+        output = formats.Output(format, optimize, bit_depth)
         formats.check_shape(self.labels.shape, output.format)
         if output.format == formats.PNG and self.labels.size > blocks.LARGE_PIXELS:
             buffer = io.BytesIO()
-            self._write_rows(buffer)
+            self._write_rows(buffer, bit_depth)
             return buffer.getvalue()
         return formats.encode(
             self.labels,
             self.palette,
             output.format,
-            icc_profile=self.icc_profile,
+            attached=self.attached,
             optimize=output.optimize,
             n_kept=self.n_ordered,
+            bit_depth=output.bit_depth,
         )
 
     def save(
-        self, target: PathOrFile, *, format: str | None = None, optimize: bool | str = False
+        self,
+        target: PathOrFile,
+        *,
+        format: str | None = None,
+        optimize: bool | str = False,
+        bit_depth: int | None = None,
     ) -> int:
         """Write the image as a file; return its bytes.
 
@@ -115,7 +201,7 @@ class QuantizeResult:
             An existing file is replaced, in one step.
         format : {"png", "webp", "gif"}, optional
             Of a file object, by default "png"; a path's suffix tells its own.
-        optimize : bool or "oxipng"
+        optimize, bit_depth
             As in `encode`.
 
         Raises
@@ -129,16 +215,18 @@ class QuantizeResult:
         if isinstance(target, (str, os.PathLike)):
             target = check_output(target)
         if name == formats.PNG and self.labels.size > blocks.LARGE_PIXELS:
-            formats.Output(name, optimize)
+            formats.Output(name, optimize, bit_depth)
             formats.check_shape(self.labels.shape, name)
-            return self._write_rows(target)
-        data = self.encode(name, optimize=optimize)
+            return self._write_rows(target, bit_depth)
+        data = self.encode(name, optimize=optimize, bit_depth=bit_depth)
         write_file(target, data)
         return len(data)
 
-    def _write_rows(self, target: PathOrFile) -> int:
+    def _write_rows(self, target: PathOrFile, bit_depth: int | None) -> int:
         height, width = self.labels.shape
-        return write_blocks(target, (height, width), [self.labels], self.palette, self.icc_profile)
+        return write_blocks(
+            target, (height, width), [self.labels], self.palette, self.attached, bit_depth
+        )
 
 
 @dataclass(frozen=True)
@@ -266,24 +354,30 @@ def write_blocks(
     shape: tuple[int, int],
     labels: Iterable[UInt8Array],
     palette: UInt8Array,
-    icc_profile: bytes | None,
+    attached: Attached = NOTHING,
+    bit_depth: int | None = None,
     *,
     like: str | None = None,
     exclusive: bool = False,
     most: int | None = None,
+    safety: Safety = PLAIN,
+    check: Callable[[Path], None] | None = None,
 ) -> int:
     """Write the labels (h, W) of blocks of rows as they come; return the bytes of the file.
 
-    For `like`, `exclusive` and `most`, see `open_target`.
+    For the options behind the profile, see `open_target`.
     """
     from fastkq.files.png import write_indexed_png
 
-    with open_target(target, like=like, exclusive=exclusive, most=most) as file:
+    with open_target(
+        target, like=like, exclusive=exclusive, most=most, safety=safety, check=check
+    ) as file:
         return write_indexed_png(
             file,
             shape,
             labels,
             palette,
-            icc_profile=icc_profile,
+            attached=attached,
+            bit_depth=bit_depth,
             n_threads=kernels.threads.n_threads(),
         )

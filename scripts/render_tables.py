@@ -147,6 +147,27 @@ def scaling() -> str:
     return f"{markdown([*header, 'extra MB'], rows)}\n\n{machine_line(report)}"
 
 
+def estimator() -> str:
+    """Render the times of both estimators, of the same labels."""
+    report = load("estimator")
+    rows = [
+        [
+            row["data"],
+            f"{row['samples']:,}",
+            f"{row['distinct']:,}",
+            str(row["K"]),
+            str(row["iterations"]),
+            f"{row['sklearn_s']:.2f}",
+            f"{row['fastkq_s']:.2f}",
+            f"{row['sklearn_s'] / row['fastkq_s']:.1f}",
+            f"{row['equal_labels']:.3%}",
+        ]
+        for row in report["rows"]
+    ]
+    header = ["data", "samples", "distinct", "K", "iterations", "scikit-learn, s", "fastkq, s"]
+    return f"{markdown([*header, 'times faster', 'equal labels'], rows)}\n\n{machine_line(report)}"
+
+
 def file_bytes() -> str:
     """Bytes and time of the same indices by several writers."""
     report = load("bytes")
@@ -503,6 +524,64 @@ def animations() -> str:
     return f"{markdown(header, rows)}\n\n{machine_line(report)}"
 
 
+SETS = {
+    "pngsuite": "PngSuite",
+    "broken": "files that broke other decoders",
+    "cut off": "six files, cut off at every 64th",
+    "flipped bits": "eight files with 1 to 8 flipped bits",
+}
+
+
+def hostile() -> str:
+    """Outcomes of broken files."""
+    report = load("robustness")
+    outcomes = ("same", "as decoded", "refused", "wrong", "other error", "crash", "hang")
+    rows = [
+        [
+            SETS[name],
+            *(str(found[key]) for key in ("files", *outcomes)),
+            f"{found['slowest (s)']:.2f}",
+            f"{found['memory (MB)']:.0f}",
+        ]
+        for name, found in report["files"].items()
+    ]
+    header = ["set", "files", *outcomes, "slowest, s", "memory, MB"]
+    return f"{markdown(header, rows)}\n\n{machine_line(report)}"
+
+
+def faults() -> str:
+    """How many injected faults were survived."""
+    found = load("robustness")["faults"]
+    rows = [[name, str(row["injected"]), str(row["survived"])] for name, row in found.items()]
+    return markdown(["fault", "injected", "survived"], rows)
+
+
+def kills() -> str:
+    """Remains of runs that were killed at random moments."""
+    found = load("robustness")["kills"]
+    return markdown(["runs killed by SIGKILL", ""], [[name, str(n)] for name, n in found.items()])
+
+
+def robustness() -> str:
+    """Totals of files, faults and kills."""
+    report, batches = load("robustness"), load("resume")["rows"]
+    files, found = report["files"].values(), report["faults"].values()
+    injected, survived = (sum(row[key] for row in found) for key in ("injected", "survived"))
+    n_kills = report["kills"]["kills"] + sum(row["kills"] for row in batches)
+    lost = report["kills"]["files lost or torn"] + report["kills"]["sources changed"]
+    lost += sum(not (row["same_files"] and row["sources_untouched"]) for row in batches)
+    rows = [
+        ["broken files tried", sum(row["files"] for row in files)],
+        ["faults injected by tests, and survived", f"{injected}, {survived}"],
+        ["runs killed by SIGKILL", n_kills],
+        ["crashes", sum(row["crash"] + row["other error"] for row in files)],
+        ["hangs of over 10 s", sum(row["hang"] for row in files)],
+        ["files lost or torn", lost],
+        ["wrong without a word", sum(row["wrong"] for row in files)],
+    ]
+    return markdown(["", "number"], [[name, str(value)] for name, value in rows])
+
+
 def guard() -> str:
     """Tell what a comparison of two revisions says of a kernel that was slowed."""
     report = load("guard")
@@ -551,10 +630,14 @@ TABLES = {
     "alpha": alpha,
     "animations": animations,
     "bytes": file_bytes,
+    "estimator": estimator,
     "cluster": cluster,
     "dithering": dithering,
+    "faults": faults,
     "folder": folder,
     "gigapixel": gigapixel,
+    "hostile": hostile,
+    "kills": kills,
     "guard": guard,
     "kodak": kodak,
     "other_formats": other_formats,
@@ -567,6 +650,7 @@ TABLES = {
     "quality_targets": quality_targets,
     "quality_wins": quality_wins,
     "resume": resume,
+    "robustness": robustness,
     "scaling": scaling,
     "score": score,
     "shadow": shadow,

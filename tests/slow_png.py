@@ -15,14 +15,22 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def write_png(levels, depth, color_type, *, key=None):
-    """Return a PNG of levels (H, W, C), without filters, perhaps with a transparent color."""
-    height, width = levels.shape[:2]
+def pack(levels, depth):
+    """Return rows of levels (H, W, C), each behind the number of no filter."""
+    height = len(levels)
     samples = levels.reshape(height, -1).astype(int)
     bits = (samples[..., None] >> np.arange(depth)[::-1]) & 1
     rows = np.packbits(bits.reshape(height, -1).astype(np.uint8), axis=1)
-    data = b"".join(b"\0" + row.tobytes() for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    return b"".join(b"\0" + row.tobytes() for row in rows)
+
+
+def write_png(levels, depth, color_type, *, key=None, interlaced=False):
+    """Return a PNG of levels (H, W, C), without filters, perhaps with a transparent color."""
+    height, width = levels.shape[:2]
+    passes = PASSES if interlaced else [(0, 0, 1, 1)]
+    parts = [levels[top::y_step, left::x_step] for top, left, y_step, x_step in passes]
+    data = b"".join(pack(part, depth) for part in parts if part.size)
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, int(interlaced))
     chunks = [SIGNATURE, chunk(b"IHDR", header)]
     if key is not None:
         chunks.append(chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)))

@@ -444,7 +444,7 @@ def test_settings_tell_of_locked_and_protected_colors():
     assert len(settings) == len(given)
     assert (
         JobOptions(check_options(8, locked=[])).settings
-        == "8 colors, balanced, oklab, lossy 20, min_savings 0"
+        == "8 colors, balanced, srgb, min_savings 0"
     )
 
 

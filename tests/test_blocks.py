@@ -227,7 +227,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
     with pytest.raises(OSError, match="No space left"):
         fastkq.quantize(picture(3)).save(Full())
-    monkeypatch.setattr("fastkq.files.png._deflate", lambda strip: Full().write(strip))
+    monkeypatch.setattr("fastkq.files.png._deflate", lambda strip, *_: Full().write(strip))
     with pytest.raises(OSError, match=r"out\.png: cannot be written: No space left"):
         fastkq.compress(Rows(picture(3)), tmp_path / "out.png", **PLAIN)
     assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from fastkq.batch.plan import plan_jobs
 from fastkq.cli import DONE, main
 from fastkq.files import formats
 from fastkq.files import rows as blocks
+from fastkq.files.attached import Attached
 from fastkq.files.mark import is_own_output
 from fastkq.files.png import encode_indexed_png
 
@@ -106,7 +107,7 @@ def test_a_color_profile_is_kept_where_it_can_be():
     profile = bytes(range(256))
     labels, palette = random_labels(9, 9, 5), random_palette(5)
     for name in ("png", "webp"):
-        data = formats.encode(labels, palette, name, icc_profile=profile)
+        data = formats.encode(labels, palette, name, attached=Attached(profile))
         with Image.open(io.BytesIO(data)) as image:
             assert image.info["icc_profile"] == profile
 

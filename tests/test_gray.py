@@ -10,6 +10,7 @@ from test_png import parse
 
 import fastkq
 from fastkq.files import png
+from fastkq.files.attached import NOTHING, Attached
 from fastkq.files.gray import encode_gray_png, gray_values
 from fastkq.files.mark import is_own_output
 from fastkq.files.png import bits_per_index, encode_indexed_png
@@ -108,11 +109,11 @@ def test_what_must_have_a_palette_keeps_it(monkeypatch):
             assert written.getpalette()[:3] == [255, 255, 255]
     profile = b"a profile of RGB, which a gray PNG may not have"
     result = fastkq.quantize(image)
-    kwargs = {"icc_profile": profile, "n_kept": 0}
+    kwargs = {"attached": Attached(profile), "n_kept": 0}
     from fastkq.files import formats
 
     assert formats.encode(result.labels, result.palette, **kwargs)[25] == 3
-    kwargs["icc_profile"] = None
+    kwargs["attached"] = NOTHING
     assert formats.encode(result.labels, result.palette, **kwargs)[25] == 0
     monkeypatch.setattr(png, "LARGE_PIXELS", 1)  # too little to gain, for the time
     assert formats.encode(result.labels, result.palette, **kwargs)[25] == 3

@@ -46,12 +46,6 @@ def test_gif_gives_its_first_frame():
     assert read_image(data).array.tolist() == np.full((3, 4, 3), 10).tolist()
 
 
-def test_multi_page_tiff_gives_its_first_page():
-    pages = [Image.fromarray(RGB), Image.fromarray(255 - RGB)]
-    data = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
-    assert np.array_equal(read_image(data).array, RGB)
-
-
 def test_one_bit_is_black_and_white():
     bits = GRAY > 127
     assert np.array_equal(

@@ -13,7 +13,7 @@ import pytest
 
 import fastkq
 from fastkq.kernels import cache, places
-from fastkq.pipeline import load_kernels
+from fastkq.loading import load_kernels
 
 PACKAGE = Path(fastkq.__file__).parent
 

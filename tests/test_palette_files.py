@@ -51,9 +51,11 @@ def test_a_bad_palette_is_an_error_that_says_where(tmp_path, text, words):
 
 
 def test_a_palette_needs_its_suffix(tmp_path):
-    words = r"brand.png: a palette must be a .gpl, .act, .hex or .json file"
+    words = (
+        r"brand.pal: a palette must be a .gpl, .act, .ase, .hex, .json, .csv, .css, .svg or .png"
+    )
     with pytest.raises(ValueError, match=words):
-        write_palette(tmp_path / "brand.png", PALETTE)
+        write_palette(tmp_path / "brand.pal", PALETTE)
     assert list(tmp_path.iterdir()) == []
 
 

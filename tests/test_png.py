@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from fastkq.files.attached import Attached
 from fastkq.files.mark import is_own_output
 from fastkq.files.png import bits_per_index, encode_indexed_png
 
@@ -76,7 +77,7 @@ def test_own_output_is_told_from_other_files(tmp_path):
 
 def test_a_color_profile_comes_before_the_palette():
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    data = encode_indexed_png(*picture(2, 2, 4), icc_profile=profile)
+    data = encode_indexed_png(*picture(2, 2, 4), attached=Attached(profile))
     kinds = [kind for kind, _ in parse(data)]
     assert kinds == [b"IHDR", b"tEXt", b"iCCP", b"PLTE", b"IDAT", b"IEND"]
     with Image.open(io.BytesIO(data)) as image:

@@ -92,7 +92,7 @@ def test_the_pixels_of_a_file_are_its_cost(tmp_path, monkeypatch):
     (tmp_path / "bad.png").write_bytes(b"bad")
     costs = {}
 
-    def fake(function, items, n_workers, *, cost, budget):
+    def fake(function, items, n_workers, *, cost, budget, timeout):
         costs.update({os.path.basename(item): cost(item) for item in items})
         costs["budget"] = budget
         return iter(())

@@ -15,6 +15,7 @@ from fastkq.files.deltas import Mask, Packed, pack_colors
 from fastkq.files.formats import GIF, WEBP
 from fastkq.files.frames import Animation
 from fastkq.files.gif_writer import check_opaque_or_clear
+from fastkq.files.source import convert_palette
 from fastkq.options import Options
 from fastkq.paint.dither import Dithering
 from fastkq.paint.labels import Labeler
@@ -59,7 +60,10 @@ def fit_all_frames(animation: Animation, options: Options) -> FrameColors:
         # One entry is given up for a transparent one, which holds pixels.
         given = replace(given, n_colors=max(given.n_colors - 1, len(given.locked)))
     if options.palette is not None:
-        fit = apply_palette(histogram, options.palette)
+        palette = options.palette
+        if options.palette_is_srgb:
+            palette = convert_palette(palette, animation)
+        fit = apply_palette(histogram, palette)
     elif options.target is None:
         fit = fit_histogram(histogram, given)
     else:

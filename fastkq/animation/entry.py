@@ -8,14 +8,15 @@ from typing import Any
 
 from fastkq.animation.painter import Painter
 from fastkq.colors.ssimulacra2 import check_sizes
-from fastkq.files.animations import choose_frame, open_animation
-from fastkq.files.formats import PNG, check_shape
+from fastkq.files.animations import open_animation
+from fastkq.files.formats import PNG, check_attached, check_shape
 from fastkq.files.frames import Animation
+from fastkq.files.reading import ReadOptions
 from fastkq.files.rows import Source
 from fastkq.files.source import read_once
 from fastkq.files.write import write_file
 from fastkq.options import BLACK, Options
-from fastkq.pipeline import compress_source, open_image
+from fastkq.pipeline import compress_source, open_image, reading_for
 from fastkq.result import Written
 from fastkq.types import ImageSource, PathOrFile
 
@@ -25,7 +26,7 @@ def check_animation(options: Options, animation: Animation) -> None:
     given = {
         "weights": options.weights is not None,
         "protect": options.fit.protect,
-        "masking": options.masking,
+        "masking": options.masking and options.is_masking_said,
         "paper": options.paper,
         "transparent": options.transparent != BLACK,
         "min_score": options.min_score is not None,
@@ -49,6 +50,7 @@ def check_animation(options: Options, animation: Animation) -> None:
             other = "palette" if options.palette is not None else "a target"
             raise ValueError(f"frame_palettes is given, and {other}; one of the two is allowed")
     check_shape(animation.shape[1:], options.output.format)
+    check_attached(animation.attached, options.output.format)
     if options.score:
         height, width = animation.shape[1:3]
         check_sizes((height, width), (height, width))
@@ -68,26 +70,25 @@ def compress_animation(
     data = drawn.data
     fits = most is None or len(data) <= most
     if target is not None and (fits or not isinstance(target, (str, os.PathLike))):
-        write_file(target, data, like=animation.origin.path, exclusive=exclusive)
+        path, safety = animation.origin.path, options.safety
+        write_file(target, data, like=path, exclusive=exclusive, safety=safety)
     return replace(drawn, data=data if target is None else b"", fits=fits)
 
 
-def find_animation(image: Any, frame: int | None) -> tuple[Animation | None, Any]:
+def find_animation(image: Any, reading: ReadOptions) -> tuple[Animation | None, Any]:
     """Return the animation that an image is, if all of its frames are wanted, or what to open.
 
     That is the image itself, or the bytes of a file object, which can be read once only.
     """
     if isinstance(image, Animation):
-        if frame is None:
-            return image, None
-        return None, choose_frame(image, frame)
+        return (image if reading.frame is None else None), image
     image = read_once(image)
-    return (open_animation(image) if frame is None else None), image
+    return (open_animation(image, reading) if reading.frame is None else None), image
 
 
 def open_any(image: ImageSource | Animation, options: Options) -> Source | Animation:
     """Open an animation whose frames are all wanted, or an image."""
-    animation, still = find_animation(image, options.frame)
+    animation, still = find_animation(image, reading_for(options))
     return open_image(still, options) if animation is None else animation
 
 

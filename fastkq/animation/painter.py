@@ -13,6 +13,7 @@ from fastkq.animation.steady import Steady
 from fastkq.colors.metrics import squared_error
 from fastkq.colors.pixels import OPAQUE, as_rows, drop_alpha
 from fastkq.colors.ssimulacra2 import Picture, score_pictures
+from fastkq.defaults import FILE_LOSSY
 from fastkq.files.apng_writer import ApngWriter
 from fastkq.files.compose import BACKGROUND, KEEP, PREVIOUS
 from fastkq.files.deltas import (
@@ -36,7 +37,7 @@ from fastkq.files.frames import Animation
 from fastkq.files.gif_writer import GifWriter
 from fastkq.files.timing import can_merge
 from fastkq.files.webp_writer import WebpWriter
-from fastkq.options import FILE_LOSSY, Options
+from fastkq.options import Options
 from fastkq.result import Written
 from fastkq.types import UInt8Array
 
@@ -67,6 +68,7 @@ class Painter:
         self._shared = None if options.frame_palettes else fit_all_frames(animation, options)
         self._writer: Writer | None = None
         self._waiting: Waiting | None = None
+        self._written: list[bytes] = []  # what each frame shows, if that is verified
         self._n_written = 0
 
     def draw_all(self) -> Written:
@@ -211,13 +213,16 @@ class Painter:
         options, animation = self._options, self._animation
         if self._format == GIF:
             return GifWriter(animation.size, animation.loop, palette)
-        profile, optimize = animation.origin.icc_profile, bool(options.output.optimize)
+        attached, optimize = animation.attached, bool(options.output.optimize)
         if self._format == WEBP:
-            return WebpWriter(
-                animation.size, animation.loop, icc_profile=profile, optimize=optimize
-            )
+            return WebpWriter(animation.size, animation.loop, attached=attached, optimize=optimize)
         return ApngWriter(
-            animation.size, animation.loop, palette, icc_profile=profile, optimize=optimize
+            animation.size,
+            animation.loop,
+            palette,
+            attached=attached,
+            optimize=optimize,
+            bit_depth=options.output.bit_depth,
         )
 
 

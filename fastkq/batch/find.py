@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# What is looked for in folders; a file that is named is tried whatever its suffix.
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+from fastkq.files.signatures import SUFFIXES
+
 ANY_DEPTH = "**"
 
 

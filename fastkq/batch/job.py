@@ -6,18 +6,23 @@ import filecmp
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from fastkq.animation.entry import compress_any, open_any
+from fastkq.batch.in_place import options_in_place, replace_file
 from fastkq.batch.plan import Job
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
+from fastkq.files.formats import format_of
 from fastkq.files.mark import is_own_output
 from fastkq.files.write import check_output, write_file
 from fastkq.options import Options, for_format
 from fastkq.result import most_bytes
+from fastkq.types import ImageSource
 
 DONE = "done"
 NO_GAIN = "no gain"
@@ -47,6 +52,12 @@ class JobOptions:
         Whether a run has looked already which targets exist, and has left those jobs out; by
         default each job looks. A target that is there all the same when it is to be written came
         meanwhile: it is not replaced, unless `overwrite` is set.
+    in_place : bool
+        Whether each source is replaced by its output, which is then of its format.
+    backup : str or None
+        What the name of the replaced source ends with that is kept; by default, none is.
+    keeps_animated : bool
+        Whether the targets of animated GIF and WebP have the format of their source.
     """
 
     image: Options
@@ -55,11 +66,15 @@ class JobOptions:
     allow_larger: bool = False
     copy_unchanged: bool = False
     is_settled: bool = False
+    in_place: bool = False
+    backup: str | None = None
+    keeps_animated: bool = False
 
     @property
     def settings(self) -> str:
         """What decides over the bytes of an output, for the lines of a report."""
-        flags = [name for name in ("allow_larger", "copy_unchanged") if getattr(self, name)]
+        names = ("allow_larger", "copy_unchanged", "in_place")
+        flags = [name for name in names if getattr(self, name)]
         return ", ".join([self.image.describe(), f"min_savings {self.min_savings:g}", *flags])
 
 
@@ -116,7 +131,8 @@ class JobResult:
 def skip_reason(job: Job, options: JobOptions) -> str | None:
     """Return the status of a job that needs no work, or None."""
     paths = [job.target] if job.copy is None else [job.target, job.copy]
-    if not (options.overwrite or options.is_settled) and any(map(os.path.exists, paths)):
+    is_allowed = options.overwrite or options.is_settled or options.in_place
+    if not is_allowed and any(map(os.path.exists, paths)):
         return EXISTS
     return OWN_OUTPUT if is_own_output(job.source) else None
 
@@ -142,7 +158,11 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
         status = skip_reason(job, options)
         if status is None:
             check_source(job.source)
-            result = _compress(job, options, start)
+            size = partial(os.path.getsize, job.source)
+            put = partial(_write, job.target, job=job, options=options)
+            if options.in_place:
+                put = partial(_replace, job.source, os.stat(job.source), options)
+            result = compress_job(job, job.source, size, put, options, start)
         else:
             result = JobResult(job.source, job.target, status)
         if job.copy is not None and result.status in (NO_GAIN, NOT_REACHED, OWN_OUTPUT):
@@ -181,11 +201,34 @@ def check_source(path: str) -> None:
         raise OSError(f"{path}: is not a regular file; an image file is allowed")
 
 
-def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
-    image = for_format(options.image, job.target)
-    source = open_any(job.source, image)
+def compress_job(
+    job: Job,
+    image: ImageSource,
+    size: Callable[[], int],
+    put: Callable[[bytes], str],
+    options: JobOptions,
+    start: float,
+) -> JobResult:
+    """Compress the image of a job, and put its file where it belongs.
+
+    Parameters
+    ----------
+    job : Job
+    image : what `quantize` takes
+    size : callable, that returns the bytes of the source's file
+    put : callable
+        Is given the bytes of the target, if they are to be written; returns what became of them.
+    options : JobOptions
+    start : float, when the job began
+    """
+    chosen = options.image if options.in_place else for_format(options.image, format_of(job.target))
+    if job.page is not None:
+        chosen = replace(chosen, reading=replace(chosen.reading, page=job.page))
+    if options.in_place:
+        chosen = options_in_place(job.source, chosen)
+    source = open_any(image, chosen)
     try:
-        written = compress_any(source, image)
+        written = compress_any(source, chosen)
     except TargetNotReachedError as error:
         return JobResult(
             job.source,
@@ -198,10 +241,10 @@ def _compress(job: Job, options: JobOptions, start: float) -> JobResult:
             seconds=time.perf_counter() - start,
             error=one_line(error),
         )
-    source_bytes = os.path.getsize(job.source)
+    source_bytes = size()
     fits = written.n_bytes <= most_bytes(source_bytes, options.min_savings)
     is_kept = fits or options.allow_larger
-    status = _write(job.target, written.data, job, options) if is_kept else NO_GAIN
+    status = put(written.data) if is_kept else NO_GAIN
     if status == EXISTS:
         return JobResult(job.source, job.target, status)
     return JobResult(
@@ -228,6 +271,12 @@ def _copy(job: Job, path: str, options: JobOptions, result: JobResult) -> JobRes
     return replace(result, copy=path)
 
 
+def _replace(path: str, before: os.stat_result, options: JobOptions, data: bytes) -> str:
+    """Replace a source by its output, if it is what it was; return what became of it."""
+    replace_file(path, data, before, options.image.safety, options.backup)
+    return DONE
+
+
 def _write(path: str, data: bytes, job: Job, options: JobOptions) -> str:
     """Write a target or copy, unless there is one; return what became of it.
 
@@ -242,6 +291,7 @@ def _write(path: str, data: bytes, job: Job, options: JobOptions) -> str:
             like=job.source,
             exclusive=not options.overwrite,
             clean=False,  # a run does it for all targets at once
+            safety=options.image.safety,
         )
     except FileExistsError:
         with open(path, "rb") as file:

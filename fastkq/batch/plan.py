@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import chain, count
 
 from fastkq.batch.find import find_images
+from fastkq.batch.names import check_name, fill_name, format_of_name
 from fastkq.files import write
 from fastkq.files.animations import default_format
 from fastkq.files.formats import PNG, check_format
 from fastkq.files.mark import is_own_output
+from fastkq.files.pages import count_pages
 
 # What the name of an output beside its source ends with.
 BESIDE = "-fastkq"
@@ -29,11 +31,14 @@ class Job:
     copy : str or None
         Where the source is copied to if there is no target to write; by default, it is not. Two
         jobs are the same whatever it is.
+    page : int or None
+        Which page of the source, from 1, if its pages are jobs of their own.
     """
 
     source: str
     target: str
     copy: str | None = field(default=None, compare=False, repr=False)
+    page: int | None = field(default=None, compare=False, repr=False)
 
 
 def plan_jobs(
@@ -43,6 +48,9 @@ def plan_jobs(
     recursive: bool = False,
     format: str | None = PNG,
     copies: bool = False,
+    name: str | None = None,
+    pages: bool = False,
+    in_place: bool = False,
 ) -> list[Job]:
     """Decide which images go where; no image is decoded, and nothing is written.
 
@@ -69,6 +77,14 @@ def plan_jobs(
         name of its target instead, which comes to the same but for clashes. Where the own name is
         another file's, it is that of the target with the source's suffix, or a number follows. A
         source that lies at its own name has no copy.
+    name : str, optional
+        What targets are called, such as "{stem}-small{suffix}"; see `names.check_name`. By default
+        as their sources, and beside these with "-fastkq" at the end.
+    pages : bool
+        Whether each page of a TIFF is a job: the target of the second of "scan.tif" is
+        "scan-page2.png".
+    in_place : bool
+        Whether each source is its own target. `directory` and `name` must be None.
 
     Returns
     -------
@@ -94,6 +110,9 @@ def plan_jobs(
     >>> plan_jobs(["a.jpg", "b/a.webp"], None)
     [Job(source='a.jpg', target='a-fastkq.png'), Job(source='b/a.webp', target='b/a-fastkq.png')]
     """
+    if in_place and (directory is not None or name is not None or copies):
+        given = "directory" if directory is not None else "name" if name else "copy_unchanged"
+        raise ValueError(f"in_place is True, and {given} is given; one of them is allowed")
     if copies and directory is None:
         raise ValueError("copy_unchanged is for copies in a directory, and directory is None")
     if directory is not None:
@@ -102,15 +121,67 @@ def plan_jobs(
             raise NotADirectoryError(
                 f"{directory}: is not a directory; a directory, or a new one, is allowed"
             )
+    format = format_of_name(name, format)
     if format is not None:
         check_format(format)
+    pattern = None if name is None else check_name(name, format or PNG)
     found = find_images(sources, directory, recursive=recursive)
-    mark = "" if directory is not None else BESIDE
+    if in_place:
+        return [Job(source, source) for source, _ in found]
+    numbers: list[int | None] = [None] * len(found)
+    if pages:
+        found, numbers = _cut_into_pages(found)
+    mark = BESIDE if directory is None and pattern is None else ""
     endings = [f"{mark}.{format or default_format(source)}" for source, _ in found]
     if directory is None:
         directory = ""
-        found = [(source, source) for source, _ in found]
-    return _name_targets(found, directory, endings, copies=copies)
+        found = [
+            (source, os.path.join(os.path.dirname(source), os.path.basename(relative)))
+            for source, relative in found
+        ]
+    if pattern is not None:
+        found = [(source, _renamed(relative, pattern, source)) for source, relative in found]
+    jobs = _name_targets(found, directory, endings, copies=copies)
+    return [replace(job, page=page) for job, page in zip(jobs, numbers, strict=True)]
+
+
+def _cut_into_pages(
+    found: Sequence[tuple[str, str]],
+) -> tuple[list[tuple[str, str]], list[int | None]]:
+    """Return each file once a page, with a number in its name if it has several, and the pages."""
+    named, numbers = [], []
+    for source, relative in found:
+        n_pages = count_pages(source)
+        stem, suffix = os.path.splitext(relative)
+        for page in range(1, n_pages + 1):
+            number = f"-page{page:0{len(str(n_pages))}}" if n_pages > 1 else ""
+            named.append((source, stem + number + suffix))
+            numbers.append(page)
+    return named, list(numbers)
+
+
+def check_suffix(suffix: str, *, beside: bool) -> str:
+    """Return the pattern of names that end so.
+
+    Raises
+    ------
+    ValueError
+        A name may not end with it, since that would lead into another folder.
+    """
+    separators = {os.sep, os.altsep or os.sep, "\0"}
+    if (beside and not suffix) or separators & set(suffix):
+        raise ValueError(
+            f"suffix is {suffix!r}; a text without {os.sep!r} is allowed, and beside the sources, "
+            "not an empty one"
+        )
+    return "{stem}" + suffix.replace("{", "{{").replace("}", "}}") + "{suffix}"
+
+
+def _renamed(relative: str, pattern: str, source: str) -> str:
+    """Return a path below `directory` with the name of a pattern, and the suffix of its source."""
+    folder, own = os.path.split(relative)
+    beside = os.path.join(os.path.dirname(source), own)  # which has the number of a page
+    return os.path.join(folder, fill_name(pattern, beside) + os.path.splitext(own)[1])
 
 
 def _name_targets(
@@ -176,12 +247,19 @@ def _name_copy(
 
 
 def _find_own_outputs(
-    found: Sequence[tuple[str, str]], homes: Sequence[str], directory: str, places: _Places
+    found: Sequence[tuple[str, str]],
+    homes: Sequence[str],
+    directory: str,
+    places: _Places,
 ) -> set[int]:
     """Return which sources fastkq wrote, of those that lie where the targets go."""
     if not directory:  # beside their sources
+        # Of a run before: by the ending of their names, or where a pattern names them, any.
         stems = (os.path.splitext(source)[0] for source, _ in found)
-        candidates = [i for i, stem in enumerate(stems) if BESIDE in os.path.basename(stem)]
+        is_named = any(source != relative for source, relative in found)
+        candidates = [
+            i for i, stem in enumerate(stems) if is_named or BESIDE in os.path.basename(stem)
+        ]
     else:
         root = os.path.join(places.of(os.path.join(directory, ".")), "")
         candidates = [i for i, home in enumerate(homes) if home.startswith(root)]
@@ -240,8 +318,14 @@ def _with_ending(path: str, ending: str) -> str:
 
 def _with_number(path: str, number: int, ending: str) -> str:
     """Return "a.jpg-2.png", or beside the source "a.jpg-fastkq-2.png"."""
-    mark, suffix = os.path.splitext(ending) if ending.startswith(BESIDE) else ("", ending)
+    mark, suffix = _split_ending(ending)
     return f"{path}{mark}-{number}{suffix}"
+
+
+def _split_ending(ending: str) -> tuple[str, str]:
+    """Return "-fastkq" and ".png" of an ending; the first may be empty, and have dots."""
+    mark, _, name = ending.rpartition(".")
+    return mark, f".{name}"
 
 
 def remove_leftovers(jobs: Iterable[Job]) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from fastkq.batch.worker import WorkerPool, run_item
+from fastkq.batch.worker import TIMED_OUT, WorkerPool, run_item
 from fastkq.files.read import count_pixels
 
 Item = TypeVar("Item")
@@ -45,6 +45,7 @@ def map_images(
     items: Sequence[Item],
     path_of: Callable[[Item], str],
     n_workers: int,
+    timeout: float | None = None,
 ) -> Iterator[tuple[Item, Result | WorkerDiedError]]:
     """Call a function for each of some images and yield each with its result as it comes.
 
@@ -55,9 +56,13 @@ def map_images(
     n_workers : int
         Processes; at most one a core is used. With 1, the work is done in this process, and so it
         is where this process is a daemonic one, which may start no others.
+    timeout : float, optional
+        Seconds for an item. With it, even a single worker is a process of its own, which can be
+        ended; a daemonic process has none, and no timeout.
     """
     n_workers = min(n_workers, n_cores(), len(items))
-    if n_workers <= 1 or multiprocessing.current_process().daemon:
+    is_alone = n_workers <= 1 and timeout is None
+    if is_alone or not items or multiprocessing.current_process().daemon:
         for item in items:
             yield item, function(item)
         return
@@ -66,10 +71,11 @@ def map_images(
     def pixels(item: Item) -> int:
         path = path_of(item)
         # To open a pipe would be to wait for whoever writes to it.
-        counted = count_pixels(path) if os.path.isfile(path) else 0
-        return budget if counted is None else counted
+        return min(count_pixels(path), budget) if os.path.isfile(path) else 0
 
-    yield from map_unordered(function, items, n_workers, cost=pixels, budget=budget)
+    yield from map_unordered(
+        function, items, n_workers, cost=pixels, budget=budget, timeout=timeout
+    )
 
 
 def map_unordered(
@@ -79,6 +85,7 @@ def map_unordered(
     *,
     cost: Callable[[Item], float],
     budget: float,
+    timeout: float | None = None,
 ) -> Iterator[tuple[Item, Result | WorkerDiedError]]:
     """Call a function in worker processes and yield each item with its result as it comes.
 
@@ -91,6 +98,9 @@ def map_unordered(
     cost, budget
         Items run at once only while their costs add up to at most `budget`; a dearer one runs
         alone.
+    timeout : float, optional
+        A process that takes more seconds for an item ends, and so it does when it was given the
+        item once more, alone.
 
     Yields
     ------
@@ -107,7 +117,7 @@ def map_unordered(
     waiting = next(upcoming, None)
     running: dict[Future[Result], tuple[Item, float]] = {}
     n_threads = max(1, n_cores() // n_workers)
-    call = partial(run_item, function)
+    call = partial(run_item, function, timeout)
     pool = WorkerPool(n_workers, n_threads)
     try:
         while waiting is not None or running:
@@ -134,7 +144,7 @@ def map_unordered(
                 suspects = [item for item, _ in running.values()]
                 running.clear()
                 for item in suspects:
-                    yield item, _call_alone(call, item, n_threads)
+                    yield item, _call_alone(call, item, n_threads, timeout)
                 pool = WorkerPool(n_workers, n_threads)
     except (KeyboardInterrupt, SystemExit):
         pool.kill()
@@ -144,7 +154,7 @@ def map_unordered(
 
 
 def _call_alone(
-    call: Callable[[Item], Result], item: Item, n_threads: int
+    call: Callable[[Item], Result], item: Item, n_threads: int, timeout: float | None
 ) -> Result | WorkerDiedError:
     pool, moment = WorkerPool(1, n_threads), " while it started"
     try:
@@ -152,6 +162,9 @@ def _call_alone(
             pool.submit(os.getpid).result()
             moment = ""
             return pool.submit(call, item).result()
-        return WorkerDiedError(f"its worker process died{moment}{pool.cause()}")
+        cause = pool.cause()
+        if cause == TIMED_OUT:
+            return WorkerDiedError(f"took longer than {timeout:g} s, the timeout")
+        return WorkerDiedError(f"its worker process died{moment}{cause}")
     finally:
         pool.close()

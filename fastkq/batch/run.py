@@ -24,16 +24,14 @@ from fastkq.batch.job import (
     skip_reason,
 )
 from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
+from fastkq.batch.prepare import SHARED, check_job_options, check_timeout, plan_for, share_palette
+from fastkq.batch.remote import is_url, lives_here, run_remote_job
 from fastkq.batch.report import RunReport
-from fastkq.batch.shared import sum_histograms
 from fastkq.batch.text import printable
-from fastkq.colors.histogram import ColorHistogram
-from fastkq.engine.fit import fit_histogram
-from fastkq.files.formats import PNG
 from fastkq.files.mark import is_own_output
-from fastkq.options import JobKeywords, check_options, choose_look
+from fastkq.options import JobKeywords
 from fastkq.types import MAX_COLORS
-from fastkq.validate import check_flag, check_integer, check_number
+from fastkq.validate import check_integer
 
 if TYPE_CHECKING:
     from fastkq.batch.pool import WorkerDiedError
@@ -50,7 +48,6 @@ __all__ = [
     "run_jobs",
 ]
 
-SHARED = "shared"
 
 # Calls a function for each job and yields each with its result, or `pool.WorkerDiedError`.
 Mapper: TypeAlias = (
@@ -73,6 +70,12 @@ def compress_many(
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    name: str | None = None,
+    shard: tuple[int, int] = (1, 1),
+    in_place: bool = False,
+    suffix: str | None = None,
+    backup: str | None = None,
+    timeout: float | None = None,
     **options: Unpack[JobKeywords],
 ) -> Iterator[JobResult]:
     """Quantize many image files into indexed PNGs, WebPs or GIFs.
@@ -82,9 +85,10 @@ def compress_many(
 
     Parameters
     ----------
-    sources : paths of files, folders, and globs
+    sources : paths of files, folders, and globs, or addresses such as s3://photos/2024
         See `fastkq.batch.plan.plan_jobs` for which files are taken and what their targets are
-        called. What fastkq itself wrote is recognized and skipped.
+        called; addresses need `fastkq[remote]`, see `fastkq.batch.remote`. What fastkq itself wrote
+        is recognized and skipped.
     directory : path or None
         Where the targets go; it is made if it does not exist. With None, each target goes beside
         its source: "a.jpg" becomes "a-fastkq.png".
@@ -118,12 +122,38 @@ def compress_many(
         that no run has written are set aside, with a warning.
     fail_fast : bool
         Whether to stop after the first image that fails.
+    name : str, optional
+        What targets are called, such as "{stem}-small{suffix}", by the stem of the source, the name
+        of its folder as {parent}, and the suffix of the format. Where a name is taken, another
+        follows from it, as without a pattern.
+    shard : (number, count)
+        Do one part of the work, 1 to `count`, as the tasks of a job array do: every image is in
+        exactly one, and has the target that it has without.
+    page : int or "all", optional
+        Which page of each TIFF, from 1; by default one of several pages fails. With "all", each
+        page has a target of its own, "scan-page1.png" and so on.
+    in_place : bool
+        Whether each PNG, GIF and WebP is replaced by its output, of the same format: only by a
+        complete, smaller file whose pixels were decoded again and compared (`verify`), and only if
+        the source has not changed meanwhile. It keeps its permissions. `directory` must be None. An
+        image of another format, with several frames, or that is a link, fails.
+    suffix : str, optional
+        What the names of the targets end with, before their ".png": "-fastkq" beside the sources,
+        nothing in a directory.
+    backup : str, optional
+        With `in_place`, keep what is replaced under its name with this text at the end, such as
+        ".orig"; where that exists, the source is not replaced.
+    timeout : float, optional
+        Seconds for an image, after which its process is ended, and it fails. It is tried twice: the
+        second time alone. Each image is then in work in a process of its own, also with `jobs` of
+        1; in a daemonic process there is no timeout.
     format : {"png", "webp", "gif"}, optional
         Of the targets; see `QuantizeResult.save`. By default, an animated GIF or WebP keeps its
-        format, and all else becomes a PNG, animated where the source is.
+        format, and all else becomes a PNG, animated where the source is; in a store, all do.
     n_colors, effort, color_space, locked, protect, masking, paper, dither, dither_strength, \
     lossy, quality, max_mse, min_psnr, max_bytes, optimize, background, transparent, score, \
-    min_score, frame, frame_palettes
+    min_score, frame, frame_palettes, bit_depth, max_pixels, allow_truncated, icc, metadata, \
+    durable, preserve, verify
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".
@@ -157,71 +187,27 @@ def compress_many(
         allow_larger=allow_larger,
         copy_unchanged=copy_unchanged,
         palette=palette,
+        in_place=in_place,
+        backup=backup,
         **options,
     )
+    timeout = None if timeout is None else check_timeout(timeout)
     n_workers = n_cores() if jobs is None else check_integer(jobs, "jobs", 1)
-    planned = plan_jobs(
-        sources,
-        directory,
-        recursive=recursive,
-        format=format_to_plan(options),
-        copies=copy_unchanged,
+    planned = plan_for(
+        checked, sources, directory, recursive=recursive, suffix=suffix, name=name, shard=shard
     )
+    if any(lives_here(path) for job in planned for path in (job.source, job.target)):
+        n_workers = 1
     if is_shared:
-        checked, _ = share_palette(planned, checked, n_workers=n_workers)
-    return run_jobs(planned, checked, n_workers=n_workers, report=report, fail_fast=fail_fast)
-
-
-def format_to_plan(options: JobKeywords) -> str | None:
-    """Return the format of all targets; None where it depends on whether a source is animated."""
-    format = options.get("format")
-    return PNG if format is None and options.get("frame") is not None else format
-
-
-def check_job_options(
-    n_colors: int,
-    *,
-    min_savings: float,
-    overwrite: bool,
-    palette: ArrayLike | str | os.PathLike[str] | None,
-    allow_larger: bool = False,
-    copy_unchanged: bool = False,
-    **options: Unpack[JobKeywords],
-) -> JobOptions:
-    """Return the options of a run, if they are allowed; a shared palette is yet to come."""
-    is_shared = isinstance(palette, str) and palette == SHARED
-    own = None if is_shared else palette
-    image = check_options(n_colors, palette=own, **choose_look(options, own))
-    if is_shared:
-        given = {"protect": image.fit.protect, "masking": image.masking, "paper": image.paper}
-        names = [] if image.target is None else [image.target.name]
-        names += [name for name, is_given in given.items() if is_given]
-        if names:
-            raise ValueError(
-                f"palette is 'shared'; {names[0]} is for a palette fitted to one image"
-            )
-    min_savings = check_number(min_savings, "min_savings", 0, 1)
-    check_flag(allow_larger, "allow_larger")
-    check_flag(copy_unchanged, "copy_unchanged")
-    if allow_larger and min_savings > 0:
-        raise ValueError(
-            f"allow_larger is True, and min_savings is {min_savings:g}; one of them is allowed"
-        )
-    return JobOptions(image, min_savings, overwrite, allow_larger, copy_unchanged)
-
-
-def share_palette(
-    jobs: Iterable[Job], options: JobOptions, *, n_workers: int
-) -> tuple[JobOptions, dict[str, str]]:
-    """Fit one palette to all sources; return options that have it, and the errors by source."""
-    histogram, errors = sum_histograms((job.source for job in jobs), n_workers=n_workers)
-    return use_shared(histogram, options), errors
-
-
-def use_shared(histogram: ColorHistogram, options: JobOptions) -> JobOptions:
-    """Return options with the palette that represents a histogram best."""
-    palette = fit_histogram(histogram, options.image.fit).palette
-    return replace(options, image=replace(options.image, palette=palette))
+        checked, _ = share_palette(planned, checked, n_workers=n_workers, timeout=timeout)
+    return run_jobs(
+        planned,
+        checked,
+        n_workers=n_workers,
+        report=report,
+        fail_fast=fail_fast,
+        timeout=timeout,
+    )
 
 
 def run_jobs(
@@ -232,19 +218,20 @@ def run_jobs(
     mapper: Mapper | None = None,
     report: str | os.PathLike[str] | None = None,
     fail_fast: bool = False,
+    timeout: float | None = None,
 ) -> Iterator[JobResult]:
     """Run planned jobs; see `compress_many`. A report that exists is read at once.
 
     With a mapper, the jobs that need work are its; without, of `n_workers` processes.
     """
     lines = None if report is None else RunReport(report, options.settings)
-    return _run_jobs(jobs, options, mapper or _map_locally(n_workers), lines, fail_fast)
+    return _run_jobs(jobs, options, mapper or _map_locally(n_workers, timeout), lines, fail_fast)
 
 
-def _map_locally(n_workers: int) -> Mapper:
+def _map_locally(n_workers: int, timeout: float | None) -> Mapper:
     from fastkq.batch.pool import map_images
 
-    return partial(map_images, path_of=attrgetter("source"), n_workers=n_workers)
+    return partial(map_images, path_of=attrgetter("source"), n_workers=n_workers, timeout=timeout)
 
 
 def _run_jobs(
@@ -270,7 +257,7 @@ def _run_jobs(
                     yield decided
             # Which targets are to be written is settled: should a worker die behind its write, the
             # next must not take the target for one that was there before.
-            function = partial(run_job, options=replace(options, is_settled=True))
+            function = partial(_run_any, options=replace(options, is_settled=True))
             for job, outcome in mapper(function, remaining):
                 if isinstance(outcome, WorkerDiedError):
                     error = printable(f"{job.source}: {outcome}")
@@ -284,6 +271,11 @@ def _run_jobs(
                     return
         finally:
             remove_leftovers(remaining)  # of workers that died
+
+
+def _run_any(job: Job, options: JobOptions) -> JobResult:
+    """Run a job on disk, or in a store."""
+    return run_remote_job(job, options) if is_url(job.source) else run_job(job, options)
 
 
 def _decide(job: Job, options: JobOptions, report: RunReport | None) -> JobResult | None:

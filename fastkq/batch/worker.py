@@ -27,6 +27,8 @@ Given = ParamSpec("Given")
 # The name of a worker, and the exit code of one whose main script starts workers when imported.
 NAME, UNGUARDED = "fastkq worker", 78
 FATAL = "Fatal Python error: "
+# What faulthandler writes before it ends a process that took too long, and what is told of it.
+TIMEOUT, TIMED_OUT = "Timeout (", "timeout"
 # A worker that is killed says nothing; on Linux it is mostly the system, short of memory.
 KILLED = "SIGKILL, which the system sends where memory runs out"
 MAX_WORDS = 300  # characters of a worker's last words
@@ -110,7 +112,10 @@ class WorkerPool:
                 "worker processes cannot be started; a script must call this below "
                 "`if __name__ == '__main__':`, for each worker imports it"
             )
-        parts = (_describe_exit(process.exitcode), self._last_words(str(process.pid)))
+        words = self._last_words(str(process.pid))
+        if words.startswith(TIMED_OUT):
+            return TIMED_OUT
+        parts = (_describe_exit(process.exitcode), words)
         return "".join(f": {part}" for part in parts if part)
 
     def kill(self) -> None:
@@ -131,15 +136,27 @@ class WorkerPool:
         except OSError:  # it died before it had one
             return ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if any(line.startswith(TIMEOUT) for line in lines):
+            return TIMED_OUT
         fatal = [line for line in lines if line.startswith(FATAL)]
         return printable((fatal or lines or [""])[-1].removeprefix(FATAL))[:MAX_WORDS]
 
 
-def run_item(function: Callable[[Item], Result], item: Item) -> Result:
-    """Call a function in a worker, whose standard error then tells of this item only."""
+def run_item(function: Callable[[Item], Result], timeout: float | None, item: Item) -> Result:
+    """Call a function in a worker, whose standard error then tells of this item only.
+
+    After so many seconds the process ends itself, by a thread that needs no lock of the
+    interpreter's: a decoder that hangs may hold it.
+    """
     with suppress(OSError):  # it is no file
         os.ftruncate(STDERR, 0)
-    return function(item)
+    if timeout is None:
+        return function(item)
+    faulthandler.dump_traceback_later(timeout, exit=True, file=STDERR)
+    try:
+        return function(item)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _become_worker(n_threads: int, folder: str) -> None:

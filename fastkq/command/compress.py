@@ -12,15 +12,19 @@ from pathlib import Path
 from fastkq.animation.entry import compress_any, open_any
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import NO_GAIN, JobResult
+from fastkq.batch.names import check_name, fill_name, format_of_name
 from fastkq.batch.plan import BESIDE
 from fastkq.batch.progress import describe, megabytes, suggest, tell_frames
+from fastkq.batch.remote import is_url
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
 from fastkq.command.options import color_options
 from fastkq.command.sources import STREAM, is_pipe
+from fastkq.command.timeout import end_after
 from fastkq.files.animations import default_format
 from fastkq.files.formats import PNG, format_of
+from fastkq.files.reading import ALL_PAGES
 from fastkq.files.write import check_output, write_file
 from fastkq.install import terminal
 from fastkq.options import check_options
@@ -33,6 +37,7 @@ WRITE_ANYWAY = "; --allow-larger writes it all the same"
 FOR_MANY = (
     "directory",
     "files_from",
+    "manifest",
     "recursive",
     "jobs",
     "min_savings",
@@ -41,7 +46,13 @@ FOR_MANY = (
     "report",
     "fail_fast",
     "dry_run",
+    "in_place",
+    "backup",
 )
+# Where no part of the work is asked for.
+ALL = (1, 1)
+# Options that name or size an output, which in place is the source and must be smaller.
+NOT_IN_PLACE = ("output", "directory", "suffix", "name", "format", "allow_larger", "copy_unchanged")
 # Options that choose colors, which a palette has.
 NOT_WITH_PALETTE = (
     "lock",
@@ -58,20 +69,49 @@ NOT_WITH_PALETTE = (
 
 def compress(options: argparse.Namespace) -> int:
     """Compress one image, or many where several are named or an option is for many."""
-    if options.palette is not None:
-        for name in NOT_WITH_PALETTE:
-            if _is_given(options, name):
-                options.parser.error(f"{_flag(name)} and --palette exclude each other")
-    for_many = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
+    _check_together(options)
+    for_many = _reasons_for_many(options)
     if not for_many and len(options.sources) == 1:
-        return _compress_one(options)
-    if not options.sources and options.files_from is None:
+        with end_after(options.timeout, printable(options.sources[0])):
+            return _compress_one(options)
+    if not options.sources and options.files_from is None and options.manifest is None:
         options.parser.error("no source")
     reason = f"{for_many[0]} is for many" if for_many else f"there are {len(options.sources)}"
     for name in ("output", "weights"):
         if getattr(options, name) is not None:
             options.parser.error(f"{_flag(name)} is for one image, and {reason}")
     return compress_many(options)
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """End the command where options exclude each other."""
+    if options.palette is not None:
+        for name in NOT_WITH_PALETTE:
+            if _is_given(options, name):
+                options.parser.error(f"{_flag(name)} and --palette exclude each other")
+    if options.in_place:
+        for name in NOT_IN_PLACE:
+            if _is_given(options, name):
+                options.parser.error(f"{_flag(name)} and --in-place exclude each other")
+    if options.name is not None:
+        for name in ("output", "suffix"):
+            if _is_given(options, name):
+                options.parser.error(f"--name and {_flag(name)} exclude each other")
+        try:
+            check_name(options.name, options.format or PNG)
+        except ValueError as error:
+            options.parser.error(one_line(error).replace("name is", "--name is", 1))
+
+
+def _reasons_for_many(options: argparse.Namespace) -> list[str]:
+    """Return the options and sources that make a run over many images."""
+    reasons = [_flag(name) for name in FOR_MANY if _is_given(options, name)]
+    if options.shard != ALL:
+        reasons.append("--shard")
+    if options.page == ALL_PAGES:
+        reasons.append("--page all")
+    reasons += [source for source in options.sources if is_url(source)]
+    return reasons
 
 
 def _is_given(options: argparse.Namespace, name: str) -> bool:
@@ -145,7 +185,7 @@ def _compress_stream(
     if output == STREAM:  # whoever reads it gets a picture, whatever its size
         sys.stdout.buffer.write(written.data)
     elif written.fits:
-        write_file(output, written.data, exclusive=not options.force)
+        write_file(output, written.data, exclusive=not options.force, safety=checked.safety)
     psnr = psnr_from_mse(written.inertia / opened.n_pixels)
     if not options.quiet:
         names = f"{printable(source)} -> {printable(str(output))}"
@@ -188,6 +228,10 @@ def _format(options: argparse.Namespace, output: str | Path) -> str:
 
 
 def _default_output(source: str, options: argparse.Namespace) -> Path:
-    path = Path(source)
-    name = options.format or (PNG if options.frame is not None else default_format(source))
-    return path.with_name(f"{path.stem}{BESIDE}.{name}")
+    path, suffix = Path(source), options.suffix or BESIDE
+    format = format_of_name(options.name, options.format)
+    if format is None:
+        format = PNG if options.frame is not None else default_format(source)
+    if options.name is None:
+        return path.with_name(f"{path.stem}{suffix}.{format}")
+    return path.with_name(f"{fill_name(check_name(options.name, format), source)}.{format}")

@@ -6,9 +6,11 @@ import argparse
 from functools import partial
 
 from fastkq.batch.plan import BESIDE
+from fastkq.command.safety_arguments import add_in_place, add_safety
 from fastkq.command.shared_arguments import add_colors, add_sources
-from fastkq.command.values import color, frame_number, number_to, quality, share
-from fastkq.files.formats import FORMATS
+from fastkq.command.values import color, frame_number, name_suffix, number_to, quality, shard, share
+from fastkq.files.formats import FORMATS, MAX_BIT_DEPTH
+from fastkq.files.reading import ICC_CHOICES, KEEP, METADATA_CHOICES, NO_METADATA
 from fastkq.options import BLACK, TRANSPARENT
 from fastkq.paint.dither import MOST_LOSSY
 
@@ -34,6 +36,7 @@ def add_compress_arguments(parser: argparse.ArgumentParser) -> None:
         )
     )
     _add_files(parser.add_argument_group("files"))
+    add_safety(parser.add_argument_group("files of strangers, and outputs that must not be lost"))
     _add_messages(parser.add_argument_group("messages"))
     _add_many(
         parser.add_argument_group(
@@ -59,9 +62,10 @@ def _add_colors(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--masking",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help="choose colors by what is seen: flat and smooth parts count more than texture, and "
-        "rare colors more than their pixels; best with dithering or --lossy",
+        "rare colors more than their pixels (default: on, and off beside --color-space, --weights, "
+        "--effort fast and palettes that are given or shared)",
     )
     group.add_argument(
         "--paper",
@@ -188,10 +192,45 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         f"SOURCE{BESIDE}.png beside the source)",
     )
     group.add_argument(
+        "--name",
+        metavar="PATTERN",
+        help="what outputs are called: {stem} is the name of the source, {parent} that of its "
+        f"folder, {{suffix}} that of the format (default: {{stem}}{BESIDE}{{suffix}} beside the "
+        "source, {stem}{suffix} with -d)",
+    )
+    group.add_argument(
         "--format",
         choices=FORMATS,
         help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "
         "(default: the suffix of -o tells, or png, and of an animated GIF or WebP its own)",
+    )
+    group.add_argument(
+        "--suffix",
+        type=name_suffix,
+        metavar="TEXT",
+        help=f"what the names of outputs end with, before their .png (default: {BESIDE} beside the "
+        "sources, nothing in the folder of -d)",
+    )
+    group.add_argument(
+        "--icc",
+        choices=ICC_CHOICES,
+        default=KEEP,
+        help="what becomes of a color profile: keep it, or where the format cannot hold it, as a "
+        "gif cannot, convert the colors to srgb; srgb converts them in any case; strip drops it, "
+        "and the picture looks otherwise (default: keep)",
+    )
+    group.add_argument(
+        "--metadata",
+        choices=METADATA_CHOICES,
+        default=NO_METADATA,
+        help="keep EXIF and XMP, with the place where a photo was taken, or leave them out "
+        "(default: none)",
+    )
+    group.add_argument(
+        "--bit-depth",
+        type=int,
+        choices=(MAX_BIT_DEPTH,),
+        help="write a png of 8 bits a pixel, for readers that want it, however few its colors are",
     )
     group.add_argument("--force", action="store_true", help="overwrite existing outputs")
     group.add_argument(
@@ -220,8 +259,20 @@ def _add_messages(group: argparse._ArgumentGroup) -> None:
 
 def _add_many(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "-d", "--directory", metavar="DIR", help="write the outputs into this folder"
+        "-d",
+        "--directory",
+        metavar="DIR",
+        help="write the outputs into this folder, or to an "
+        "address such as s3://small/2024, which needs fastkq[remote]",
     )
+    group.add_argument(
+        "--shard",
+        type=shard,
+        default=(1, 1),
+        metavar="I/N",
+        help="do the part I of N, from 1/N to N/N, as the tasks of a job array do",
+    )
+    add_in_place(group)
     group.add_argument(
         "--min-savings",
         type=share,

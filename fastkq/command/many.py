@@ -12,23 +12,30 @@ from fastkq.batch.progress import JSON, LINES, QUIET, follow
 from fastkq.batch.text import printable
 from fastkq.command.options import job_options
 from fastkq.command.sources import list_sources
-from fastkq.files.formats import PNG
+from fastkq.defaults import choose_look
+from fastkq.files.reading import ALL_PAGES
 from fastkq.install import terminal
-from fastkq.options import choose_look
 
 DONE, FAILED = 0, 1
 
 
 def compress_many(options: argparse.Namespace) -> int:
     """Compress many images; return the exit code."""
-    from fastkq.batch.plan import plan_jobs
     from fastkq.batch.pool import n_cores
-    from fastkq.batch.run import SHARED, check_job_options, format_to_plan, run_jobs, share_palette
+    from fastkq.batch.prepare import SHARED, check_job_options, plan_for, share_palette
+    from fastkq.batch.remote import lives_here
+    from fastkq.batch.run import run_jobs
 
     if options.copy_unchanged and options.directory is None:
         options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
+    for name in ("copy_unchanged", "in_place"):
+        if getattr(options, name) and options.page == ALL_PAGES:
+            flag = name.replace("_", "-")
+            options.parser.error(f"--{flag} is for whole files, not for --page all")
     if options.allow_larger and options.min_savings:
         options.parser.error("--min-savings and --allow-larger exclude each other")
+    if options.backup is not None and not options.in_place:
+        options.parser.error("--backup is for --in-place: other outputs replace no source")
     chosen = job_options(options)
     settings = check_job_options(
         options.colors,
@@ -37,31 +44,39 @@ def compress_many(options: argparse.Namespace) -> int:
         overwrite=options.force,
         allow_larger=options.allow_larger,
         copy_unchanged=options.copy_unchanged,
+        in_place=options.in_place,
+        backup=options.backup,
         palette=SHARED if options.shared_palette else options.palette,
-        format=options.format or PNG,
+        format=options.format,
     )
-    jobs = plan_jobs(
+    jobs = plan_for(
+        settings,
         list_sources(options),
         options.directory,
         recursive=options.recursive,
-        format=format_to_plan({"format": options.format, "frame": options.frame}),
-        copies=settings.copy_unchanged,
+        suffix=options.suffix,
+        name=options.name,
+        shard=options.shard,
     )
     style = JSON if options.json else QUIET if options.quiet else LINES
     if options.dry_run:
         return _preview(jobs, settings, style)
     n_workers = options.jobs or n_cores()
-    look, name = choose_look(chosen, options.palette), settings.image.output.format
+    if any(lives_here(job.source) for job in jobs):
+        n_workers = 1
+    look = choose_look(chosen, options.palette, is_shared=options.shared_palette)
+    name = settings.image.output.format
     terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(look, name))
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
-        settings, _ = share_palette(jobs, settings, n_workers=n_workers)
+        settings, _ = share_palette(jobs, settings, n_workers=n_workers, timeout=options.timeout)
     results = run_jobs(
         jobs,
         settings,
         n_workers=n_workers,
         report=options.report,
         fail_fast=options.fail_fast,
+        timeout=options.timeout,
     )
     summary = follow(results, len(jobs), style)
     if style == JSON:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from fastkq.defaults import choose_look
 from fastkq.files.formats import OXIPNG
 from fastkq.files.read import read_weights
-from fastkq.options import choose_look
 
 
 def job_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return what decides over the colors of one image and of many, but how many colors.
 
-    Of the look, only what is said; see `fastkq.options.choose_look`.
+    Of the look, only what is said; see `fastkq.defaults.choose_look`.
     """
     look = {
         "effort": options.effort,
         "color_space": options.color_space,
         "dither": options.dither,
         "lossy": options.lossy,
+        "masking": options.masking,
     }
     return {
         **{name: value for name, value in look.items() if value is not None},
         "locked": options.lock,
         "protect": options.protect,
-        "masking": options.masking,
         "paper": options.paper,
         "dither_strength": options.dither_strength,
         "quality": options.quality,
@@ -38,6 +38,15 @@ def job_options(options: argparse.Namespace) -> dict[str, Any]:
         "min_score": options.min_score,
         "frame": options.frame,
         "frame_palettes": options.frame_palettes,
+        "page": options.page,
+        "icc": options.icc,
+        "metadata": options.metadata,
+        "bit_depth": options.bit_depth,
+        "max_pixels": options.max_pixels,
+        "allow_truncated": options.allow_truncated,
+        "durable": options.durable,
+        "verify": options.verify or options.in_place,
+        "preserve": options.preserve,
         "optimize": OXIPNG if options.oxipng else options.optimize,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fastkq.command.values import color_count, colors, job_count
+from fastkq.command.values import color_count, colors, job_count, page
 from fastkq.types import MAX_COLORS
 
 
@@ -14,14 +14,27 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="*",
         metavar="SOURCE",
-        help="a JPEG, PNG, WebP, TIFF, BMP or GIF, or a folder or a glob of them; - is the "
-        "standard input",
+        help="a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG XL, JPEG 2000, PPM or TGA, or a "
+        "folder or a glob of them; - is the standard input",
     )
     parser.add_argument(
         "--files-from",
         metavar="FILE",
         help="read further sources from this file, one a line or ended by NUL characters; - is the "
         "standard input",
+    )
+    parser.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="read further sources from this file of JSON lines, each a name or an object with one "
+        'as its "source"; it may be an address',
+    )
+    parser.add_argument(
+        "--page",
+        type=page,
+        metavar="N",
+        help="which page of a TIFF of several, from 1, or all: each then has an output of its own, "
+        "as NAME-page1.png",
     )
     parser.add_argument(
         "-r", "--recursive", action="store_true", help="search folders at any depth"

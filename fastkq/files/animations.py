@@ -6,7 +6,7 @@ import io
 import math
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, TypeGuard
@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 import numpy as np
 
 from fastkq.files.apng import count_apng_frames, split_apng
+from fastkq.files.attached import Attached, gather
+from fastkq.files.checksums import check_png
 from fastkq.files.compose import compose
-from fastkq.files.decode import (
-    SIGNATURE_BYTES,
-    damage,
-    find_format,
-    get_info,
-    open_file,
-    open_image,
-    rgb_profile,
-)
+from fastkq.files.decode import damage, fitting, get_info, open_file, open_image
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
 from fastkq.files.formats import PNG, SUFFIXES
 from fastkq.files.frames import MAX_LOOP, Animation, AnimationError, FrameReader, Origin
 from fastkq.files.gif_blocks import count_gif_frames, split_gif
+from fastkq.files.pages import check_page
+from fastkq.files.profiles import plan_conversion
+from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
+from fastkq.files.signatures import find_format
 from fastkq.types import ImageSource, UInt8Array
 
 if TYPE_CHECKING:
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 PILLOW_ANIMATED = ("GIF", "PNG", "WEBP")
 WEBP_HEAD, WEBP_FLAGS, IS_ANIMATED = 12, 20, 2
 FRAME_HEAD = 16  # of an ANMF chunk: place, size, duration and flags
-# Pillow refuses stills of more, too.
-MAX_CANVAS_PIXELS = 178_956_970
 
 
 def count_frames(file: BinaryIO) -> int:
@@ -44,15 +41,15 @@ def count_frames(file: BinaryIO) -> int:
 
     It is 1 for a still, and for what is no image of a known format.
     """
-    kind, n_frames = find_format(file.read(SIGNATURE_BYTES)), 1
+    kind, n_frames = find_format(file), 1
     if kind == "GIF":
         file.seek(0)
         n_frames = count_gif_frames(file.read())
     elif kind == "PNG":
         n_frames = count_apng_frames(file)
     elif kind == "WebP":
-        start = file.read(WEBP_FLAGS + 1 - SIGNATURE_BYTES)
-        if start.startswith(b"VP8X") and start[-1] & IS_ANIMATED:
+        start = file.read(WEBP_FLAGS + 1)
+        if start[WEBP_HEAD:].startswith(b"VP8X") and start[-1] & IS_ANIMATED:
             file.seek(0)
             n_frames = _count_webp_frames(file.read())
     file.seek(0)
@@ -89,42 +86,74 @@ def too_many_frames(name: str, n_frames: int) -> AnimationError:
     )
 
 
-def open_animation_file(data: bytes, name: str, path: str | None = None) -> Animation:
-    """Return the animation of a file of several frames.
+def open_animation_file(
+    data: bytes, name: str, path: str | None = None, reading: ReadOptions = DEFAULT
+) -> Animation:
+    """Return the animation of a file of several frames; one that ends early is refused.
 
     Raises
     ------
-    ValueError
-        It is damaged, or too large.
+    ImageReadError
+        It is damaged, or has more pixels than are allowed.
     """
-    kind = find_format(data[:SIGNATURE_BYTES])
+    kind = str(find_format(io.BytesIO(data)))
     try:
-        durations, loop = _webp_times(data) if kind == "WebP" else ([], 0)
-        with open_image(io.BytesIO(data), str(kind)) as image:
-            profile = rgb_profile(get_info(image).get("icc_profile"))
+        check_page(1, reading.page)
+        with pillow_reads(reading.max_pixels or 0, reading):
+            opened = open_image(io.BytesIO(data), kind)
+        with opened as image:
             height, width = image.height, image.width
+            attached = _gather(image, reading, check_png(data).colors if kind == "PNG" else ())
+        read: Callable[[], Iterator[UInt8Array]]
         if kind == "WebP":
-            read = partial(_read_webp, data, name)
+            durations, loop = _webp_times(data)
+            read = partial(_read_webp, data, name, width * height)
         else:
             film = split_gif(data) if kind == "GIF" else split_apng(data)
             durations, loop = [patch.duration for patch in film.patches], film.loop
             height, width = film.height, film.width
             read = partial(compose, film, name)
-    except MemoryError:
+        reading.check_size(name, width, height)
+        shape = (len(durations), height, width, 4)
+        read, attached = _convert(read, shape, attached, reading)
+    except (MemoryError, ImageReadError):
         raise
+    except PixelsNotAllowedError as error:
+        raise ImageReadError(f"{name}: {error}") from error
     except Exception as error:
         raise damage(name, error) from error
-    if height * width > MAX_CANVAS_PIXELS:
-        raise ValueError(
-            f"{name}: has frames of {width} x {height} pixels; up to {MAX_CANVAS_PIXELS} are "
-            "allowed"
-        )
-    frames = FrameReader((len(durations), height, width, 4), read)
-    origin = Origin(name, len(data), path, is_file=True, icc_profile=profile)
-    return Animation(frames, durations, loop, origin=origin)
+    origin = Origin(name, len(data), path, is_file=True, attached=attached)
+    return Animation(FrameReader(shape, read), durations, loop, origin=origin)
 
 
-def open_animation(image: ImageSource | Animation) -> Animation | None:
+def _gather(
+    image: PillowImage, reading: ReadOptions, colors: tuple[tuple[bytes, bytes], ...] = ()
+) -> Attached:
+    """Return what comes with an animation, whose frames are read as RGBA."""
+    attached = gather(image, get_info(image), colors, metadata=reading.keeps_metadata)
+    return fitting("RGBA", attached)
+
+
+def _convert(
+    read: Callable[[], Iterator[UInt8Array]],
+    shape: tuple[int, ...],
+    attached: Attached,
+    reading: ReadOptions,
+) -> tuple[Callable[[], Iterator[UInt8Array]], Attached]:
+    """Return how frames are read with colors as `ReadOptions.icc` wants them, and what is left."""
+    convert, attached = plan_conversion(attached, shape[1:], reading.icc)
+    if convert is None:
+        return read, attached
+
+    def read_converted() -> Iterator[UInt8Array]:
+        return map(convert, read())
+
+    return read_converted, attached
+
+
+def open_animation(
+    image: ImageSource | Animation, reading: ReadOptions = DEFAULT
+) -> Animation | None:
     """Return an animation if an image is one; a file object is then read, or stays as it is.
 
     Raises
@@ -135,20 +164,24 @@ def open_animation(image: ImageSource | Animation) -> Animation | None:
     if isinstance(image, Animation):
         return image
     if is_animated_pillow_image(image):
-        return _open_pillow_animation(image)
+        return _open_pillow_animation(image, reading)
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return _open_file(io.BytesIO(image), "<bytes>", None)
+        return _open_file(io.BytesIO(image), "<bytes>", None, reading)
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         if not os.path.isfile(path):  # whoever opens it says what it is
             return None
         with open_file(path) as file:
-            return _open_file(file, path, path)
+            return _open_file(file, path, path, reading)
     return None
 
 
-def _open_file(file: BinaryIO, name: str, path: str | None) -> Animation | None:
-    return open_animation_file(file.read(), name, path) if count_frames(file) > 1 else None
+def _open_file(
+    file: BinaryIO, name: str, path: str | None, reading: ReadOptions
+) -> Animation | None:
+    if count_frames(file) == 1:
+        return None
+    return open_animation_file(file.read(), name, path, reading)
 
 
 def choose_frame(animation: Animation, number: int) -> UInt8Array:
@@ -203,10 +236,12 @@ def _webp_times(data: bytes) -> tuple[list[float], int]:
     return durations, loop
 
 
-def _read_webp(data: bytes, name: str) -> Iterator[UInt8Array]:
+def _read_webp(data: bytes, name: str, n_pixels: int) -> Iterator[UInt8Array]:
     """Yield the frames of a WebP, which libwebp puts together."""
     try:
-        with open_image(io.BytesIO(data), "WebP") as image:
+        with pillow_reads(n_pixels, DEFAULT):
+            opened = open_image(io.BytesIO(data), "WebP")
+        with opened as image:
             yield from _seek_frames(image)
     except MemoryError:
         raise
@@ -225,7 +260,7 @@ def is_animated_pillow_image(image: object) -> TypeGuard[PillowImage]:
     return getattr(image, "is_animated", False) and getattr(image, "format", "") in PILLOW_ANIMATED
 
 
-def _open_pillow_animation(image: PillowImage) -> Animation:
+def _open_pillow_animation(image: PillowImage, reading: ReadOptions) -> Animation:
     """Return the frames of an image that Pillow has opened, which is left at the frame it is at."""
     here = image.tell()
     durations = []
@@ -243,6 +278,11 @@ def _open_pillow_animation(image: PillowImage) -> Animation:
         image.seek(here)
 
     shape = (len(durations), image.height, image.width, 4)
-    profile = rgb_profile(get_info(image).get("icc_profile"))
-    origin = Origin(f"{type(image).__name__} {shape}", math.prod(shape), icc_profile=profile)
-    return Animation(FrameReader(shape, read), durations, loop, origin=origin)
+    name = f"{type(image).__name__} {shape}"
+    try:
+        check_page(1, reading.page)
+        read_settled, attached = _convert(read, shape, _gather(image, reading), reading)
+    except PixelsNotAllowedError as error:
+        raise ValueError(f"{name}: {error}") from error
+    origin = Origin(name, math.prod(shape), attached=attached)
+    return Animation(FrameReader(shape, read_settled), durations, loop, origin=origin)

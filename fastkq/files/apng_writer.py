@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from fastkq.files.apng import CONTROL, FRAME, NUMBER_BYTES, make_chunk
+from fastkq.files.attached import NOTHING, Attached
 from fastkq.files.compose import OVER, SOURCE
 from fastkq.files.deltas import DRAWN, Drawing, Rectangle
 from fastkq.files.png import (
     COLOR_TYPE_INDEXED,
+    attached_chunks,
     bits_per_index,
     deflate_fast,
     deflate_rows,
@@ -30,9 +32,11 @@ class ApngWriter:
     shape : (H, W)
     loop : int, how often it is played, 0 for ever
     palette : (K, 3) or (K, 4) uint8, of all frames
-    icc_profile : bytes, optional
+    attached : Attached, what comes with it
     optimize : bool
         Whether to take several times as long for a smaller file.
+    bit_depth : int, optional
+        Of an index; as few as number the palette by default.
     """
 
     can_dispose = False
@@ -43,11 +47,13 @@ class ApngWriter:
         loop: int,
         palette: UInt8Array,
         *,
-        icc_profile: bytes | None = None,
+        attached: Attached = NOTHING,
         optimize: bool = False,
+        bit_depth: int | None = None,
     ) -> None:
         self._shape, self._loop, self._palette = shape, loop, palette
-        self._profile, self._optimize = icc_profile, optimize
+        self._attached, self._optimize = attached, optimize
+        self._bits = bit_depth or bits_per_index(len(palette))
         self._parts: list[bytes] = []
         self._n_frames = self._number = 0
 
@@ -62,11 +68,11 @@ class ApngWriter:
 
     def _deflate(self, labels: UInt8Array) -> bytes:
         n_colors = len(self._palette)
-        fast = deflate_fast(labels, n_colors)
+        fast = deflate_fast(labels, n_colors, self._bits)
         if not self._optimize:
             return fast
-        bits = bits_per_index(n_colors)
-        best = deflate_rows(labels, bits, filtered=pays_filtering(labels, bits))
+        is_filtered = pays_filtering(labels, self._bits)
+        best = deflate_rows(labels, self._bits, filtered=is_filtered)
         return min(fast, best, key=len)
 
     def write(self, data: tuple[Rectangle, int, bytes], duration: float, *_: Any) -> None:
@@ -85,8 +91,8 @@ class ApngWriter:
 
     def finish(self) -> bytes:
         """Return the file."""
-        bits = bits_per_index(len(self._palette))
         control = CONTROL.pack(self._n_frames, self._loop)
-        chunks = [(b"acTL", control), *palette_chunks(self._palette, self._profile)]
-        head = png_head(self._shape, bits, COLOR_TYPE_INDEXED, chunks)
+        before = [*attached_chunks(self._attached), (b"acTL", control)]
+        chunks = before + palette_chunks(self._palette)
+        head = png_head(self._shape, self._bits, COLOR_TYPE_INDEXED, chunks)
         return b"".join([head, *self._parts, make_chunk(b"IEND", b"")])

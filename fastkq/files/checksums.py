@@ -8,11 +8,13 @@ Specification: https://www.w3.org/TR/png-3/
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import deflate
 from zlib_ng import zlib_ng
 
+from fastkq.files.attached import COLOR_CHUNKS
 from fastkq.files.mark import PNG_SIGNATURE
 from fastkq.types import Array
 
@@ -50,6 +52,8 @@ class PngFacts:
         The color that its decoder leaves where rows are missing: black, or the palette's first.
     idat : list of memoryview
         The pieces of the deflated rows.
+    colors : tuple of (kind, data)
+        The chunks, other than a profile, that say how its values are meant.
     """
 
     width: int
@@ -60,6 +64,7 @@ class PngFacts:
     key: tuple[int, ...] | None
     fill: tuple[int, ...]
     idat: list[memoryview]
+    colors: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def n_row_bytes(self) -> int:
@@ -74,28 +79,17 @@ class PngFacts:
         return total
 
 
-def check_png(data: bytes) -> PngFacts:
-    """Return the facts of a PNG file.
+def check_png(data: bytes, *, allow_truncated: bool = False) -> PngFacts:
+    """Return the facts of a PNG file; one that ends early may be allowed, wrong checksums never.
 
     Raises
     ------
     ValueError
         The file ends inside a chunk that is needed, or such a chunk is missing or damaged.
     """
-    view, position = memoryview(data), len(PNG_SIGNATURE)
     header, key, fill, idat = None, b"", b"", []
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        body = view[position + 8 : position + 8 + length]
-        end = position + 8 + length
-        is_needed = not kind[0] & IS_ANCILLARY and kind != b"IEND"
-        if end + 4 > len(data):
-            if is_needed:
-                raise ValueError(f"the file ends inside its {kind.decode('latin-1')} chunk")
-            break
-        if is_needed:
-            _check_checksum(kind, body, data, end)
-        if kind == b"IHDR" and length == HEADER.size:
+    for kind, body in _read_chunks(data, allow_truncated=allow_truncated):
+        if kind == b"IHDR" and len(body) == HEADER.size:
             header = HEADER.unpack(body)
         elif kind == b"tRNS":
             key = bytes(body)
@@ -103,9 +97,6 @@ def check_png(data: bytes) -> PngFacts:
             fill = bytes(body[:3])
         elif kind == b"IDAT":
             idat.append(body)
-        elif kind == b"IEND":
-            break
-        position = end + 4
     if header is None or not idat:
         raise ValueError(f"the file has no {'IDAT' if header else 'IHDR'} chunk")
     width, height, depth, color_type, _, _, interlace = header
@@ -121,14 +112,58 @@ def check_png(data: bytes) -> PngFacts:
         key=levels if len(levels) == N_CHANNELS[color_type] else None,
         fill=tuple(fill) if color_type == INDEXED else (0,),
         idat=idat,
+        colors=read_colors(data),
     )
     n_bytes = sum(map(len, idat))
-    if facts.n_row_bytes > MAX_RATIO * n_bytes:
+    if facts.n_row_bytes > MAX_RATIO * n_bytes and not allow_truncated:
         raise ValueError(
             f"the file has {n_bytes} bytes of deflated pixels; {width} x {height} of them need at "
             f"least {facts.n_row_bytes // MAX_RATIO}"
         )
     return facts
+
+
+def read_colors(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the chunks, other than a profile, that say how the values of a PNG are meant.
+
+    Those that are damaged, or come too late, are left out.
+    """
+    colors: dict[bytes, bytes] = {}
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
+        if kind in (b"PLTE", b"IDAT"):
+            break
+        if length == COLOR_CHUNKS.get(kind) and end + 4 <= len(data):
+            body = data[end - length : end]
+            (expected,) = struct.unpack_from(">I", data, end)
+            if deflate.crc32(body, deflate.crc32(kind)) == expected:
+                colors.setdefault(kind, body)
+        position = end + 4
+    return tuple(colors.items())
+
+
+def _read_chunks(data: bytes, *, allow_truncated: bool) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield the kinds and bodies of the chunks up to IEND; check those that are needed."""
+    view, position = memoryview(data), len(PNG_SIGNATURE)
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        body = view[position + 8 : position + 8 + length]
+        end = position + 8 + length
+        is_needed = not kind[0] & IS_ANCILLARY and kind != b"IEND"
+        if end + 4 > len(data):
+            if is_needed and not allow_truncated:
+                raise ValueError(f"the file ends inside its {kind.decode('latin-1')} chunk")
+            if kind == b"IDAT":
+                yield kind, body
+            return
+        if is_needed:
+            _check_checksum(kind, body, data, end)
+        if kind == b"IEND":
+            return
+        yield kind, body
+        position = end + 4
 
 
 def _check_checksum(kind: bytes, body: memoryview, data: bytes, end: int) -> None:

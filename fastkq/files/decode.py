@@ -15,29 +15,26 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from fastkq.colors.pixels import check_array
-from fastkq.files.errors import PixelsNotAllowedError, os_error, reason, silence, tell
+from fastkq.files import whole_jpeg
+from fastkq.files.attached import NOTHING, Attached, gather, read_nclx
+from fastkq.files.errors import (
+    ImageReadError,
+    PixelsNotAllowedError,
+    os_error,
+    reason,
+    silence,
+    tell,
+)
+from fastkq.files.pages import check_page, turn_to_page
+from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
+from fastkq.files.signatures import AVIF, JPEG, PNG, TIFF, check_format, pillow_names
 from fastkq.types import Array, UInt8Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-PNG, TIFF = "PNG", "TIFF"
-# How each format starts. Others that Pillow knows are left out: some run programs (EPS), many are
-# never photos, and a list makes the error for a text file say what is allowed.
-SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", PNG),
-    (b"RIFF....WEBP", "WebP"),
-    (b"II*\0", TIFF),
-    (b"MM\0*", TIFF),
-    (b"II+\0", TIFF),
-    (b"MM\0+", TIFF),
-    (b"BM", "BMP"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-)
-ALLOWED_FORMATS = "JPEG, PNG, WebP, TIFF, BMP and GIF"
-SIGNATURE_BYTES = 12
+    from fastkq.files.checksums import PngFacts
+
 MAX_16_BIT = 65535
 TRANSPARENCY = "transparency"
 TURNING = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # may tell an orientation
@@ -58,11 +55,16 @@ class InputImage:
     Attributes
     ----------
     array : (H, W) or (H, W, 3) uint8, C order; with transparent pixels, (H, W, 2) or (H, W, 4)
-    icc_profile : the RGB profile that its values refer to, if it came with one
+    attached : what comes with it, with a profile of RGB if any
     """
 
     array: UInt8Array
-    icc_profile: bytes | None = None
+    attached: Attached = NOTHING
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """The RGB profile that its values refer to, if it came with one."""
+        return self.attached.icc_profile
 
 
 def open_file(path: str, wanted: str = "an image file") -> BinaryIO:
@@ -89,43 +91,22 @@ def is_handed_over(path: str) -> bool:
     return path.startswith(HANDED_OVER) and stat.S_ISFIFO(os.stat(path).st_mode)
 
 
-def find_format(start: bytes) -> str | None:
-    """Return the format of a file by its first bytes, if it is an allowed one."""
-    return next((name for signature, name in SIGNATURES if _matches(start, signature)), None)
-
-
-def check_format(file: BinaryIO, name: str) -> str:
-    """Return the format of a file that is open at its beginning, if it is an allowed one."""
-    start = file.read(SIGNATURE_BYTES)
-    file.seek(0)
-    if not start:
-        raise ValueError(f"{name}: is empty; {ALLOWED_FORMATS} are allowed")
-    found = find_format(start)
-    if found is None:
-        raise ValueError(f"{name}: is no image of a known format; {ALLOWED_FORMATS} are allowed")
-    return found
-
-
-def _matches(start: bytes, signature: bytes) -> bool:
-    return len(start) >= len(signature) and all(
-        mine == wanted or wanted == ord(".") for mine, wanted in zip(start, signature, strict=False)
-    )
-
-
 def open_image(file: BinaryIO, kind: str) -> PillowImage:
-    """Open an image of a known format, or raise what its decoder says."""
-    from PIL import Image, UnidentifiedImageError
+    """Open an image of a known format, or raise what its decoder says; only its header is read.
+
+    The decoder is asked directly: `Image.open` drops the cause of what fails, and has a limit of
+    its own for the number of pixels.
+    """
+    from PIL import Image
 
     silence("PIL")
     if kind == TIFF:
         _silence_libtiff()
-    try:
-        return Image.open(file, formats=(kind.upper(),))
-    except UnidentifiedImageError:
-        # Pillow drops the cause, which its decoder tells where it is asked directly.
-        file.seek(0)
-        Image.OPEN[kind.upper()][0](file, "")
-        raise
+    name = pillow_names(kind)[0]
+    if name not in Image.OPEN:
+        Image.init()
+    file.seek(0)
+    return Image.OPEN[name][0](file, "")
 
 
 @cache
@@ -147,29 +128,44 @@ def _silence_libtiff() -> None:
             setter(None)
 
 
-def decode_file(file: BinaryIO, name: str) -> InputImage:
+def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> InputImage:
     """Return the image of a file that is open at its beginning, turned upright.
 
     Raises
     ------
-    ValueError
-        It is no image of an allowed format, is damaged, or has pixels that are not allowed.
+    ImageReadError
+        It is no image of an allowed format, is damaged, or has pixels, or more of them, than are
+        allowed.
     """
     kind = check_format(file, name)
     try:
         if kind == PNG:
-            return _decode_png(file)
-        with open_image(file, kind) as image:
-            return _decode_tiff(file, image) if kind == TIFF else _decode_plain(file, image)
-    except MemoryError:
+            return settle(_decode_png(file, name, reading), reading.icc)
+        # A WebP's decoder makes room for its pixels as it is opened, and looks at the limit.
+        with pillow_reads(reading.max_pixels or 0, reading):
+            opened = open_image(file, kind)
+        with opened as image:
+            if kind == TIFF:
+                index = turn_to_page(image, reading.page)
+            else:
+                index = check_page(1, reading.page) - 1
+            reading.check_size(name, *image.size)
+            with pillow_reads(image.width * image.height, reading):
+                decode = _decode_tiff if kind == TIFF else _decode_plain
+                decoded = decode(file, image, index, reading)
+                if kind == JPEG and not reading.allow_truncated:
+                    is_progressive = "progression" in image.info
+                    whole_jpeg.check_jpeg(file, decoded.array, is_progressive=is_progressive)
+        return settle(decoded, reading.icc)
+    except (MemoryError, ImageReadError):
         raise
     except PixelsNotAllowedError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise ImageReadError(f"{name}: {error}") from error
     except Exception as error:
         raise damage(name, error) from error
 
 
-def damage(name: str, error: Exception) -> ValueError:
+def damage(name: str, error: Exception) -> ImageReadError:
     """Return the error of a damaged file.
 
     Its decoder raises anything: OSError, SyntaxError, struct.error, ...
@@ -178,19 +174,43 @@ def damage(name: str, error: Exception) -> ValueError:
     for start, plain in PLAIN_REASONS.items():
         if text.startswith(start):
             text = plain
-    return ValueError(f"{name}: cannot be decoded: {text}")
+    return ImageReadError(f"{name}: cannot be decoded: {text}")
 
 
-def _decode_plain(file: BinaryIO, image: PillowImage) -> InputImage:
-    info = get_info(image)
-    return finish(_read_pixels(file, mode_to_read(image.mode, info)), image.mode, info)
+def _decode_plain(
+    file: BinaryIO, image: PillowImage, index: int, reading: ReadOptions
+) -> InputImage:
+    info, mode = get_info(image), image.mode
+    if image.format == AVIF:
+        info["nclx_profile"] = read_nclx(file)
+    attached = gather(image, info, metadata=reading.keeps_metadata)
+    wanted = mode_to_read(mode, info)
+    if mode == "LAB" or is_profiled_cmyk(mode, attached):
+        wanted = None
+    return finish(_read_pixels(file, wanted, index), mode, info, attached)
 
 
-def _decode_png(file: BinaryIO) -> InputImage:
-    from fastkq.files import checksums, depths
+def _decode_png(file: BinaryIO, name: str, reading: ReadOptions) -> InputImage:
+    from fastkq.files import checksums
 
     data = file.read()
-    facts, file = checksums.check_png(data), io.BytesIO(data)
+    facts = checksums.check_png(data, allow_truncated=reading.allow_truncated)
+    check_page(1, reading.page)
+    reading.check_size(name, facts.width, facts.height)
+    with open_image(io.BytesIO(data), PNG) as image:
+        info = get_info(image)
+        attached = gather(image, info, facts.colors, metadata=reading.keeps_metadata)
+    with pillow_reads(facts.width * facts.height, reading):
+        array, mode, info = _decode_png_pixels(io.BytesIO(data), facts)
+    if not reading.allow_truncated:
+        checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
+    return finish(array, mode, info, attached)
+
+
+def _decode_png_pixels(file: BinaryIO, facts: PngFacts) -> tuple[Array, str, dict[str, Any]]:
+    """Return the pixels of a PNG, the mode that Pillow has for them, and what it tells of them."""
+    from fastkq.files import checksums, depths
+
     with open_image(file, PNG) as image:
         mode, info = image.mode, get_info(image)
     key = facts.key
@@ -208,30 +228,34 @@ def _decode_png(file: BinaryIO) -> InputImage:
             is_key = (array.reshape(*array.shape[:2], -1) == levels).all(axis=2)
             array = round_16_bit(array) if facts.depth > 8 else array
             array = depths.add_key(array, is_key)
-    checksums.check_rows(facts, array, may_be_turned=not TURNING.isdisjoint(info))
-    return finish(array, mode, info)
+    return array, mode, info
 
 
-def _decode_tiff(file: BinaryIO, image: PillowImage) -> InputImage:
+def _decode_tiff(
+    file: BinaryIO, image: PillowImage, index: int, reading: ReadOptions
+) -> InputImage:
     from fastkq.files import depths
 
     bits, mode, info = depths.check_samples(image), image.mode, get_info(image)
     if bits <= 8:
-        return _decode_plain(file, image)
+        return _decode_plain(file, image, index, reading)
+    attached = gather(image, info, metadata=reading.keeps_metadata)
     if not mode.startswith("I;16"):
-        deep = depths.read_deep_tiff(file, image)
-        wanted = mode_to_read(mode, info)
-        return finish(np.asarray(deep if wanted is None else deep.convert(wanted)), mode, info)
-    array = depths.round_levels(_read_pixels(file, None), (1 << bits) - 1)
-    return finish(255 - array if depths.is_inverted(image) else array, mode, info)
+        deep = depths.read_deep_tiff(file, image, index)
+        wanted = None if is_profiled_cmyk(mode, attached) else mode_to_read(mode, info)
+        pixels = np.asarray(deep if wanted is None else deep.convert(wanted))
+        return finish(pixels, mode, info, attached)
+    is_inverted = depths.is_inverted(image)
+    array = depths.round_levels(_read_pixels(file, None, index), (1 << bits) - 1)
+    return finish(255 - array if is_inverted else array, mode, info, attached)
 
 
-def _read_pixels(file: BinaryIO, mode: str | None) -> Array:
+def _read_pixels(file: BinaryIO, mode: str | None, index: int = 0) -> Array:
     """Return the pixels of a file, turned upright and converted to a mode of Pillow's."""
     import imageio.v3 as iio  # here, so that importing fastkq does not load it
 
     file.seek(0)
-    options: dict[str, Any] = {"index": 0, "mode": mode, "writeable_output": False}
+    options: dict[str, Any] = {"index": index, "mode": mode, "writeable_output": False}
     with iio.imopen(file, "r", plugin="pillow") as opened:
         try:
             return np.asarray(opened.read(rotate=True, **options))
@@ -255,9 +279,11 @@ def mode_to_read(mode: str, info: Mapping[str, Any]) -> str | None:
     return {"1": "L", "L": None, "RGB": None}.get(mode, "RGB")
 
 
-def finish(array: Array, mode: str, info: Mapping[str, Any]) -> InputImage:
+def finish(
+    array: Array, mode: str, info: Mapping[str, Any], attached: Attached = NOTHING
+) -> InputImage:
     """Reduce what was decoded to 8-bit gray or RGB, with alpha where it is not opaque."""
-    from fastkq.files import depths
+    from fastkq.files import depths, profiles
 
     if mode == "F":
         raise PixelsNotAllowedError("has floating-point pixels; 8 or 16 bits a channel are allowed")
@@ -265,10 +291,41 @@ def finish(array: Array, mode: str, info: Mapping[str, Any]) -> InputImage:
         rounded = round_16_bit(array)
         key = info.get(TRANSPARENCY)
         array = rounded if key is None else depths.add_key(rounded, array == key)
-    profile = info.get("icc_profile")
-    return InputImage(
-        check_array(array), rgb_profile(profile) if mode in ("RGB", "RGBA", "P") else None
-    )
+    if is_profiled_cmyk(mode, attached) and attached.icc_profile is not None:
+        array = profiles.to_srgb(attached.icc_profile)(array)
+        attached = attached.in_srgb()
+    elif mode == "LAB":
+        array, attached = profiles.lab_to_srgb(array), attached.in_srgb()
+    return InputImage(check_array(array), fitting(mode, attached))
+
+
+def is_profiled_cmyk(mode: str, attached: Attached) -> bool:
+    """Return whether the profile of CMYK says which colors the inks make.
+
+    Without one, a channel of RGB is (1 - C) (1 - K), and so on.
+    """
+    from fastkq.files.profiles import CMYK, space_of
+
+    return mode == "CMYK" and space_of(attached.icc_profile) == CMYK
+
+
+def fitting(mode: str, attached: Attached) -> Attached:
+    """Return what comes with an image, without a profile of another color model."""
+    from fastkq.files.profiles import GRAY, RGB, space_of
+
+    is_gray = mode in ("1", "L", "LA", "La") or mode.startswith("I")
+    is_rgb = mode in ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA")
+    wanted = GRAY if is_gray else RGB if is_rgb else None
+    return attached if space_of(attached.icc_profile) == wanted else attached.without_profile()
+
+
+def settle(image: InputImage, icc: str) -> InputImage:
+    """Return an image with colors as `ReadOptions.icc` wants them."""
+    from fastkq.files.profiles import plan_conversion
+
+    convert, attached = plan_conversion(image.attached, image.array.shape, icc)
+    array = image.array if convert is None else check_array(convert(image.array))
+    return InputImage(array, attached)
 
 
 def round_16_bit(array: Array) -> UInt8Array:
@@ -285,8 +342,3 @@ def round_16_bit(array: Array) -> UInt8Array:
             "are allowed"
         )
     return round_levels(array)
-
-
-def rgb_profile(profile: bytes | None) -> bytes | None:
-    """Return an ICC profile if it is one of RGB."""
-    return profile if profile is not None and profile[16:20] == b"RGB " else None

@@ -117,7 +117,7 @@ def read_deep_png(file: BinaryIO, facts: PngFacts) -> PillowImage:
     return _turn(Image.fromarray(rounded), orientation)
 
 
-def read_deep_tiff(file: BinaryIO, image: PillowImage) -> PillowImage:
+def read_deep_tiff(file: BinaryIO, image: PillowImage, index: int = 0) -> PillowImage:
     """Return a TIFF of several channels of 16 bits in 8, turned upright."""
     from PIL import Image
 
@@ -130,8 +130,8 @@ def read_deep_tiff(file: BinaryIO, image: PillowImage) -> PillowImage:
         )
     is_premultiplied, mode = kind == "RGBa", image.mode
     kind = "RGBA" if is_premultiplied else kind
-    high, orientation = _decode(file, "TIFF", f"{kind};{order}")
-    low, _ = _decode(file, "TIFF", f"{kind};{OTHER_ORDER[order]}")
+    high, orientation = _decode(file, "TIFF", f"{kind};{order}", index)
+    low, _ = _decode(file, "TIFF", f"{kind};{OTHER_ORDER[order]}", index)
     rounded = _divide_alpha(high, low) if is_premultiplied else join_bytes(high, low)
     size = (rounded.shape[1], rounded.shape[0])
     return _turn(Image.frombytes(mode, size, np.ascontiguousarray(rounded).tobytes()), orientation)
@@ -154,13 +154,15 @@ def _divide_alpha(high: UInt8Array, low: UInt8Array) -> UInt8Array:
     return result
 
 
-def _decode(file: BinaryIO, kind: str, raw: str) -> tuple[UInt8Array, int]:
+def _decode(file: BinaryIO, kind: str, raw: str, index: int = 0) -> tuple[UInt8Array, int]:
     """Decode a file of pixels that lie as `raw` says; return the pixels and the orientation."""
     from PIL import Image
 
     file.seek(0)
     with Image.open(file, formats=(kind,)) as image:
         opened: Any = image
+        if index:
+            image.seek(index)
         tiles = []
         for tile in opened.tile:
             arguments = tile[3]

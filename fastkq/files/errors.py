@@ -5,6 +5,25 @@ from __future__ import annotations
 import os
 
 
+class ImageReadError(OSError, ValueError):
+    """A file could be opened, and is no image that can be read; one line tells its name and why.
+
+    It is damaged, ends early, has more pixels than are allowed, or is of a kind that is not
+    supported. As an OSError and a ValueError it is caught by handlers of either. A file that cannot
+    be opened at all is told of by the system's own errors, such as FileNotFoundError, which are
+    OSErrors as well.
+
+    Examples
+    --------
+    >>> import fastkq
+    >>> try:
+    ...     fastkq.quantize(b"no picture")
+    ... except fastkq.ImageReadError as error:
+    ...     print(error)
+    <bytes>: is no image of a known format; JPEG, PNG, WebP, TIFF, BMP and GIF are allowed
+    """
+
+
 class PixelsNotAllowedError(ValueError):
     """A file is whole, and has pixels that fastkq does not take."""
 

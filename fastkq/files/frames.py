@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq.colors.pixels import as_rows, check_layout
+from fastkq.files.attached import NOTHING, Attached
 from fastkq.types import UInt8Array
 from fastkq.validate import check_integer
 
@@ -66,14 +67,14 @@ class Origin:
     n_bytes : int, of the file or of the pixels
     path : the file, if it is a named one
     is_file : whether `n_bytes` are those of a file
-    icc_profile : the RGB profile that the values refer to, if there is one
+    attached : what comes with it, such as the RGB profile that the values refer to
     """
 
     name: str
     n_bytes: int
     path: str | None = None
     is_file: bool = False
-    icc_profile: bytes | None = None
+    attached: Attached = NOTHING
 
 
 class Animation:
@@ -161,6 +162,11 @@ class Animation:
     def n_bytes(self) -> int:
         """The bytes of the file, or of the pixels."""
         return self.origin.n_bytes
+
+    @property
+    def attached(self) -> Attached:
+        """What comes with it, such as the RGB profile that its values refer to."""
+        return self.origin.attached
 
     @property
     def is_file(self) -> bool:

@@ -11,9 +11,11 @@ import struct
 import numpy as np
 
 from fastkq.colors.pixels import OPAQUE
+from fastkq.files.attached import NOTHING, Attached
 from fastkq.files.png import (
     COLOR_TYPE_GRAY,
     assemble,
+    attached_chunks,
     bits_per_index,
     deflate_fast,
     deflate_rows,
@@ -22,12 +24,14 @@ from fastkq.files.png import (
 from fastkq.types import MAX_LEVEL, UInt8Array
 
 
-def gray_values(palette: UInt8Array) -> UInt8Array | None:
+def gray_values(palette: UInt8Array, bit_depth: int | None = None) -> UInt8Array | None:
     """Return what stands for each entry in a gray PNG of as many bits as indices have.
 
     Parameters
     ----------
     palette : (K, 3) or (K, 4) uint8
+    bit_depth : int, optional
+        Of an index; as few as number the palette by default.
 
     Returns
     -------
@@ -42,7 +46,8 @@ def gray_values(palette: UInt8Array) -> UInt8Array | None:
     [0, 2, 1]
     """
     levels = palette[:, 0]
-    step = MAX_LEVEL // ((1 << bits_per_index(len(palette))) - 1)
+    bits = bit_depth or bits_per_index(len(palette))
+    step = MAX_LEVEL // ((1 << bits) - 1)
     if np.any(palette[:, :3] != levels[:, None]) or np.any(levels % step):
         return None
     if palette.shape[1] == 4:
@@ -55,7 +60,12 @@ def gray_values(palette: UInt8Array) -> UInt8Array | None:
 
 
 def encode_gray_png(
-    labels: UInt8Array, palette: UInt8Array, *, optimize: bool = False
+    labels: UInt8Array,
+    palette: UInt8Array,
+    *,
+    attached: Attached = NOTHING,
+    optimize: bool = False,
+    bit_depth: int | None = None,
 ) -> bytes | None:
     """Return a gray PNG of the same pixels as an indexed one, or None where there is no such.
 
@@ -63,19 +73,23 @@ def encode_gray_png(
     ----------
     labels : (H, W) uint8
     palette : (K, 3) or (K, 4) uint8
+    attached : Attached
+        What comes with the image; with no profile, which would be one of RGB.
     optimize : bool
         Whether to take several times as long for a smaller file.
+    bit_depth : int, optional
+        Of a pixel; as few as number the palette by default.
     """
-    values = gray_values(palette)
+    values = gray_values(palette, bit_depth)
     if values is None:
         return None
-    bits = bits_per_index(len(palette))
+    bits = bit_depth or bits_per_index(len(palette))
     pixels = np.take(values, labels)
     if optimize:
         deflated = deflate_rows(pixels, bits, filtered=pays_filtering(pixels, bits))
     else:
-        deflated = deflate_fast(pixels, len(palette))
-    chunks = []
+        deflated = deflate_fast(pixels, len(palette), bits)
+    chunks = attached_chunks(attached)
     if palette.shape[1] == 4 and np.any(palette[:, 3] < OPAQUE):
         chunks.append((b"tRNS", struct.pack(">H", 0)))
     return assemble(labels.shape, bits, COLOR_TYPE_GRAY, chunks, deflated)

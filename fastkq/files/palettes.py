@@ -1,6 +1,7 @@
 """Palettes as files: of GIMP (.gpl), of Photoshop (.act), .hex and .json lists, or images.
 
-Their order is kept, and colors that come twice. Lists and images may have alpha.
+Their order is kept, and colors that come twice. Lists and images may have alpha. Those that are
+only written are in `palette_exports`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ from numpy.typing import ArrayLike
 
 from fastkq.colors.pixels import OPAQUE, has_alpha
 from fastkq.files.decode import open_file
+from fastkq.files.palette_exports import ASE, EXPORTS
 from fastkq.files.read import is_image, read_image, read_indexed_palette
+from fastkq.files.reading import SRGB, ReadOptions
 from fastkq.files.write import write_file
-from fastkq.types import MAX_COLORS, UInt8Array
+from fastkq.types import MAX_COLORS, Array, UInt8Array
 
 GPL, ACT, HEX, JSON = SUFFIXES = (".gpl", ".act", ".hex", ".json")
-WITH_ALPHA = (HEX, JSON)
+WRITTEN = (*SUFFIXES, *EXPORTS)
+WITHOUT_ALPHA = (GPL, ACT, ASE)
 ALLOWED_SUFFIXES = ".gpl, .act, .hex or .json file"
+ALLOWED_EXPORTS = ".gpl, .act, .ase, .hex, .json, .csv, .css, .svg or .png file"
 FIRST_LINE = "GIMP Palette"
 # Adobe's color table: 256 colors, then perhaps how many of them count and which is transparent.
 ACT_COLORS_BYTES = 3 * MAX_COLORS
@@ -42,7 +47,8 @@ def read_palette(path: str | os.PathLike[str]) -> UInt8Array:
         perhaps a transparent one. .hex: a color a line, as rrggbb or rrggbbaa. .json: a list, or
         the "colors" of an object, each [r, g, b], [r, g, b, a], "#rrggbb" or "#rrggbbaa". An image:
         the palette of an indexed one; of others the distinct colors, in the order in which they
-        come, row by row, and (0, 0, 0, 0) for all that are fully transparent.
+        come, row by row, and (0, 0, 0, 0) for all that are fully transparent; their colors are
+        converted to sRGB.
 
     Raises
     ------
@@ -56,8 +62,17 @@ def read_palette(path: str | os.PathLike[str]) -> UInt8Array:
     return _drop_opaque_alpha(np.array(colors, np.uint8))
 
 
-def write_palette(path: str | os.PathLike[str], palette: UInt8Array) -> None:
-    """Write a palette (K, 3) or (K, 4) uint8 as a .gpl, .act, .hex or .json file, in one step.
+def write_palette(
+    path: str | os.PathLike[str], palette: UInt8Array, shares: Array | None = None
+) -> None:
+    """Write a palette (K, 3) or (K, 4) uint8 as a file of the path's suffix, in one step.
+
+    Parameters
+    ----------
+    path : path ending in .gpl, .act, .ase, .hex, .json, .csv, .css, .svg or .png
+    palette : (K, 3) or (K, 4) uint8
+    shares : (K,) float, optional
+        Of the pixels, that each color has; .json, .csv and .svg files tell them.
 
     Raises
     ------
@@ -68,14 +83,14 @@ def write_palette(path: str | os.PathLike[str], palette: UInt8Array) -> None:
     path = check_palette_path(path)
     palette = _drop_opaque_alpha(palette)
     suffix = path.suffix.lower()
-    if palette.shape[1] == 4 and suffix not in WITH_ALPHA:
+    if palette.shape[1] == 4 and suffix in WITHOUT_ALPHA:
         n_others = np.count_nonzero(palette[:, 3] != OPAQUE)
         raise ValueError(
             f"{path}: {n_others} of the {len(palette)} colors are not opaque, and {suffix} files "
             "have no alpha; .hex and .json files have it"
         )
-    encode = {GPL: _encode_gpl, ACT: _encode_act, HEX: _encode_hex, JSON: _encode_json}
-    write_file(path, encode[suffix](path, palette))
+    encode = {GPL: _encode_gpl, ACT: _encode_act, HEX: _encode_hex, JSON: _encode_json} | EXPORTS
+    write_file(path, encode[suffix](path, palette, shares))
 
 
 def _drop_opaque_alpha(palette: UInt8Array) -> UInt8Array:
@@ -85,8 +100,8 @@ def _drop_opaque_alpha(palette: UInt8Array) -> UInt8Array:
 def check_palette_path(path: str | os.PathLike[str]) -> Path:
     """Return the path of a palette to write, if it can be one."""
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path}: a palette must be a {ALLOWED_SUFFIXES}")
+    if path.suffix.lower() not in WRITTEN:
+        raise ValueError(f"{path}: a palette must be a {ALLOWED_EXPORTS}")
     return path
 
 
@@ -138,7 +153,7 @@ def _read_gpl(path: Path, data: bytes) -> list[list[int]]:
     return colors
 
 
-def _encode_gpl(path: Path, palette: UInt8Array) -> bytes:
+def _encode_gpl(path: Path, palette: UInt8Array, shares: Array | None) -> bytes:
     lines = [FIRST_LINE, f"Name: {path.stem}", "Columns: 16", "#"]
     lines += [f"{r:3} {g:3} {b:3}\t#{hex_text((r, g, b))}" for r, g, b in palette.tolist()]
     return "".join(f"{line}\n" for line in lines).encode()
@@ -162,7 +177,7 @@ def _read_act(path: Path, data: bytes) -> UInt8Array:
     return np.column_stack([colors[:n_colors], alphas])
 
 
-def _encode_act(path: Path, palette: UInt8Array) -> bytes:
+def _encode_act(path: Path, palette: UInt8Array, shares: Array | None) -> bytes:
     return palette.tobytes().ljust(ACT_COLORS_BYTES, b"\0") + ACT_TRAILER.pack(
         len(palette), ACT_OPAQUE
     )
@@ -173,7 +188,7 @@ def _read_hex(path: Path, data: bytes) -> list[list[int]]:
     return [_parse_color(path, line, f"line {number}") for number, line in lines if line.strip()]
 
 
-def _encode_hex(path: Path, palette: UInt8Array) -> bytes:
+def _encode_hex(path: Path, palette: UInt8Array, shares: Array | None) -> bytes:
     return "".join(f"{hex_text(color)}\n" for color in palette.tolist()).encode()
 
 
@@ -193,9 +208,12 @@ def _read_json(path: Path, data: bytes) -> list[list[int]]:
     return [_parse_color(path, color, f"color {number}") for number, color in enumerate(colors, 1)]
 
 
-def _encode_json(path: Path, palette: UInt8Array) -> bytes:
+def _encode_json(path: Path, palette: UInt8Array, shares: Array | None) -> bytes:
     colors = [f"#{hex_text(color)}" for color in palette.tolist()]
-    return f"{json.dumps({'name': path.stem, 'colors': colors}, indent=1)}\n".encode()
+    content: dict[str, Any] = {"name": path.stem, "colors": colors}
+    if shares is not None:
+        content["shares"] = [round(share, 6) for share in shares.tolist()]
+    return f"{json.dumps(content, indent=1)}\n".encode()
 
 
 def _parse_color(path: Path, color: Any, name: str) -> list[int]:
@@ -222,7 +240,7 @@ def _read_image(path: Path) -> UInt8Array:
     palette = read_indexed_palette(path)
     if palette is not None:
         return palette
-    array = read_image(path).array
+    array = read_image(path, ReadOptions(icc=SRGB)).array
     pixels = array.reshape(array.shape[0] * array.shape[1], -1)
     rgba = np.full((len(pixels), 4), OPAQUE, np.uint8)
     if has_alpha(array):

@@ -23,6 +23,7 @@ from zlib_ng import zlib_ng
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
+from fastkq.files.attached import DENSITY, NOTHING, SRGB, Attached
 from fastkq.files.mark import PNG_SIGNATURE, PNG_TEXT
 from fastkq.files.palette_order import find_orders, relabel
 from fastkq.types import MAX_COLORS, UInt8Array
@@ -63,9 +64,10 @@ def encode_indexed_png(
     labels: UInt8Array,
     palette: UInt8Array,
     *,
-    icc_profile: bytes | None = None,
+    attached: Attached = NOTHING,
     optimize: bool = False,
     n_kept: int | None = None,
+    bit_depth: int | None = None,
 ) -> bytes:
     """Return an indexed PNG file.
 
@@ -76,20 +78,22 @@ def encode_indexed_png(
     palette : (K, 3) or (K, 4) uint8
         1 to 256 colors, with their alpha. The fewer entries up to the last transparent one, the
         shorter the file.
-    icc_profile : bytes, optional
-        The profile that the palette's values refer to.
+    attached : Attached
+        What comes with the image: how its colors are meant, its density, metadata.
     optimize : bool
         Whether to take several times as long for a smaller file: with the palette in an order that
         makes neighbours similar and the rows filtered, or as they are, whichever is smaller.
     n_kept : int, optional
         How many entries keep their place then, beside those with transparency; all by default.
+    bit_depth : int, optional
+        Of an index; as few as number the palette by default.
     """
+    bits = bit_depth or bits_per_index(len(palette))
     if optimize:
-        deflated, palette = _deflate_best(labels, palette, n_kept)
+        deflated, palette = _deflate_best(labels, palette, n_kept, bits)
     else:
-        deflated = deflate_fast(labels, len(palette))
-    bits = bits_per_index(len(palette))
-    chunks = palette_chunks(palette, icc_profile)
+        deflated = deflate_fast(labels, len(palette), bits)
+    chunks = attached_chunks(attached) + palette_chunks(palette)
     return assemble(labels.shape, bits, COLOR_TYPE_INDEXED, chunks, deflated)
 
 
@@ -107,9 +111,8 @@ def assemble(
     return b"".join(parts)
 
 
-def deflate_fast(labels: UInt8Array, n_colors: int) -> bytes:
+def deflate_fast(labels: UInt8Array, n_colors: int, bits: int) -> bytes:
     """Return deflated rows of about the size that Pillow's have or less, in the least time."""
-    bits = bits_per_index(n_colors)
     rows = _pack_rows(labels, bits)
     if labels.size >= LARGE_PIXELS:
         deflated = _deflate_large(rows)
@@ -131,10 +134,10 @@ def _deflate_large(rows: UInt8Array) -> bytes:
 
 
 def _deflate_best(
-    labels: UInt8Array, palette: UInt8Array, n_kept: int | None
+    labels: UInt8Array, palette: UInt8Array, n_kept: int | None, bits: int
 ) -> tuple[bytes, UInt8Array]:
     """Return the smallest deflated rows that trials find, and the palette in their order."""
-    n_colors, bits = len(palette), bits_per_index(len(palette))
+    n_colors = len(palette)
     n_kept = n_colors if n_kept is None else n_kept
     if palette.shape[1] == 4:
         n_kept = max(n_kept, int(np.count_nonzero(palette[:, 3] < OPAQUE)))
@@ -242,7 +245,8 @@ def write_indexed_png(
     blocks: Iterable[UInt8Array],
     palette: UInt8Array,
     *,
-    icc_profile: bytes | None = None,
+    attached: Attached = NOTHING,
+    bit_depth: int | None = None,
     n_threads: int = 1,
 ) -> int:
     """Write an indexed PNG file as its rows come; return its size in bytes.
@@ -253,15 +257,15 @@ def write_indexed_png(
     shape : (H, W)
     blocks : iterable of (h, W) uint8
         The rows, in order. How they are cut and the threads do not change the file.
-    palette, icc_profile
+    palette, attached, bit_depth
         As in `encode_indexed_png`.
     n_threads : int
         To deflate on.
     """
-    bits = bits_per_index(len(palette))
+    bits = bit_depth or bits_per_index(len(palette))
     strip_rows = max(1, STRIP_BYTES // (1 + shape[1] * bits // 8))
     strips = (_pack_rows(rows, bits) for rows in _cut_rows(blocks, strip_rows))
-    chunks = palette_chunks(palette, icc_profile)
+    chunks = attached_chunks(attached) + palette_chunks(palette)
     n_bytes = file.write(png_head(shape, bits, COLOR_TYPE_INDEXED, chunks))
     with ThreadPoolExecutor(n_threads) as pool:
         for data in _deflate_strips(strips, pool, STRIPS_AHEAD * n_threads):
@@ -315,13 +319,26 @@ def png_head(shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks)
     return PNG_SIGNATURE + b"".join(_chunk(kind, data) for kind, data in named)
 
 
-def palette_chunks(palette: UInt8Array, icc_profile: bytes | None) -> Chunks:
-    """Return the color profile, the colors and their alphas."""
-    chunks = []
-    if icc_profile is not None:
-        # Keyword, compression method 0, zlib stream.
-        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile, 9)))
-    chunks.append((b"PLTE", palette[:, :3].tobytes()))
+def attached_chunks(attached: Attached) -> Chunks:
+    """Return what comes with an image as chunks, all of which may stand before a palette."""
+    chunks = list(attached.color_chunks)
+    if attached.icc_profile is not None:
+        # Beside a profile there is to be no sRGB. Keyword, compression method 0, zlib stream.
+        chunks = [(kind, data) for kind, data in chunks if kind != SRGB]
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(attached.icc_profile, 9)))
+    if attached.density is not None:
+        chunks.append((DENSITY, struct.pack(">IIB", *attached.density)))
+    if attached.exif is not None:
+        chunks.append((b"eXIf", attached.exif))
+    if attached.xmp is not None:
+        # Keyword, not compressed, method 0, no language, no other keyword.
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + attached.xmp))
+    return chunks
+
+
+def palette_chunks(palette: UInt8Array) -> Chunks:
+    """Return the colors and their alphas."""
+    chunks = [(b"PLTE", palette[:, :3].tobytes())]
     if palette.shape[1] == 4:  # entries beyond the chunk are opaque
         alphas = palette[:, 3].tobytes().rstrip(b"\xff")
         if alphas:

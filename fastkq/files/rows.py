@@ -14,7 +14,8 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 
 from fastkq.colors.pixels import check_layout
-from fastkq.files.errors import reason
+from fastkq.files.attached import NOTHING, Attached
+from fastkq.files.errors import ImageReadError, reason
 from fastkq.types import Array, UInt8Array
 
 # 67 MP. Above this many pixels, `compress` works by blocks and PNG are written in strips, however
@@ -49,7 +50,7 @@ class Source:
     name : what errors and reports call it
     n_bytes : int, of the file or array
     read : start a pass: returns an iterator of blocks (h, W) or (h, W, C), from the top
-    icc_profile : the RGB profile that its values refer to, if it came with one
+    attached : what comes with it, such as the RGB profile that its values refer to
     array : the whole image as `check_array` gives it, if it is in memory
     path : the file that it comes from, if it is one
     is_file : whether `n_bytes` are those of a file, named or not, and no array's
@@ -59,10 +60,15 @@ class Source:
     name: str
     n_bytes: int
     read: Callable[[], Iterator[Array]]
-    icc_profile: bytes | None = None
+    attached: Attached = NOTHING
     array: UInt8Array | None = None
     path: str | None = None
     is_file: bool = False
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """The RGB profile that its values refer to, if it came with one."""
+        return self.attached.icc_profile
 
     @property
     def n_pixels(self) -> int:
@@ -89,7 +95,7 @@ class Source:
 
         Raises
         ------
-        ValueError
+        ImageReadError
             The source cannot be read, or gives other rows than its shape says.
         """
         source, n_rows = self.read(), 0
@@ -103,7 +109,7 @@ class Source:
                 raise
             except Exception as error:
                 # Storage and decoders raise anything, also OSError, which is not the target's.
-                raise ValueError(f"{self.name}: cannot be read: {reason(error)}") from error
+                raise ImageReadError(f"{self.name}: cannot be read: {reason(error)}") from error
             n_rows += len(block)
             if block.shape[1:] != self.shape[1:] or n_rows > self.shape[0]:
                 n_rows = -1
@@ -112,7 +118,7 @@ class Source:
             block.flags.writeable = False  # one type for the kernels, whatever the source
             yield block
         if n_rows != self.shape[0]:
-            raise ValueError(
+            raise ImageReadError(
                 f"{self.name}: does not give the rows that its shape {self.shape} says"
             )
 
@@ -121,7 +127,7 @@ def hold(
     array: UInt8Array,
     name: str,
     n_bytes: int | None = None,
-    icc_profile: bytes | None = None,
+    attached: Attached = NOTHING,
     path: str | None = None,
     *,
     is_file: bool = False,
@@ -133,7 +139,7 @@ def hold(
         return (array[start : start + rows] for start in range(0, len(array), rows))
 
     n_bytes = array.nbytes if n_bytes is None else n_bytes
-    return Source(array.shape, name, n_bytes, read, icc_profile, array, path, is_file)
+    return Source(array.shape, name, n_bytes, read, attached, array, path, is_file)
 
 
 def is_large(shape: tuple[int, ...], large_pixels: int | None = None) -> bool:

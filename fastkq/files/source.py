@@ -22,26 +22,33 @@ from fastkq.files.animations import (
     too_many_frames,
 )
 from fastkq.files.decode import decode_file, open_file
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
+from fastkq.files.frames import Animation
+from fastkq.files.profiles import from_srgb
 from fastkq.files.read import read_bytes, read_image
+from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.files.rows import RowArray, Source, hold, is_large, open_array
 from fastkq.files.tiff import open_tiff
 from fastkq.types import Array, ImageSource, UInt8Array
 
 
 def open_source(
-    image: ImageSource | RowArray, *, large_pixels: int | None = None, frame: int | None = None
+    image: ImageSource | RowArray,
+    reading: ReadOptions = DEFAULT,
+    *,
+    large_pixels: int | None = None,
 ) -> Source:
     """Return an image as rows: decoded whole, or by blocks where it is large and can be.
 
     Parameters
     ----------
     image : path, bytes, file object, PIL image or array_like with shape, dtype and slicing
-        JPEG, PNG, WebP, TIFF, BMP or GIF; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
+        Of a format in `signatures`; or uint8 arrays, memory maps, Zarr arrays, HDF5 datasets.
+    reading : ReadOptions
+        How files are read.
     large_pixels : int, optional
         Memory maps and other arrays on storage, and TIFF where tifffile is installed, are read by
         blocks if they have more pixels. `rows.LARGE_PIXELS` by default.
-    frame : int, optional
-        The number of the frame of an animation. By default, none is taken.
 
     Returns
     -------
@@ -54,20 +61,21 @@ def open_source(
     OSError, ValueError, TypeError
         As `read_image`.
     """
-    if frame is not None:
-        return _open_frame(read_once(image), frame)
+    if reading.frame is not None:
+        return _open_frame(read_once(image), reading.frame, reading)
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
-        source = open_tiff(path, large_pixels)
+        source = open_tiff(path, reading, large_pixels=large_pixels)
         if source is None:
             with open_file(path) as file:
                 n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
                 file.seek(0)
                 refuse_animation(file, path)
-                decoded = decode_file(file, path)
-            profile = decoded.icc_profile
-            source = hold(decoded.array, path, n_bytes, profile, path, is_file=True)
+                decoded = decode_file(file, path, reading)
+            source = hold(decoded.array, path, n_bytes, decoded.attached, path, is_file=True)
         return source
+    if isinstance(image, RowArray) and reading.page is not None:
+        raise ValueError(f"page is {reading.page!r}, and image is an array; a TIFF has pages")
     if isinstance(image, np.ndarray) and not isinstance(image, np.memmap):
         return hold(check_array(image), f"{type(image).__name__} {image.shape}", image.nbytes)
     if isinstance(image, RowArray):
@@ -76,22 +84,22 @@ def open_source(
             return rows
         return hold(check_array(read_whole(rows)), rows.name, rows.n_bytes)
     data = read_bytes(image)
-    return _hold_decoded(image) if data is None else _hold_file(data)
+    return _hold_decoded(image, reading) if data is None else _hold_file(data, reading)
 
 
-def _hold_decoded(image: Any) -> Source:
+def _hold_decoded(image: Any, reading: ReadOptions) -> Source:
     """Return an image that Pillow has opened, or that is nothing of what is allowed."""
     if is_animated_pillow_image(image):
         raise too_many_frames(type(image).__name__, getattr(image, "n_frames", 2))
-    decoded = read_image(image)
+    decoded = read_image(image, reading)
     name = f"{type(image).__name__} {decoded.array.shape}"
-    return hold(decoded.array, name, icc_profile=decoded.icc_profile)
+    return hold(decoded.array, name, attached=decoded.attached)
 
 
-def _hold_file(data: bytes) -> Source:
+def _hold_file(data: bytes, reading: ReadOptions) -> Source:
     refuse_animation(io.BytesIO(data), "<bytes>")
-    decoded = read_image(data)
-    return hold(decoded.array, "<bytes>", len(data), decoded.icc_profile, is_file=True)
+    decoded = read_image(data, reading)
+    return hold(decoded.array, "<bytes>", len(data), decoded.attached, is_file=True)
 
 
 def read_once(image: Any) -> Any:
@@ -102,17 +110,17 @@ def read_once(image: Any) -> Any:
     return image if data is None else data
 
 
-def _open_frame(image: Any, number: int) -> Source:
+def _open_frame(image: Any, number: int, reading: ReadOptions) -> Source:
     """Return a frame of an animation, or of a still, the only one."""
-    animation = None if isinstance(image, RowArray) else open_animation(image)
+    animation = None if isinstance(image, RowArray) else open_animation(image, reading)
     if animation is None:
         if number > 0:
             raise ValueError(f"frame is {number}, and the image is no animation; 0 is allowed")
-        return open_source(image)
+        return open_source(image, replace(reading, frame=None))
     origin = animation.origin
     array = check_array(choose_frame(animation, number))
-    profile, path = origin.icc_profile, origin.path
-    return hold(array, origin.name, origin.n_bytes, profile, path, is_file=origin.is_file)
+    attached, path = origin.attached, origin.path
+    return hold(array, origin.name, origin.n_bytes, attached, path, is_file=origin.is_file)
 
 
 def flatten_source(source: Source, background: UInt8Array) -> Source:
@@ -153,8 +161,22 @@ def bleed_source(source: Source) -> Source:
 
 
 def _hold_instead(source: Source, array: UInt8Array) -> Source:
-    name, n_bytes, profile = source.name, source.n_bytes, source.icc_profile
-    return hold(array, name, n_bytes, profile, source.path, is_file=source.is_file)
+    name, n_bytes, attached = source.name, source.n_bytes, source.attached
+    return hold(array, name, n_bytes, attached, source.path, is_file=source.is_file)
+
+
+def convert_palette(palette: UInt8Array, source: Source | Animation) -> UInt8Array:
+    """Return colors of sRGB, (K, 3) or (K, 4), as values of an image: of its profile, if any.
+
+    Raises
+    ------
+    ValueError
+        What it says of its colors cannot be used.
+    """
+    try:
+        return from_srgb(palette, source.attached.make_profile())
+    except PixelsNotAllowedError as error:
+        raise ImageReadError(f"{source.name}: {error}") from error
 
 
 def read_whole(source: Source) -> UInt8Array:

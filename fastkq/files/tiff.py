@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from fastkq.files import rows as blocks
-from fastkq.files.decode import SIGNATURE_BYTES, SIGNATURES, TIFF, rgb_profile
-from fastkq.files.errors import silence
+from fastkq.files.attached import Attached, gather
+from fastkq.files.decode import fitting, get_info, open_image
+from fastkq.files.errors import ImageReadError, PixelsNotAllowedError, silence
+from fastkq.files.pages import MAX_IMAGES, NEW_TYPE, OLD_TYPE, check_page, is_page
+from fastkq.files.profiles import plan_conversion
+from fastkq.files.reading import DEFAULT, ReadOptions
 from fastkq.files.rows import Source, block_rows, is_large, open_array
+from fastkq.files.signatures import TIFF, find_format
 from fastkq.types import Array
 
-TIFF_SIGNATURES = tuple(start for start, name in SIGNATURES if name == TIFF)
 # No large TIFF is smaller than this: deflate gives at most 1032 bytes for one.
 MIN_TIFF_BYTES = blocks.LARGE_PIXELS // 1032
 MINISBLACK, RGB, YCBCR = 1, 2, 6
@@ -25,18 +31,21 @@ STRAIGHT_ALPHA = 2  # a kind of extra samples: alpha that the colors are not mul
 N_SAMPLES = {MINISBLACK: (1, 2), RGB: (3, 4), YCBCR: (3, 3)}
 
 
-def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
+def open_tiff(
+    path: str, reading: ReadOptions = DEFAULT, *, large_pixels: int | None = None
+) -> Source | None:
     """Return the blocks of a large TIFF, or None for what is decoded whole.
 
     Raises
     ------
-    ValueError
-        It is damaged: its tiles or strips are not those that it needs.
+    ImageReadError
+        It has more pixels than are allowed; or it is damaged: its tiles or strips are not those
+        that it needs.
     """
     if not os.path.isfile(path) or os.path.getsize(path) < MIN_TIFF_BYTES:
         return None
     with open(path, "rb") as file:
-        if not file.read(SIGNATURE_BYTES).startswith(TIFF_SIGNATURES):
+        if find_format(file, path) != TIFF:
             return None
     try:
         import tifffile
@@ -46,13 +55,44 @@ def open_tiff(path: str, large_pixels: int | None = None) -> Source | None:
     silence("tifffile")
     try:
         with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages[0]
+            page = _find_page(tiff, reading.page)
             shape = (page.imagelength, page.imagewidth)
             profile = page.tags.valueof("InterColorProfile")
             comes_by_rows = is_large(shape, large_pixels) and _comes_by_rows(page)
     except Exception:  # damaged: the error of decoding it whole is the one for all formats
         return None
-    return _blocks_of_page(path, page, profile) if comes_by_rows else None
+    if not comes_by_rows:
+        return None
+    reading.check_size(path, shape[1], shape[0], by_blocks=True)
+    try:
+        source = _blocks_of_page(path, page, _gather(path, page.index, profile, reading))
+        convert, attached = plan_conversion(source.attached, source.shape, reading.icc)
+    except PixelsNotAllowedError as error:
+        raise ImageReadError(f"{path}: {error}") from error
+    read = source.read
+    if convert is not None:
+        read = lambda: (convert(block) for block in source.read())  # noqa: E731 - one of two
+    return replace(source, attached=attached, read=read)
+
+
+def _find_page(tiff: Any, wanted: int | str | None) -> Any:
+    """Return a page of a TIFF, or raise what `check_page` does."""
+    images = list(islice(tiff.pages, MAX_IMAGES))
+    values = [[image.tags.valueof(tag) for tag in (NEW_TYPE, OLD_TYPE)] for image in images]
+    pages = [i for i, types in enumerate(values) if i == 0 or is_page(*types)]
+    return images[pages[check_page(len(pages), wanted) - 1]]
+
+
+def _gather(path: str, index: int, profile: bytes | None, reading: ReadOptions) -> Attached:
+    """Return what comes with a page; where Pillow cannot tell, its profile alone."""
+    try:
+        with open(path, "rb") as file, open_image(file, TIFF) as image:
+            image.seek(index)
+            return gather(image, get_info(image), metadata=reading.keeps_metadata)
+    except (MemoryError, PixelsNotAllowedError):
+        raise
+    except Exception:
+        return Attached(profile)
 
 
 def _comes_by_rows(page: Any) -> bool:
@@ -76,8 +116,8 @@ def _comes_by_rows(page: Any) -> bool:
     )
 
 
-def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
-    shape = tuple(page.shape)
+def _blocks_of_page(path: str, page: Any, attached: Attached) -> Source:
+    shape, index = tuple(page.shape), page.index
     n_bytes = os.path.getsize(path)
     _check_segments(path, page, n_bytes)
     chunk_rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, shape[0])
@@ -87,15 +127,19 @@ def _blocks_of_page(path: str, page: Any, profile: bytes | None) -> Source:
         name=path,
         n_bytes=n_bytes,
         # Uncompressed strips are often one, of all rows: mapped, they are read by any.
-        read=_map_tiff(path).read if page.is_memmappable else lambda: _read_tiff(path, shape, rows),
-        icc_profile=rgb_profile(profile) if shape[2:] in ((3,), (4,)) else None,
+        read=(
+            _map_tiff(path, index).read
+            if page.is_memmappable
+            else lambda: _read_tiff(path, index, shape, rows)
+        ),
+        attached=fitting("RGB" if shape[2:] in ((3,), (4,)) else "L", attached),
         path=path,
         is_file=True,
     )
 
 
 def _check_segments(path: str, page: Any, n_bytes: int) -> None:
-    """Raise ValueError if the tiles or strips of a page are not as many, or where, they must be.
+    """Raise ImageReadError if a page has not the tiles or strips that it needs, in the file.
 
     One with neither an offset nor a length was left out, and is black; one that lacks only either,
     or ends beyond the file, is damaged.
@@ -108,7 +152,7 @@ def _check_segments(path: str, page: Any, n_bytes: int) -> None:
     offsets, lengths = _numbers(page.dataoffsets), _numbers(page.databytecounts)
     kind = "tiles" if page.is_tiled else "strips"
     if len(offsets) != n_needed or len(lengths) != n_needed:
-        raise ValueError(
+        raise ImageReadError(
             f"{path}: is damaged: it has {len(offsets)} offsets and {len(lengths)} lengths of "
             f"{kind}, and needs {n_needed}"
         )
@@ -116,7 +160,7 @@ def _check_segments(path: str, page: Any, n_bytes: int) -> None:
     is_whole &= (offsets == 0) == (lengths == 0)
     if not is_whole.all():
         first = int(np.argmin(is_whole))
-        raise ValueError(
+        raise ImageReadError(
             f"{path}: is damaged: {np.count_nonzero(~is_whole)} of its {n_needed} {kind} are not "
             f"in the file, the first at byte {offsets[first]:.0f} with {lengths[first]:.0f} bytes"
         )
@@ -133,18 +177,18 @@ def _numbers(values: Any) -> Array:
         return np.empty(0)
 
 
-def _map_tiff(path: str) -> Source:
+def _map_tiff(path: str, index: int) -> Source:
     import tifffile
 
-    return open_array(tifffile.memmap(path, page=0, mode="r"))
+    return open_array(tifffile.memmap(path, page=index, mode="r"))
 
 
-def _read_tiff(path: str, shape: tuple[int, ...], rows: int) -> Iterator[Array]:
+def _read_tiff(path: str, page_index: int, shape: tuple[int, ...], rows: int) -> Iterator[Array]:
     """Decode tiles or strips, which come in rows from the top, into blocks of so many rows."""
     import tifffile
 
     with open(path, "rb") as file, tifffile.TiffFile(path) as tiff:
-        page = tiff.pages[0]
+        page = tiff.pages[page_index]
         options = {}
         if int(page.compression) in JPEGS:
             options = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from fastkq.colors.pixels import OPAQUE
+from fastkq.files.attached import NOTHING, Attached
 from fastkq.files.compose import OVER, SOURCE
 from fastkq.files.deltas import DRAWN, Drawing, Rectangle, unpack_colors
-from fastkq.files.formats import WEBP_BEST_EFFORT, WEBP_EFFORT
-from fastkq.files.mark import WEBP_END
+from fastkq.files.formats import WEBP_BEST_EFFORT, WEBP_EFFORT, webp_parts
 from fastkq.files.timing import Clock
 from fastkq.types import UInt8Array
 
-HAS_PROFILE, HAS_ALPHA, HAS_EXIF, IS_ANIMATED = 0x20, 0x10, 0x08, 0x02
+HAS_PROFILE, HAS_ALPHA, HAS_EXIF, HAS_XMP, IS_ANIMATED = 0x20, 0x10, 0x08, 0x04, 0x02
 DOES_NOT_BLEND = 2
 MOST_TICKS = (1 << 24) - 1  # of 1 ms
 RIFF_HEAD, CHUNK_HEAD = 12, 8
@@ -34,7 +34,7 @@ class WebpWriter:
     ----------
     shape : (H, W)
     loop : int, how often it is played, 0 for ever
-    icc_profile : bytes, optional
+    attached : Attached, what comes with it
     optimize : bool
         Whether to take several times as long for a smaller file.
     """
@@ -46,10 +46,10 @@ class WebpWriter:
         shape: tuple[int, int],
         loop: int,
         *,
-        icc_profile: bytes | None = None,
+        attached: Attached = NOTHING,
         optimize: bool = False,
     ) -> None:
-        self._shape, self._loop, self._profile = shape, loop, icc_profile
+        self._shape, self._loop, self._attached = shape, loop, attached
         self._effort: dict[str, Any] = WEBP_BEST_EFFORT if optimize else WEBP_EFFORT
         self._clock = Clock(1.0, MOST_TICKS, "webp")
         self._frames: list[bytes] = []
@@ -85,13 +85,16 @@ class WebpWriter:
     def finish(self) -> bytes:
         """Return the file."""
         height, width = self._shape
-        flags = IS_ANIMATED | HAS_EXIF | HAS_ALPHA | (HAS_PROFILE if self._profile else 0)
+        profile, exif, xmp = webp_parts(self._attached)
+        flags = IS_ANIMATED | HAS_EXIF | HAS_ALPHA
+        flags |= (HAS_PROFILE if profile else 0) | (HAS_XMP if xmp else 0)
         sides = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
         parts = [_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sides)]
-        if self._profile:
-            parts.append(_chunk(b"ICCP", self._profile))
+        if profile:
+            parts.append(_chunk(b"ICCP", profile))
         parts.append(_chunk(b"ANIM", bytes(4) + struct.pack("<H", self._loop)))
-        body = b"WEBP" + b"".join([*parts, *self._frames, WEBP_END])
+        ends = [_chunk(b"EXIF", exif)] + ([_chunk(b"XMP ", xmp)] if xmp else [])
+        body = b"WEBP" + b"".join(parts + self._frames + ends)
         return _chunk(b"RIFF", body)
 
 

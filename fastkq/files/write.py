@@ -9,12 +9,14 @@ import re
 import stat
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastkq.files.errors import os_error, reason, tell
+from fastkq.files.errors import ImageReadError, os_error, reason, tell
 from fastkq.types import PathOrFile
 
 # What a target is written to: its name, shortened if need be, then the host, the process and a
@@ -31,6 +33,29 @@ READ_AND_WRITE = 0o666
 OTHERS_ALONE = 0o707  # without those of the group
 # File systems that know no second name for a file say one of these.
 NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
+
+
+@dataclass(frozen=True)
+class Safety:
+    """What is done for an output beyond its renaming in one step.
+
+    Attributes
+    ----------
+    durable : bool
+        Whether the file, and then the directory that has its new name, are written to the disk
+        before the target counts as done, so that a loss of power finds the old file or the new one.
+    verify : bool
+        Whether what was written is read again and compared before it takes its name.
+    preserve : bool
+        Whether the target gets the times of its source.
+    """
+
+    durable: bool = False
+    verify: bool = False
+    preserve: bool = False
+
+
+PLAIN = Safety()
 
 
 def check_output(
@@ -72,10 +97,23 @@ def write_file(
     like: str | os.PathLike[str] | None = None,
     exclusive: bool = False,
     clean: bool = True,
+    safety: Safety = PLAIN,
 ) -> None:
     """Write a file so that it is either complete or untouched; for the rest, see `open_target`."""
-    with open_target(target, like=like, exclusive=exclusive, clean=clean) as file:
+    with open_target(
+        target,
+        like=like,
+        exclusive=exclusive,
+        clean=clean,
+        safety=safety,
+        check=partial(_check_bytes, data=data) if safety.verify else None,
+    ) as file:
         file.write(data)
+
+
+def _check_bytes(path: Path, data: bytes) -> None:
+    if path.read_bytes() != data:
+        raise os_error(errno.EIO, "what was written is not what is read again")
 
 
 class Nowhere(io.BytesIO):
@@ -94,6 +132,8 @@ def open_target(
     exclusive: bool = False,
     clean: bool = True,
     most: int | None = None,
+    safety: Safety = PLAIN,
+    check: Callable[[Path], None] | None = None,
 ) -> Iterator[BinaryIO]:
     """Open a file to write so that it is either complete or untouched.
 
@@ -114,6 +154,11 @@ def open_target(
         lists the directory: of many targets in one, only the first should.
     most : int, optional
         If more bytes than that were written, the target stays as it was; a file object has them.
+    safety : Safety
+        `durable`, and with `like`, `preserve`.
+    check : callable, optional
+        Is given the path of the complete file before that takes its name, and raises if it is not
+        as it should be.
 
     Raises
     ------
@@ -135,20 +180,43 @@ def open_target(
         with _create(temporary, path, like) as file:
             yield file
             n_bytes = file.tell()
+            _write_to_disk(file, safety)
         if most is not None and n_bytes > most:
             temporary.unlink()
-        elif exclusive:
-            _rename_to_new(temporary, path)
-        else:
-            os.replace(temporary, path)
+            return
+        if check is not None:
+            check(temporary)
+        if safety.preserve and like is not None:
+            times = os.stat(like)
+            os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+        _rename(temporary, path, exclusive=exclusive)
+        if safety.durable:
+            _write_directory(path.parent)
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, FileExistsError) and exclusive:
             raise _already_there(path) from error
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, ImageReadError):
             raise tell(error, f"{path}: cannot be written: {reason(error)}") from error
         raise
+
+
+def _write_to_disk(file: BinaryIO, safety: Safety) -> None:
+    if safety.durable:
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_directory(folder: Path) -> None:
+    """Have the names of a directory written to the disk, where the system can do that."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_leftovers(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
@@ -259,6 +327,13 @@ def _keep_permissions(descriptor: int, temporary: Path, old: os.stat_result) -> 
         with suppress(OSError):  # only the superuser may
             os.fchown(descriptor, old.st_uid, -1)
     os.fchmod(descriptor, mode)
+
+
+def _rename(temporary: Path, path: Path, *, exclusive: bool) -> None:
+    if exclusive:
+        _rename_to_new(temporary, path)
+    else:
+        os.replace(temporary, path)
 
 
 def _rename_to_new(temporary: Path, path: Path) -> None:

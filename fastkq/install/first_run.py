@@ -95,7 +95,7 @@ def prepare_kernels(tell: Callable[[], None], extras: Sequence[str] = ()) -> Non
     if all(map(kernels.places.is_prepared, needed)):
         return
     from fastkq.install import warmup
-    from fastkq.pipeline import load_kernels
+    from fastkq.loading import load_kernels
 
     share_compilation(tell, extras)
     load_kernels()

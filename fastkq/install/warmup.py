@@ -15,8 +15,8 @@ from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
 from fastkq.files.frames import Animation
+from fastkq.loading import load_kernels
 from fastkq.paint.dither import Ditherer, Dithering
-from fastkq.pipeline import load_kernels
 
 DITHERINGS = ("diffusion", "ordered", "adaptive")
 

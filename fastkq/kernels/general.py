@@ -22,13 +22,9 @@ from fastkq.kernels.dither import (
 from fastkq.kernels.mixture import find_nearest_row, reach_row
 from fastkq.kernels.nearest import (
     DISTANCE_BITS,
-    HALF,
     KEY_SHIFT,
     LABEL_BITS,
-    LANES,
-    NO_KEY,
-    cell_of,
-    group_of,
+    nearest_in_group,
     nearest_of_all,
     search_further,
 )
@@ -161,15 +157,7 @@ def diffuse_any_rows(
             if not is_opaque:
                 u3 = clamp(values[half, 3, x] + share * before[half, 3], lowest[3], highest[3])
             if is_opaque and has_table:
-                s0, s1, s2 = np.int32(u0 + HALF), np.int32(u1 + HALF), np.int32(u2 + HALF)
-                s = group_of(s0, s1, s2, cells[cell_of(s0, s1, s2)])
-                key = NO_KEY
-                for lane in range(LANES):
-                    d0 = np.int32(s0 - np.int32(groups[s, 0, lane]))
-                    d1 = np.int32(s1 - np.int32(groups[s, 1, lane]))
-                    d2 = np.int32(s2 - np.int32(groups[s, 2, lane]))
-                    square = np.int32(np.int32(d0 * d0) + np.int32(d1 * d1) + np.int32(d2 * d2))
-                    key = min(key, np.int32((square << KEY_SHIFT) | np.int32(groups[s, 3, lane])))
+                s0, s1, s2, s, key = nearest_in_group(u0, u1, u2, cells, groups)
                 if further[s] < further[s + ONE]:
                     key = search_further(s0, s1, s2, key, further[s], further[s + ONE], groups)
                 distance = np.float32(key >> KEY_SHIFT)

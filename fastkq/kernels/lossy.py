@@ -19,7 +19,6 @@ from fastkq.kernels.dither import (
     FROM_BEFORE,
     SIXTEENTH,
     STRIP_ROWS,
-    WARM_UP_ROWS,
     fill_shares,
 )
 from fastkq.kernels.general import start_any_row
@@ -37,6 +36,7 @@ from fastkq.kernels.lossy_ways import (
 )
 from fastkq.kernels.lossy_weights import (
     TRANSPARENT,
+    WARM_UP_ROWS,
     find_exact_row,
     weigh_row,
     weigh_strip,

@@ -18,11 +18,11 @@ palette, as in drawings and screenshots, stays exact.
 import numpy as np
 
 from fastkq.kernels.compile import kernel
-from fastkq.kernels.dither import FROM_BEFORE, SIXTEENTH, WARM_UP_ROWS, fill_shares
+from fastkq.kernels.dither import FROM_BEFORE, SIXTEENTH, fill_shares
 from fastkq.kernels.general import start_any_row
 from fastkq.kernels.lossy import start_pixels
 from fastkq.kernels.lossy_ways import OPAQUE_KIND
-from fastkq.kernels.lossy_weights import NEAREST, NO_ENTRY, find_exact_row, weigh_row
+from fastkq.kernels.lossy_weights import NEAREST, NO_ENTRY, WARM_UP_ROWS, find_exact_row, weigh_row
 from fastkq.kernels.lzw import N_CODES, NO_NODE, clear_tree, grow
 from fastkq.kernels.nearest import LABEL_BITS, nearest_in_group, nearest_of_all, search_further
 from fastkq.kernels.steps import ZERO, alpha_squared_error, convert_any_row, read_alphas

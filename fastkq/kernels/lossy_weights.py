@@ -15,6 +15,9 @@ CONTRAST_UNIT = np.float32(2)
 # The edge of something flat hides less than texture does: a contrast counts no more than this base
 # and so many times the lowest of the pixels that are so near in the row.
 EDGE_BASE, EDGE_FACTOR, NEAR = np.int32(8), np.int32(3), 2
+# The rows above a strip that are walked through first. Less of an error is passed on than dithering
+# does, so the pattern settles sooner.
+WARM_UP_ROWS = 12
 # A stretch of a row is left exact if at least half of its pixels are in the palette.
 STRETCH = 32
 # The table of a palette's colors: open addressing, by a multiplicative hash (Knuth 1973).
