@@ -12,7 +12,6 @@ from itertools import chain, count
 from fastkq.batch.find import find_images
 from fastkq.batch.names import check_name, fill_name, format_of_name
 from fastkq.files import write
-from fastkq.files.animations import default_format
 from fastkq.files.formats import PNG, check_format
 from fastkq.files.mark import is_own_output
 from fastkq.files.pages import count_pages
@@ -110,6 +109,8 @@ def plan_jobs(
     >>> plan_jobs(["a.jpg", "b/a.webp"], None)
     [Job(source='a.jpg', target='a-fastkq.png'), Job(source='b/a.webp', target='b/a-fastkq.png')]
     """
+    from fastkq.files.animations import default_format  # here: the help needs no decoders
+
     if in_place and (directory is not None or name is not None or copies):
         given = "directory" if directory is not None else "name" if name else "copy_unchanged"
         raise ValueError(f"in_place is True, and {given} is given; one of them is allowed")

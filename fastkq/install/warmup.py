@@ -80,7 +80,7 @@ def compile_lossy() -> None:
 def compile_animations() -> None:
     """Load, or compile, the kernels of animated GIFs, exact and with errors."""
     frames = np.zeros((2, 1, 8, 3), np.uint8)
-    frames[:, :, 1:] = [[[9, 9, 9]], [[200, 9, 9]]]
+    frames[0, :, 1:], frames[1, :, 1:] = [9, 9, 9], [200, 9, 9]
     for lossy in (0, 100):
         compress(Animation(frames), format="gif", lossy=lossy)
 
