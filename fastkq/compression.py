@@ -190,7 +190,7 @@ class Compressor:
     >>> import fastkq, numpy as np
     >>> compressor = fastkq.Compressor(n_colors=4, n_threads=1)
     >>> compressor
-    Compressor(4 colors, balanced, srgb)
+    Compressor(4 colors, balanced, oklab, masking, lossy 20)
     >>> ramp = np.arange(64, dtype=np.uint8).reshape(8, 8)
     >>> compressor(ramp) == fastkq.compress(ramp, n_colors=4)
     True

@@ -7,6 +7,7 @@ import naive
 import numba
 import numpy as np
 import pytest
+from painting import PLAIN
 from PIL import Image, ImageDraw, ImageFilter
 
 import fastkq
@@ -311,15 +312,15 @@ def test_files_and_arrays_give_the_same(tmp_path):
     image = soft_disc()
     source, target = tmp_path / "disc.png", tmp_path / "small.png"
     Image.fromarray(image).save(source)
-    report = fastkq.compress(source, target, 16)
+    report = fastkq.compress(source, target, 16, **PLAIN)
     result = fastkq.quantize(image, 16)
     with Image.open(target) as opened:
         assert np.array_equal(np.asarray(opened.convert("RGBA")), result.to_array())
     assert (report.n_colors, report.mse) == (16, result.mse)
     written = target.read_bytes()
-    fastkq.compress(image, target, 16)
+    fastkq.compress(image, target, 16, **PLAIN)
     assert target.read_bytes() == written
-    (one,) = fastkq.compress_many(source, tmp_path / "out", 16, jobs=1)
+    (one,) = fastkq.compress_many(source, tmp_path / "out", 16, jobs=1, **PLAIN)
     assert (one.status, one.error) == ("done", None)
     assert (tmp_path / "out" / "disc.png").read_bytes() == written
     (one,) = fastkq.compress_many(

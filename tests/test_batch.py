@@ -233,7 +233,8 @@ def test_the_report_has_a_line_an_image(photos, tmp_path):
     report = tmp_path / "run.jsonl"
     results = compress([photos], tmp_path / "out", 8, report=report)
     expected = [
-        result.to_dict() | {"settings": "8 colors, balanced, oklab, lossy 20, min_savings 0"}
+        result.to_dict()
+        | {"settings": "8 colors, balanced, oklab, masking, lossy 20, min_savings 0"}
         for result in results
     ]
     assert sorted(lines(report), key=lambda line: line["source"]) == expected

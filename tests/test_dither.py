@@ -282,8 +282,8 @@ def test_borders_of_strips_cannot_be_seen(name):
         )
     means = np.mean(ratios, axis=0)
     assert np.all(means[:2] < 1.2)
-    # What it would be without warming up: the test can tell.
-    assert np.all(means[2:] > 1.3)
+    # What the first rows would be without warming up: the test can tell.
+    assert means[2] > 1.3
 
 
 def test_a_strip_is_as_noisy_as_the_whole():

@@ -147,7 +147,7 @@ def test_what_is_no_smaller_stays(tmp_path):
     ("options", "words"),
     [
         ({"directory": "out", "in_place": True}, "in_place is True, and directory is given"),
-        ({"suffix": "-x", "in_place": True}, "in_place is True, and suffix"),
+        ({"suffix": "-x", "in_place": True}, "in_place is True, and name is given"),
         ({"allow_larger": True, "in_place": True}, "in_place is True, and allow_larger"),
         ({"backup": ".orig"}, "backup is '.orig'; it is for in_place"),
         ({"backup": "/../x", "in_place": True}, "a text without '/'"),
@@ -164,9 +164,13 @@ def test_wrong_options(folder, options, words):
 
 
 def test_suffixes_of_names(folder):
-    names = [os.path.basename(job.target) for job in plan_jobs([folder], None, suffix=".min")]
+    names = [
+        os.path.basename(job.target) for job in plan_jobs([folder], None, name="{stem}.min{suffix}")
+    ]
     assert names == ["a.min.png", "b.min.png", "c.min.png", "d.min.png"]
-    names = [job.target for job in plan_jobs([folder], "out", suffix="-x", format="webp")]
+    names = [
+        job.target for job in plan_jobs([folder], "out", name="{stem}-x{suffix}", format="webp")
+    ]
     assert names[0] == os.path.join("out", "a-x.webp")
 
 

@@ -3,6 +3,7 @@
 import naive
 import numpy as np
 import pytest
+from painting import PLAIN
 from PIL import Image
 
 import fastkq
@@ -89,7 +90,7 @@ def test_it_is_the_same_by_blocks(images, tmp_path, monkeypatch):
     result = fastkq.quantize(image, 20, masking=True)
     monkeypatch.setattr(blocks, "LARGE_PIXELS", 1000)
     monkeypatch.setattr(blocks, "BLOCK_PIXELS", 7 * 211)
-    fastkq.compress(image, tmp_path / "blocks.png", 20, masking=True)
+    fastkq.compress(image, tmp_path / "blocks.png", 20, masking=True, **PLAIN)
     with Image.open(tmp_path / "blocks.png") as decoded:
         assert np.array_equal(np.asarray(decoded.convert("RGB")), result.to_array())
 

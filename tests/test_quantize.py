@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from painting import PLAIN
 from PIL import Image
 
 import fastkq
@@ -218,7 +219,7 @@ def test_save_and_compress_write_the_same_file(images, tmp_path):
     n_bytes = result.save(tmp_path / "saved.png")
     buffer = io.BytesIO()
     result.save(buffer)
-    report = fastkq.compress(images / "kodim03.png", tmp_path / "compressed.png", 16)
+    report = fastkq.compress(images / "kodim03.png", tmp_path / "compressed.png", 16, **PLAIN)
     saved = (tmp_path / "saved.png").read_bytes()
     assert saved == (tmp_path / "compressed.png").read_bytes() == buffer.getvalue()
     assert n_bytes == len(saved) == report.target_bytes

@@ -10,6 +10,7 @@ import naive_ssimulacra2 as naive
 import numpy as np
 import pytest
 from conftest import IMAGES, SHARED_PHOTOS
+from painting import PLAIN
 
 import fastkq
 from fastkq import kernels
@@ -193,7 +194,7 @@ def test_results_have_a_score_where_it_is_asked_for(images, tmp_path):
     expected = fastkq.ssimulacra2(photo, result.to_array())
     assert result.score == expected
     assert fastkq.quantize(photo, 16).score is None
-    report = fastkq.compress(photo, tmp_path / "a.png", 16, score=True)
+    report = fastkq.compress(photo, tmp_path / "a.png", 16, score=True, **PLAIN)
     assert report.score == expected == fastkq.ssimulacra2(photo, tmp_path / "a.png")
     assert fastkq.compress(photo, tmp_path / "a.png", 16).score is None
 

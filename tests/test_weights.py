@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from painting import PLAIN
 from PIL import Image
 
 import fastkq
@@ -140,7 +141,7 @@ def test_an_image_by_blocks_takes_weights_and_protect(images, tmp_path, monkeypa
         with monkeypatch.context() as patch:
             patch.setattr("fastkq.files.rows.LARGE_PIXELS", 100)
             patch.setattr("fastkq.files.rows.BLOCK_PIXELS", 300 * 7)
-            report = fastkq.compress(scan, tmp_path / "out.png", 13, **options)
+            report = fastkq.compress(scan, tmp_path / "out.png", 13, **PLAIN | options)
         assert report.mse == expected.mse
         with Image.open(tmp_path / "out.png") as decoded:
             assert np.array_equal(np.asarray(decoded), expected.labels)

@@ -20,7 +20,7 @@ class ImageReadError(OSError, ValueError):
     ...     fastkq.quantize(b"no picture")
     ... except fastkq.ImageReadError as error:
     ...     print(error)
-    <bytes>: is no image of a known format; JPEG, PNG, WebP, TIFF, BMP and GIF are allowed
+    <bytes>: is no image of a known format; JPEG, PNG, WebP, ... and TGA are allowed
     """
 
 

@@ -25,6 +25,7 @@ QUANTIZING = "quantizing"
 EXTRAS = {
     "diffusion": "compile_diffusion",
     "ordered": "compile_ordered",
+    "masking": "compile_masking",
     "lossy": "compile_lossy",
     "lossy-gif": "compile_lossy_gif",
     "scoring": "compile_scoring",

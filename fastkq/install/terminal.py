@@ -23,6 +23,7 @@ def extras_of(options: Mapping[str, Any], format: str) -> tuple[str, ...]:
     wanted = {
         "diffusion": dither in ("diffusion", "adaptive") and not is_lossy,
         "ordered": dither == "ordered" and not is_lossy,
+        "masking": bool(options.get("masking")),
         "lossy": is_lossy and format != GIF,
         "lossy-gif": is_lossy and format == GIF,
         "scoring": options["score"] or has_score,

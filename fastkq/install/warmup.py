@@ -32,6 +32,7 @@ def warm_up() -> float:
     compile_diffusion()
     compile_ordered()
     _compile_rare_dithering()
+    compile_masking()
     compile_lossy()
     compile_lossy_gif()
     compile_alpha()
@@ -70,6 +71,11 @@ def _compile_rare_dithering() -> None:
     for method in DITHERINGS:
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [255, 255, 255]], dither=method)
         remap(np.zeros((1, 1, 4), np.uint8), [[0, 0, 0, 0], [9, 9, 9, 255]], dither=method)
+
+
+def compile_masking() -> None:
+    """Load, or compile, the kernels that weigh colors by what is seen of them."""
+    quantize(np.arange(12, dtype=np.uint8).reshape(1, 4, 3), 2, masking=True)
 
 
 def compile_lossy() -> None:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 BATCHES = 8  # a thread: the last one to end keeps the others waiting for an eighth of the work
 
@@ -49,7 +51,7 @@ class Help:
         return self._error
 
 
-_wanted: SimpleQueue[Help] = SimpleQueue()
+_wanted: SimpleQueue[Help] | None = None  # made with the first helper
 _helpers: list[threading.Thread] = []
 _hiring = threading.Lock()
 
@@ -85,8 +87,9 @@ def share(
     asked = [Help(work) for _ in range(min(n_threads, n_batches) - 1)]
     if len(_helpers) < len(asked):
         _hire(len(asked))
-    for help_ in asked:
-        _wanted.put(help_)
+    if _wanted is not None:
+        for help_ in asked:
+            _wanted.put(help_)
     try:
         work()
     finally:
@@ -104,10 +107,17 @@ def has_started() -> bool:
 
 
 def _hire(n: int) -> None:
+    global _wanted  # noqa: PLW0603 - of the process
+    # Here, for `python -m fastkq` imports this module while a `queue.py` of the working directory
+    # would still be found.
+    from queue import SimpleQueue
+
     with _hiring:
+        if _wanted is None:
+            _wanted = SimpleQueue()
         while len(_helpers) < n:
             # Daemons: idle, they keep no process from its end.
-            helper = threading.Thread(target=_help, name="fastkq", daemon=True)
+            helper = threading.Thread(target=_help, args=(_wanted,), name="fastkq", daemon=True)
             try:
                 helper.start()
             except RuntimeError:  # no thread can start: too many, or the process is at its end
@@ -115,8 +125,7 @@ def _hire(n: int) -> None:
             _helpers.append(helper)
 
 
-def _help() -> None:
-    wanted = _wanted
+def _help(wanted: SimpleQueue[Help]) -> None:
     while True:
         wanted.get().begin()
 
@@ -124,5 +133,5 @@ def _help() -> None:
 def forget() -> None:
     """Begin anew in a forked child, whose parent's threads are not its own."""
     global _wanted, _hiring  # the state of the process, set where it begins
-    _wanted, _hiring = SimpleQueue(), threading.Lock()
+    _wanted, _hiring = None, threading.Lock()
     _helpers.clear()
