@@ -10,6 +10,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.animation import painter
+from fastkq.batch.plan import plan_jobs
 from fastkq.cli import main
 from fastkq.files.animations import count_frames, default_format, open_animation
 from fastkq.files.compose import BACKGROUND, KEEP, PREVIOUS
@@ -22,6 +23,7 @@ from fastkq.files.deltas import (
     unpack_colors,
 )
 from fastkq.files.gif_writer import encode_labels
+from fastkq.files.icc import PRIMARIES, ColorNumbers
 from fastkq.files.mark import is_own_output
 from fastkq.files.timing import Clock, as_fraction
 
@@ -308,6 +310,120 @@ def test_ordered_dithering_and_what_does_not_change_hold_still(monkeypatch):
         _, shown = written(monkeypatch, film, format="gif", n_colors=8, dither=dither)
         for frame, _ in shown[1:]:
             assert np.array_equal(frame[:20, 4:], shown[0][0][:20, 4:])
+
+
+def profile():
+    """The profile of linear RGB with the primaries of sRGB."""
+    return ColorNumbers(PRIMARIES[1], (1.0,)).to_profile()
+
+
+def by_pillow_encoder(format, n_frames=3, **options):
+    """The bytes of an animation that Pillow wrote."""
+    images = [Image.fromarray(frame) for frame in scene("solid", n_frames)]
+    file = io.BytesIO()
+    images[0].save(
+        file, format, save_all=True, append_images=images[1:], duration=50, lossless=True, **options
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("source", ["PNG", "WEBP"])
+def test_profiles_are_kept_converted_or_dropped(source):
+    data = by_pillow_encoder(source, icc_profile=profile())
+    for format in FORMATS:
+        kept = open_animation(fastkq.compress(data, format=format, lossy=0, verify=True))
+        assert kept.attached.icc_profile == (None if format == "gif" else profile())
+        stripped = open_animation(fastkq.compress(data, format=format, icc="strip", lossy=0))
+        converted = open_animation(fastkq.compress(data, format=format, icc="srgb", lossy=0))
+        assert stripped.attached.icc_profile is converted.attached.icc_profile is None
+        if format != "gif":
+            assert np.array_equal(next(iter(kept)), next(iter(stripped)))
+        else:
+            assert np.array_equal(next(iter(kept)), next(iter(converted)))
+        # Linear values are darker than those of sRGB that look alike.
+        assert next(iter(converted)).mean() > next(iter(stripped)).mean() + 9
+
+
+@pytest.mark.parametrize("format", ["png", "webp"])
+def test_metadata_and_density_come_along_if_asked_for(format):
+    exif = Image.Exif()
+    exif[0x010E] = "a disc"
+    data = by_pillow_encoder("WEBP", exif=exif.tobytes(), xmp=b"<x:xmpmeta/>")
+    with Image.open(io.BytesIO(fastkq.compress(data, format=format, metadata="keep"))) as image:
+        assert image.n_frames == 3
+        assert image.getexif()[0x010E] == "a disc"
+        assert b"<x:xmpmeta/>" in image.info["xmp"]
+    with Image.open(io.BytesIO(fastkq.compress(data, format=format))) as image:
+        assert 0x010E not in image.getexif()
+        assert "xmp" not in image.info
+    with pytest.raises(ValueError, match="gif has no place"):
+        fastkq.compress(data, format="gif", metadata="keep")
+
+
+def test_palette_files_are_of_srgb(tmp_path):
+    path = tmp_path / "two.hex"
+    path.write_text("808080\nffffff\n")
+    data = by_pillow_encoder("PNG", icc_profile=profile())
+    kept = by_pillow(fastkq.compress(data, format="png", palette=path))[0][0]
+    assert 50 <= kept[..., 0].min() <= 60  # 128 of sRGB is 55 of linear light
+    array = fastkq.compress(data, format="png", palette=[[128, 128, 128], [255, 255, 255]])
+    assert by_pillow(array)[0][0][..., 0].min() == 128
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_large_canvases_are_refused_by_their_header(format):
+    data = fastkq.compress(fastkq.Animation(scene("sprite")), format=format)
+    with pytest.raises(fastkq.ImageReadError, match="max_pixels allows 100"):
+        fastkq.compress(data, max_pixels=100)
+    with pytest.raises(fastkq.ImageReadError, match="max_pixels allows 100"):
+        fastkq.quantize(data, frame=1, max_pixels=100)
+    assert fastkq.quantize(data, frame=1, max_pixels=HEIGHT * WIDTH).labels.shape == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("kind", ["sprite", "solid", "flash", "noise", "still"])
+@pytest.mark.parametrize("lossy", [0, 60])
+def test_what_is_drawn_is_verified(format, kind, lossy):
+    film = fastkq.Animation(scene(kind), DURATIONS)
+    plain = fastkq.compress(film, format=format, lossy=lossy)
+    assert fastkq.compress(film, format=format, lossy=lossy, verify=True) == plain
+
+
+@pytest.mark.parametrize("writer", ["GifWriter", "ApngWriter", "WebpWriter"])
+def test_a_writer_that_errs_is_told_of(monkeypatch, writer, tmp_path):
+    kind = getattr(painter, writer)
+    finish = kind.finish
+    other = fastkq.Animation(scene("noise"), DURATIONS)
+    format = {"GifWriter": "gif", "ApngWriter": "png", "WebpWriter": "webp"}[writer]
+    wrong = fastkq.compress(other, format=format)
+    monkeypatch.setattr(kind, "finish", lambda self: finish(self) and wrong)
+    target = tmp_path / f"a.{format}"
+    with pytest.raises(OSError, match="has other pixels in frame 0"):
+        fastkq.compress(fastkq.Animation(scene("solid"), DURATIONS), target, verify=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_masking_is_for_pictures_unless_it_is_asked_for():
+    film = fastkq.Animation(scene("solid"), DURATIONS)
+    plain = fastkq.compress(film, format="gif")
+    assert fastkq.compress(film, format="gif", masking=False) == plain
+    assert fastkq.Compressor(format="gif")(film) == plain
+    with pytest.raises(ValueError, match="masking is for one picture"):
+        fastkq.compress(film, format="gif", masking=True)
+
+
+def test_a_frame_of_an_animation_in_memory_can_be_chosen():
+    film = fastkq.Animation(scene("solid"), DURATIONS)
+    chosen = fastkq.compress(film, frame=2, lossy=0)
+    assert chosen == fastkq.compress(scene("solid")[2], lossy=0)
+
+
+def test_a_pattern_that_ends_in_png_says_the_format(tmp_path):
+    source = tmp_path / "a.gif"
+    source.write_bytes(by_pillow_encoder("GIF"))
+    for name, suffix in (("{stem}-x{suffix}", ".gif"), ("{stem}-x.png", ".png")):
+        (job,) = plan_jobs([source], None, format=None, name=name)
+        assert job.target.endswith("a-x" + suffix)
 
 
 def test_one_picture_is_never_taken_without_a_word(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from fastkq.animation.colors import FrameColors, fit_all_frames, fit_frame
 from fastkq.animation.shots import Shot, read_shots
 from fastkq.animation.steady import Steady
+from fastkq.animation.verify import check_frames, digest
 from fastkq.colors.metrics import squared_error
 from fastkq.colors.pixels import OPAQUE, as_rows, drop_alpha
 from fastkq.colors.ssimulacra2 import Picture, score_pictures
@@ -53,6 +54,7 @@ class Waiting:
     duration: float
     disposal: int
     mark: int | None
+    digest: bytes  # of what is seen, where the file is verified
 
 
 class Painter:
@@ -68,8 +70,7 @@ class Painter:
         self._shared = None if options.frame_palettes else fit_all_frames(animation, options)
         self._writer: Writer | None = None
         self._waiting: Waiting | None = None
-        self._written: list[bytes] = []  # what each frame shows, if that is verified
-        self._n_written = 0
+        self._digests: list[bytes] = []  # of the frames that were written
 
     def draw_all(self) -> Written:
         """Return the file and what there is to tell of it."""
@@ -87,6 +88,8 @@ class Painter:
                 scores += shot.n_frames * score_pictures(*pair)
         self._flush()
         data = b"" if self._writer is None else self._writer.finish()
+        if self._options.safety.verify:
+            check_frames(data, self._digests)
         return Written(
             palette,
             inertia,
@@ -94,7 +97,7 @@ class Painter:
             len(data),
             data,
             score=scores / len(self._animation) if self._options.score else None,
-            n_frames=self._n_written,
+            n_frames=len(self._digests),
         )
 
     def _draw(self, shot: Shot, colors: FrameColors) -> Packed:
@@ -122,7 +125,8 @@ class Painter:
         self._flush()
         is_marked = steady is not None or (drawing.kinds != DRAWN).any()
         mark = drawing.transparent if is_marked else None
-        self._waiting = Waiting(data, shot.duration, disposal, mark)
+        shown_digest = digest(seen) if self._options.safety.verify else b""
+        self._waiting = Waiting(data, shot.duration, disposal, mark, shown_digest)
         self._advance(shot, labels, seen, place, disposal)
         return seen
 
@@ -199,7 +203,7 @@ class Painter:
         last = self._waiting
         if last is None or last.disposal != KEEP or not can_merge(last.duration, duration):
             return False
-        self._waiting = Waiting(last.data, last.duration + duration, last.disposal, last.mark)
+        self._waiting = replace(last, duration=last.duration + duration)
         return True
 
     def _flush(self) -> None:
@@ -207,7 +211,7 @@ class Painter:
         last, self._waiting = self._waiting, None
         if last is not None and self._writer is not None:
             self._writer.write(last.data, last.duration, last.disposal, last.mark)
-            self._n_written += 1
+            self._digests.append(last.digest)
 
     def _make_writer(self, palette: UInt8Array) -> Writer:
         options, animation = self._options, self._animation
