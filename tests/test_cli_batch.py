@@ -380,7 +380,7 @@ def test_workers_find_the_kernels_that_were_prepared(photos, tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     code = (
         "from fastkq.install.first_run import prepare_kernels\n"
-        "prepare_kernels(lambda: print('told'), ['lossy'])\n"
+        "prepare_kernels(lambda: print('told'), ['masking', 'lossy'])\n"
     )
     prepared = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True

@@ -54,5 +54,5 @@ def job_options(options: argparse.Namespace) -> dict[str, Any]:
 def color_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return what decides over the colors of one image, as `fastkq.quantize` takes it."""
     weights = None if options.weights is None else read_weights(options.weights)
-    chosen = choose_look(job_options(options), options.palette)
-    return {"n_colors": options.colors, "weights": weights, **chosen}
+    chosen = choose_look({**job_options(options), "weights": weights}, options.palette)
+    return {"n_colors": options.colors, **chosen}

@@ -111,7 +111,7 @@ def _start_helper(what: str) -> subprocess.Popen[bytes]:
 
     module, function = "fastkq.install.warmup", EXTRAS.get(what)
     if function is None:
-        module, function = "fastkq.pipeline", "compile_kmeans"
+        module, function = "fastkq.loading", "compile_kmeans"
     root = str(Path(__file__).parents[2])
     code = START.format(root=root, module=module, function=function)
     nowhere = subprocess.DEVNULL
