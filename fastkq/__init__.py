@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from fastkq.engine.dense import KMeansResult, kmeans
     from fastkq.engine.search import TargetNotReachedError
     from fastkq.files.errors import ImageReadError
+    from fastkq.files.frames import Animation, AnimationError
     from fastkq.result import CompressReport, QuantizeResult
     from fastkq.score import ssimulacra2
 
 __all__ = [
+    "Animation",
+    "AnimationError",
     "ColorHistogram",
     "CompressReport",
     "Compressor",
@@ -44,6 +47,8 @@ __all__ = [
 # Where each name lives. They are loaded when they are first asked for: so the command can tell of
 # an interrupt while it imports, which takes 0.2 s, and who has one image loads nothing of batches.
 _HOMES = {
+    "Animation": "files.frames",
+    "AnimationError": "files.frames",
     "ColorHistogram": "colors.histogram",
     "CompressReport": "result",
     "ImageReadError": "files.errors",

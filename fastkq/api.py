@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq import pipeline
+from fastkq.animation.entry import check_animation, find_animation
+from fastkq.animation.shots import count_frames_together
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.engine.fit import fit_histogram
 from fastkq.engine.model import DEFAULT_MAX_ITER
+from fastkq.files.frames import Animation
 from fastkq.options import FitKeywords, ReadKeywords, check_options
 from fastkq.result import QuantizeResult
 from fastkq.types import MAX_COLORS, ImageSource, QualityRange, UInt8Array
@@ -47,6 +51,7 @@ def quantize(
     page: int | None = None,
     icc: str = "keep",
     metadata: str = "none",
+    frame: int | None = None,
 ) -> QuantizeResult:
     """Replace the colors of an image by the few that represent it best: exact K-means.
 
@@ -146,6 +151,8 @@ def quantize(
     metadata : {"none", "keep"}
         Whether EXIF and XMP come along, with the place where a photo was taken if they have it. The
         orientation is applied, and not kept. The density comes along in any case.
+    frame : int, optional
+        Which frame of an animated GIF, PNG or WebP is taken; 0 is the first. `compress` writes all.
 
     Returns
     -------
@@ -164,6 +171,8 @@ def quantize(
     ------
     TargetNotReachedError
         Not even `n_colors` reach the target; it says what they do. A ValueError.
+    AnimationError
+        The image is an animation, and `frame` is not given. A ValueError.
     ImageReadError
         The file is damaged, no such image, or has more pixels than are allowed. An OSError and a
         ValueError.
@@ -208,18 +217,21 @@ def quantize(
         page=page,
         icc=icc,
         metadata=metadata,
+        frame=frame,
     )
     return pipeline.quantize_source(pipeline.open_image(image, options), options)
 
 
-def color_histogram(image: ImageSource, **reading: Unpack[ReadKeywords]) -> ColorHistogram:
+def color_histogram(
+    image: ImageSource | Animation, **reading: Unpack[ReadKeywords]
+) -> ColorHistogram:
     """Count the distinct colors of an image.
 
     Parameters
     ----------
     image : what `quantize` takes
-        Gray is counted as R = G = B.
-    max_pixels, allow_truncated, page, icc
+        Gray is counted as R = G = B; of an animation without `frame`, all frames are.
+    max_pixels, allow_truncated, page, icc, frame
         As in `quantize`.
 
     Returns
@@ -232,11 +244,15 @@ def color_histogram(image: ImageSource, **reading: Unpack[ReadKeywords]) -> Colo
     ValueError, TypeError, OSError
         What is not a readable 8-bit image.
     """
-    return pipeline.count_source(pipeline.open_image(image, check_options(**reading)))
+    options = check_options(**reading)
+    animation, still = find_animation(image, options.reading)
+    if animation is not None:
+        return count_frames_together(animation, None)
+    return pipeline.count_source(pipeline.open_image(still, options))
 
 
 def fit_palette(
-    image: ImageSource | ColorHistogram,
+    image: ImageSource | Animation | ColorHistogram,
     n_colors: int = MAX_COLORS,
     **options: Unpack[FitKeywords],
 ) -> UInt8Array:
@@ -245,6 +261,7 @@ def fit_palette(
     Parameters
     ----------
     image : ColorHistogram or what `quantize` takes
+        Of an animation, the palette is that of all frames; `frame` chooses one.
     n_colors, effort, color_space, init, max_iter, tol, random_state, locked
         As in `quantize`; a histogram is taken as it is.
     weights, protect, masking, background, paper
@@ -266,7 +283,12 @@ def fit_palette(
     """
     checked = check_options(n_colors, **options)
     if not isinstance(image, ColorHistogram):
-        return pipeline.find_fit(pipeline.open_image(image, checked), checked).palette
+        animation, still = find_animation(image, checked.reading)
+        if animation is None:
+            return pipeline.find_fit(pipeline.open_image(still, checked), checked).palette
+        check_animation(checked, animation)
+        image = count_frames_together(animation, checked.background)
+        checked = replace(checked, background=None)
     if checked.needs_places or checked.background is not None or checked.paper:
         given = {"weights": checked.weights, "background": checked.background}
         names = [name for name, value in given.items() if value is not None]
@@ -296,7 +318,7 @@ def remap(
     palette : (K, 3) or (K, 4) uint8 array_like, or path of a palette file
         1 to 256 colors, with alpha for any image. Files: .gpl (GIMP), .act (Photoshop), .hex,
         .json, or an image of so few colors; an indexed one's palette in its order.
-    dither, dither_strength, lossy, background, max_pixels, allow_truncated, page, icc
+    dither, dither_strength, lossy, background, max_pixels, allow_truncated, page, icc, frame
         As in `quantize`.
 
     Returns

@@ -13,9 +13,11 @@ from typing import Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastkq import kernels, pipeline
+from fastkq import kernels
+from fastkq.animation.entry import compress_any, open_any
 from fastkq.defaults import choose_look
 from fastkq.engine.search import TargetNotReachedError
+from fastkq.files.frames import Animation
 from fastkq.files.write import check_output
 from fastkq.loading import load_kernels
 from fastkq.options import QuantizeKeywords, check_options
@@ -26,7 +28,7 @@ from fastkq.validate import check_flag, check_integer
 
 @overload
 def compress(
-    image: ImageSource,
+    image: ImageSource | Animation,
     target: None = None,
     n_colors: int = MAX_COLORS,
     *,
@@ -40,7 +42,7 @@ def compress(
 
 @overload
 def compress(
-    image: ImageSource,
+    image: ImageSource | Animation,
     target: PathOrFile,
     n_colors: int = MAX_COLORS,
     *,
@@ -53,7 +55,7 @@ def compress(
 
 
 def compress(
-    image: ImageSource,
+    image: ImageSource | Animation,
     target: PathOrFile | None = None,
     n_colors: int = MAX_COLORS,
     *,
@@ -67,8 +69,10 @@ def compress(
 
     Parameters
     ----------
-    image : path, bytes, file object, PIL image or array
-        What `quantize` takes. Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are read by
+    image : path, bytes, file object, PIL image, array or Animation
+        What `quantize` takes. An animated GIF, PNG or WebP is written with all its frames, unless
+        `frame` chooses one; see `frame_palettes`.
+        Arrays and TIFF (with `fastkq[tiff]`) of over 67 MP are read by
         blocks of rows, twice or more often, and must not change meanwhile; the result is the same
         as of the whole image in memory.
     target : path ending in .png, .webp or .gif, binary file object, or None
@@ -98,8 +102,12 @@ def compress(
     color_space, masking, lossy
         As in `quantize`, but by default "oklab", True and 20, which look best for their bytes.
         `lossy` is 0 by default beside `dither`, `min_score` or `palette`; `masking` is False beside
-        `color_space`, `weights` or `palette`; and beside effort "fast", which knows sRGB alone,
-        both stay as in `quantize`.
+        `color_space`, `weights` or `palette`, and of an animation; and beside effort "fast", which
+        knows sRGB alone, both stay as in `quantize`.
+    frame_palettes : bool
+        Whether each frame of an animation has a palette of what changes in it, in a GIF or WebP;
+        by default, all have one. Options of an animation are for all frames; `weights`, `protect`,
+        `masking`, `paper`, `transparent`, `max_bytes`, `min_score` and "oxipng" are for pictures.
     durable : bool
         Whether a path is written to the disk, and then its name, before this returns: for a loss of
         power. By default that is left to the system, within half a minute or so.
@@ -110,7 +118,7 @@ def compress(
         Whether a path gets the times of its source file.
     n_colors, effort, init, max_iter, tol, random_state, weights, locked, protect, \
     paper, dither, dither_strength, quality, max_mse, min_psnr, background, transparent, \
-    score, min_score, max_pixels, allow_truncated, page, icc, metadata
+    score, min_score, max_pixels, allow_truncated, page, icc, metadata, frame
         As in `quantize`.
 
     Returns
@@ -148,10 +156,10 @@ def compress(
         format=format_for(target, format),
         **choose_look(options, palette),
     )
-    source = pipeline.open_image(image, checked)
+    source = open_any(image, checked)
     is_bound = isinstance(target, Path) and source.is_file and not allow_larger
     most = most_bytes(source.n_bytes) if is_bound else None
-    written = pipeline.compress_source(source, checked, target, exclusive=not overwrite, most=most)
+    written = compress_any(source, checked, target, exclusive=not overwrite, most=most)
     if target is None:
         return written.data
     return written.report(source, target, time.perf_counter() - start)
@@ -205,12 +213,13 @@ class Compressor:
             n_colors, palette=palette, format=name, **choose_look(options, palette)
         )
 
-    def __call__(self, image: ImageSource) -> bytes:
+    def __call__(self, image: ImageSource | Animation) -> bytes:
         """Return an image as a file of few colors.
 
         Parameters
         ----------
-        image : bytes of a file, path, file object, PIL image or array; what `quantize` takes
+        image : bytes of a file, path, file object, PIL image, array or Animation
+            What `compress` takes.
 
         Raises
         ------
@@ -218,8 +227,7 @@ class Compressor:
             As `compress`.
         """
         with _at_most(self._n_threads):
-            source = pipeline.open_image(image, self._options)
-            return pipeline.compress_source(source, self._options).data
+            return compress_any(open_any(image, self._options), self._options).data
 
     def warm_up(self) -> None:
         """Load, or compile, the kernels that the calls need, before the first of them.
@@ -228,9 +236,10 @@ class Compressor:
         """
         noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         load_kernels()
-        options = replace(self._options, weights=None)
+        reading = replace(self._options.reading, frame=None)
+        options = replace(self._options, weights=None, reading=reading)
         with _at_most(self._n_threads), suppress(TargetNotReachedError):
-            pipeline.compress_source(pipeline.open_image(noise, options), options)
+            compress_any(open_any(noise, options), options)
 
     def __repr__(self) -> str:
         return f"Compressor({self._options.describe()})"

@@ -25,12 +25,13 @@ def choose_look(
     entry. A file gets what looks best for its bytes: Oklab, masking, and labels by cost. Whoever
     asks for "fast", for a color space, a dithering, a score or a palette of their own gets that,
     and nothing beside it; with `max_bytes`, the file is as lossy as that needs. A palette that
-    images share has no masking, which is of one picture.
+    images share has no masking, which is of one picture; None is that of pictures, and none of
+    animations.
 
     Examples
     --------
     >>> choose_look({"protect": True})
-    {'protect': True, 'color_space': 'oklab', 'masking': True, 'lossy': 20.0}
+    {'protect': True, 'color_space': 'oklab', 'masking': None, 'lossy': 20.0}
     >>> choose_look({"dither": "ordered", "effort": "fast"})
     {'dither': 'ordered', 'effort': 'fast'}
     """
@@ -38,7 +39,7 @@ def choose_look(
     if chosen.get("effort") != "fast" and "color_space" not in chosen:
         chosen["color_space"] = "oklab"
         if palette is None and not is_shared and chosen.get("weights") is None:
-            chosen.setdefault("masking", True)
+            chosen.setdefault("masking", None)
     is_said = "dither" in chosen or chosen.get("min_score") is not None
     if palette is None and not is_said:
         is_bound = chosen.get("max_bytes") is not None

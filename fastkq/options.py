@@ -37,6 +37,7 @@ class ReadKeywords(TypedDict, total=False):
     page: int | str | None
     icc: str
     metadata: str
+    frame: int | None
 
 
 class ImageKeywords(ReadKeywords, total=False):
@@ -61,6 +62,7 @@ class ImageKeywords(ReadKeywords, total=False):
     transparent: str
     score: bool
     min_score: float | None
+    frame_palettes: bool
     durable: bool
     verify: bool
     preserve: bool
@@ -69,7 +71,7 @@ class ImageKeywords(ReadKeywords, total=False):
 class JobKeywords(ImageKeywords, total=False):
     """Options that are the same for all images of a run; see `compress_many`."""
 
-    format: str
+    format: str | None
 
 
 class HistogramKeywords(TypedDict, total=False):
@@ -119,9 +121,11 @@ class Options:
     background : (3,) uint8, or None: alpha is kept
     transparent : str, which color lies under an alpha of 0
     masking : bool, whether pixels and colors count for the palette by what is seen of them
+    is_masking_said : bool, whether that was asked for, and is no default of files
     paper : bool, whether the paper of a scan gets one color
     score : bool, whether the result is scored by SSIMULACRA 2
     min_score : float, the lowest score that labels by cost may have, or None
+    frame_palettes : bool, whether each frame of an animation gets a palette of its own
     reading : ReadOptions, how files are read
     safety : Safety, what is done for an output beyond its renaming in one step
     is_clearest : bool, whether labels are as lossy as the target's `max_bytes` needs
@@ -136,9 +140,11 @@ class Options:
     background: UInt8Array | None = None
     transparent: str = BLACK
     masking: bool = False
+    is_masking_said: bool = True
     paper: bool = False
     score: bool = False
     min_score: float | None = None
+    frame_palettes: bool = False
     reading: ReadOptions = DEFAULT
     palette_is_srgb: bool = False
     safety: Safety = PLAIN
@@ -183,6 +189,8 @@ class Options:
             parts.append(f"min_score {self.min_score:g}")
         if self.is_clearest:
             parts.append("clearest")
+        if self.frame_palettes:
+            parts.append("frame palettes")
         return parts
 
 
@@ -198,7 +206,7 @@ def check_options(
     weights: ArrayLike | None = None,
     locked: ArrayLike | None = None,
     protect: bool = False,
-    masking: bool = False,
+    masking: bool | None = False,
     paper: bool = False,
     palette: ArrayLike | str | os.PathLike[str] | None = None,
     dither: str = "none",
@@ -209,12 +217,14 @@ def check_options(
     min_psnr: float | None = None,
     max_bytes: int | None = None,
     optimize: bool | str = False,
-    format: str = PNG,
+    format: str | None = PNG,
     bit_depth: int | None = None,
     background: str | ArrayLike | None = None,
     transparent: str = BLACK,
     score: bool = False,
     min_score: float | None = None,
+    frame: int | None = None,
+    frame_palettes: bool = False,
     page: int | str | None = None,
     icc: str = DEFAULT.icc,
     metadata: str = NO_METADATA,
@@ -226,7 +236,8 @@ def check_options(
 ) -> Options:
     """Return the options, if they are allowed.
 
-    A `lossy` of None is as much as `max_bytes` needs.
+    A `lossy` of None is as much as `max_bytes` needs; `masking` of None is for
+    pictures, and not for animations.
 
     Raises
     ------
@@ -240,11 +251,14 @@ def check_options(
         raise ValueError(f"color_space is {color_space!r}; one of {COLOR_SPACES} is allowed")
     shown_lossy = FILE_LOSSY if lossy is None else lossy
     flags = {"durable": durable, "verify": verify, "preserve": preserve}
+    is_masking_said, masking = masking is not None, masking is None or masking
     others = {"protect": protect, "masking": masking, "paper": paper, "score": score}
+    others["frame_palettes"] = frame_palettes
     for name, flag in (flags | others).items():
         check_flag(flag, name)
     if transparent not in TRANSPARENT:
         raise ValueError(f"transparent is {transparent!r}; one of {TRANSPARENT} is allowed")
+    format = PNG if format is None else format
     target = check_target(quality=quality, max_mse=max_mse, min_psnr=min_psnr, max_bytes=max_bytes)
     options = Options(
         fit=FitOptions(
@@ -267,15 +281,26 @@ def check_options(
         background=None if background is None else check_color(background, "background"),
         transparent=transparent,
         masking=masking,
+        is_masking_said=is_masking_said,
         paper=paper,
         score=score,
         min_score=None if min_score is None else check_number(min_score, "min_score", 0, 100),
+        frame_palettes=frame_palettes,
         safety=Safety(**flags),
-        reading=ReadOptions(max_pixels, allow_truncated, page, icc, metadata),
+        reading=ReadOptions(max_pixels, allow_truncated, page, icc, metadata, frame),
         is_clearest=lossy is None,
     )
     _check_together(options)
     return options
+
+
+def for_format(options: Options, name: str) -> Options:
+    """Return options for outputs of a format."""
+    return replace(
+        options,
+        output=replace(options.output, format=name),
+        dithering=replace(options.dithering, format=name),
+    )
 
 
 def check_color(color: str | ArrayLike, name: str) -> UInt8Array:

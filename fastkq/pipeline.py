@@ -26,7 +26,7 @@ from fastkq.engine.model import Fit, FitOptions
 from fastkq.engine.sample import fit_sample
 from fastkq.files import rows as blocks
 from fastkq.files.formats import GIF, PNG, check_attached, check_shape
-from fastkq.files.reading import KEEP, SRGB
+from fastkq.files.reading import KEEP, SRGB, ReadOptions
 from fastkq.files.rows import Source
 from fastkq.files.source import (
     bleed_source,
@@ -57,10 +57,8 @@ def open_image(image: ImageSource, options: Options) -> Source:
     That is a background that it is laid over, paper that gets one color, and transparent pixels
     that get those of their neighbours.
     """
-    reading, format = options.reading, options.output.format
-    if format == GIF and reading.icc == KEEP:  # it has no place for a profile
-        reading = replace(reading, icc=SRGB)
-    source = open_while_kernels_load(image, reading)
+    format = options.output.format
+    source = open_while_kernels_load(image, reading_for(options))
     check_shape(source.shape, format)
     check_attached(source.attached, format)
     if options.score or options.min_score is not None:
@@ -75,6 +73,14 @@ def open_image(image: ImageSource, options: Options) -> Source:
     if options.paper:
         source = smooth_paper(source)
     return bleed_source(source) if options.transparent == BLEED else source
+
+
+def reading_for(options: Options) -> ReadOptions:
+    """Return how files are read: in sRGB for a GIF, which has no place for a profile."""
+    reading = options.reading
+    if options.output.format == GIF and reading.icc == KEEP:
+        return replace(reading, icc=SRGB)
+    return reading
 
 
 def quantize_source(source: Source, options: Options) -> QuantizeResult:

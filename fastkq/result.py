@@ -16,6 +16,7 @@ from fastkq import kernels
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.files import rows as blocks
 from fastkq.files.attached import NOTHING, Attached
+from fastkq.files.frames import Animation
 from fastkq.files.write import PLAIN, Safety, check_output, open_target, write_file
 from fastkq.types import MAX_COLORS, Array, PathOrFile, UInt8Array
 from fastkq.validate import check_integer
@@ -246,7 +247,10 @@ class CompressReport:
     seconds : float, from opening the source to the finished target
     written : bool
         Whether the target was written; not where it would be no smaller than its source file.
-    score : float or None, by SSIMULACRA 2, if it was asked for
+    score : float or None, by SSIMULACRA 2, if it was asked for; of an animation, the frames' mean
+    n_frames : int
+        Of an animation, those that were written: equal ones that follow each other are one. All
+        errors are those of all its frames.
     """
 
     source: str
@@ -262,6 +266,7 @@ class CompressReport:
     seconds: float
     written: bool = True
     score: float | None = None
+    n_frames: int = 1
 
     @property
     def saving(self) -> float:
@@ -282,6 +287,7 @@ class Written:
     data : bytes, the file; empty where it went to a target
     fits : bool, whether it has no more bytes than are allowed; a path is written only then
     score : float or None, by SSIMULACRA 2, if it was asked for
+    n_frames : int, of an animation that was written
     """
 
     palette: UInt8Array
@@ -291,10 +297,13 @@ class Written:
     data: bytes
     fits: bool = True
     score: float | None = None
+    n_frames: int = 1
 
-    def report(self, source: blocks.Source, target: PathOrFile, seconds: float) -> CompressReport:
+    def report(
+        self, source: blocks.Source | Animation, target: PathOrFile, seconds: float
+    ) -> CompressReport:
         """Return what there is to tell of an image and its target."""
-        height, width = source.shape[:2]
+        height, width = source.size
         mse = self.inertia / source.n_pixels
         return CompressReport(
             source=source.name,
@@ -310,6 +319,7 @@ class Written:
             seconds=seconds,
             written=self.fits,
             score=self.score,
+            n_frames=self.n_frames,
         )
 
 

@@ -504,6 +504,26 @@ def score() -> str:
     return f"{markdown(['SSIMULACRA 2', ''], lines)}\n\n{machine_line(report)}"
 
 
+def animations() -> str:
+    """Bytes and scores of animated GIFs, and what fastkq would need for the others' scores."""
+    report = load("animations")
+    rows = []
+    for row in report["rows"]:
+        needed = row.get("fastkq_bytes")
+        if "fastkq_bytes" not in row:
+            ratio = ""
+        elif needed is None:
+            ratio = "beyond its best"
+        else:
+            ratio = f"{needed / row['bytes']:.2f}"
+        name = f"{row['tool']} {row['options']}".strip()
+        rows.append(
+            [f"{row['film']}, {name}", f"{row['bytes'] / 1e3:.1f}", f"{row['score']:.1f}", ratio]
+        )
+    header = ["film, tool", "kB", "SSIMULACRA2", "fastkq's bytes of its, same score"]
+    return f"{markdown(header, rows)}\n\n{machine_line(report)}"
+
+
 SETS = {
     "pngsuite": "PngSuite",
     "broken": "files that broke other decoders",
@@ -608,6 +628,7 @@ def summary() -> str:
 
 TABLES = {
     "alpha": alpha,
+    "animations": animations,
     "bytes": file_bytes,
     "estimator": estimator,
     "cluster": cluster,

@@ -474,3 +474,32 @@ def mask_colors(image, colors):
     factors *= n_pixels.sum() / np.sum(n_pixels * factors)
     sums = np.array([np.sum(by_contrast[each].astype(int)) for each in own])
     return np.maximum(np.rint(sums * factors), 1)
+
+
+def lzw_decode(data):
+    """The labels that the LZW codes of a GIF's frame stand for."""
+    code_bits, position, codes = data[0], 1, bytearray()
+    while data[position]:
+        codes += data[position + 1 : position + 1 + data[position]]
+        position += 1 + data[position]
+    codes += b"\0\0"
+    clear, end = 1 << code_bits, (1 << code_bits) + 1
+    labels, at, width, strings, last = [], 0, code_bits + 1, [], None
+    while True:
+        three = int.from_bytes(codes[at // 8 : at // 8 + 3], "little")
+        code = three >> at % 8 & ((1 << width) - 1)
+        at += width
+        if code == end:
+            return np.array(labels, np.uint8)
+        if code == clear:
+            strings = [[i] for i in range(clear)] + [None, None]
+            width, last = code_bits + 1, None
+            continue
+        known = code < len(strings)
+        string = strings[code] if known else [*last, last[0]]
+        if last is not None and len(strings) < 4096:
+            strings.append([*last, string[0]])
+        labels += string
+        last = string
+        if len(strings) == 1 << width and width < 12:
+            width += 1

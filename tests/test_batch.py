@@ -299,16 +299,16 @@ def test_a_target_that_came_meanwhile_is_not_replaced(photos, tmp_path, monkeypa
     results = fastkq.compress_many([photos / "a.png", photos / "b.bmp"], out, 8, jobs=1)
     from fastkq.batch import job as module
 
-    open_image = module.open_image
+    open_any = module.open_any
 
     def write_first(source, options):
         out.mkdir(exist_ok=True)
         name = Path(source).with_suffix(".png").name
         same = (tmp_path / "expected" / name).read_bytes()
         (out / name).write_bytes(same if name == "a.png" else b"mine")
-        return open_image(source, options)
+        return open_any(source, options)
 
-    monkeypatch.setattr(module, "open_image", write_first)
+    monkeypatch.setattr(module, "open_any", write_first)
     assert statuses(results) == {"a.png": "done", "b.bmp": "skipped: exists"}
     assert (out / "b.png").read_bytes() == b"mine"
 
@@ -319,14 +319,14 @@ def test_a_source_that_vanishes_is_one_result(photos, tmp_path, monkeypatch):
 
     for options in ({}, {"max_bytes": 1}):
         smooth(5).save(photos / "gone.png")
-        compress_source = module.compress_source
+        compress_any = module.compress_any
 
-        def remove(source, checked, compress_source=compress_source):
+        def remove(source, checked, compress_any=compress_any):
             (photos / "gone.png").unlink()
-            return compress_source(source, checked)
+            return compress_any(source, checked)
 
         with monkeypatch.context() as patch:
-            patch.setattr(module, "compress_source", remove)
+            patch.setattr(module, "compress_any", remove)
             (result,) = compress(photos / "gone.png", tmp_path / "out", 8, **options)
         expected = "target not reached" if options else "failed"
         assert result.status == expected

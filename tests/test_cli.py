@@ -533,11 +533,11 @@ def test_two_at_once_write_one_target(photo, tmp_path):
     code = (
         "import sys, fastkq.command.compress as command\n"
         "from pathlib import Path\n"
-        "open_image = command.open_image\n"
+        "open_any = command.open_any\n"
         "def slow(source, options):\n"
         f"    Path({str(target)!r}).write_bytes(b'another')\n"
-        "    return open_image(source, options)\n"
-        "command.open_image = slow\n"
+        "    return open_any(source, options)\n"
+        "command.open_any = slow\n"
         "from fastkq.cli import main\n"
         f"sys.exit(main(['compress', {str(photo)!r}, '-o', {str(target)!r}, '-k', '4']))\n"
     )

@@ -76,13 +76,13 @@ def test_a_target_out_of_reach_is_told_and_warming_up_is_not_its_time():
 def test_its_threads_are_those_of_its_calls_only(monkeypatch):
     numba.set_num_threads(3)
     seen = []
-    original = fastkq.pipeline.compress_source
+    original = fastkq.compression.compress_any
 
     def spy(*arguments, **options):
         seen.append(numba.get_num_threads())
         return original(*arguments, **options)
 
-    monkeypatch.setattr("fastkq.pipeline.compress_source", spy)
+    monkeypatch.setattr("fastkq.compression.compress_any", spy)
     one = fastkq.Compressor(8, n_threads=1)(encoded())
     assert (seen, numba.get_num_threads()) == ([1], 3)
     assert fastkq.Compressor(8, n_threads=99)(encoded()) == one

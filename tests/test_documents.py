@@ -72,6 +72,11 @@ def test_examples_on_the_command_line(path, place, capsys):
     for name in ("photo.jpg", "scan.jpg", "in/a.jpg", "photos/b.jpg", "photos/deeper/c.jpg"):
         small.save(name, quality=100, subsampling=0)
     Image.fromarray(np.asarray(small.convert("L"))).save("face.png")
+    Path("folder").mkdir()
+    frames = [small.rotate(4 * i) for i in range(3)]
+    for name in ("film.gif", "film.webp", "folder/film.gif"):
+        frames[0].save(name, save_all=True, append_images=frames[1:])
+    small.save("folder/photo.png", compress_level=0)
     for name in ("brand.hex", "display.hex"):
         Path(name).write_text("000000\nffffff\nd02020\n2050c0\n", encoding="ascii")
     for arguments in commands(path):

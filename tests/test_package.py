@@ -24,6 +24,7 @@ ROOMS = [
         "look",
         "loading",
         "pipeline",
+        "animation",
         "api",
         "compression",
         "batch",

@@ -11,7 +11,7 @@ from fastkq.files.errors import os_error
 from fastkq.files.formats import GIF, PNG, WEBP
 from fastkq.files.signatures import check_format
 from fastkq.files.write import NO_LINKS, Safety, write_file
-from fastkq.options import Options
+from fastkq.options import Options, for_format
 
 # What is replaced, by what: a file keeps its name, so its contents keep their format.
 FORMATS = {"PNG": PNG, "GIF": GIF, "WebP": WEBP}
@@ -41,12 +41,7 @@ def options_in_place(path: str, options: Options) -> Options:
             n_frames = 1
     if n_frames > 1:
         raise ValueError(f"{path}: has {n_frames} frames; in place, one is allowed")
-    name = FORMATS[kind]
-    return replace(
-        options,
-        output=replace(options.output, format=name),
-        dithering=replace(options.dithering, format=name),
-    )
+    return for_format(options, FORMATS[kind])
 
 
 def replace_file(

@@ -11,15 +11,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from fastkq.animation.entry import compress_any, open_any
 from fastkq.batch.in_place import options_in_place, replace_file
 from fastkq.batch.plan import Job
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
+from fastkq.files.formats import format_of
 from fastkq.files.mark import is_own_output
 from fastkq.files.write import check_output, write_file
-from fastkq.options import Options
-from fastkq.pipeline import compress_source, open_image
+from fastkq.options import Options, for_format
 from fastkq.result import most_bytes
 from fastkq.types import ImageSource
 
@@ -55,6 +56,8 @@ class JobOptions:
         Whether each source is replaced by its output, which is then of its format.
     backup : str or None
         What the name of the replaced source ends with that is kept; by default, none is.
+    keeps_animated : bool
+        Whether the targets of animated GIF and WebP have the format of their source.
     """
 
     image: Options
@@ -65,6 +68,7 @@ class JobOptions:
     is_settled: bool = False
     in_place: bool = False
     backup: str | None = None
+    keeps_animated: bool = False
 
     @property
     def settings(self) -> str:
@@ -93,6 +97,7 @@ class JobResult:
     psnr : float or None, in dB; infinite where nothing was lost
     seconds : float, from opening the source to the finished target
     score : float or None, by SSIMULACRA 2, if it was asked for
+    n_frames : int, of an animation that was written, without those that repeat the one before
     error : str or None, one line that says what came and what is allowed
     copy : str or None, where the source was copied to, since there was no output to write
     """
@@ -109,6 +114,7 @@ class JobResult:
     error: str | None = None
     score: float | None = None
     copy: str | None = None
+    n_frames: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes for a line of JSON, which knows no infinity: `psnr` is None then.
@@ -215,14 +221,14 @@ def compress_job(
     options : JobOptions
     start : float, when the job began
     """
-    chosen = options.image
+    chosen = options.image if options.in_place else for_format(options.image, format_of(job.target))
     if job.page is not None:
         chosen = replace(chosen, reading=replace(chosen.reading, page=job.page))
     if options.in_place:
         chosen = options_in_place(job.source, chosen)
-    source = open_image(image, chosen)
+    source = open_any(image, chosen)
     try:
-        written = compress_source(source, chosen)
+        written = compress_any(source, chosen)
     except TargetNotReachedError as error:
         return JobResult(
             job.source,
@@ -251,6 +257,7 @@ def compress_job(
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / source.n_pixels),
         score=written.score,
+        n_frames=written.n_frames,
         seconds=time.perf_counter() - start,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import string
 
-from fastkq.files.formats import FORMATS
+from fastkq.files.formats import FORMATS, PNG
 
 STEM, SUFFIX, PARENT = FIELDS = ("stem", "suffix", "parent")
 
@@ -49,6 +49,19 @@ def check_name(pattern: str, format: str) -> str:
     if other in (*FORMATS, "jpg", "jpeg"):
         raise ValueError(f"name is {pattern!r}, and the format is {format}; its suffix is allowed")
     return pattern
+
+
+def format_of_name(pattern: str | None, format: str | None) -> str | None:
+    """Return the format that is asked for, if need be by a pattern that ends in ".png".
+
+    Examples
+    --------
+    >>> format_of_name("{stem}.png", None), format_of_name("{stem}{suffix}", None)
+    ('png', None)
+    """
+    if format is None and pattern is not None and pattern.endswith(f".{PNG}"):
+        return PNG
+    return format
 
 
 def fill_name(pattern: str, source: str) -> str:

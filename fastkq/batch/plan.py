@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from itertools import chain, count
 
 from fastkq.batch.find import find_images
-from fastkq.batch.names import check_name, fill_name
+from fastkq.batch.names import check_name, fill_name, format_of_name
 from fastkq.files import write
 from fastkq.files.formats import PNG, check_format
 from fastkq.files.mark import is_own_output
@@ -45,7 +45,7 @@ def plan_jobs(
     directory: str | os.PathLike[str] | None,
     *,
     recursive: bool = False,
-    format: str = PNG,
+    format: str | None = PNG,
     copies: bool = False,
     name: str | None = None,
     pages: bool = False,
@@ -67,8 +67,9 @@ def plan_jobs(
     recursive : bool
         Whether folders are searched at any depth, and `**` in a glob means so. Links to folders
         are not followed there.
-    format : {"png", "webp", "gif"}
-        The format of the targets, which is their suffix as well.
+    format : {"png", "webp", "gif"} or None
+        The format of the targets, which is their suffix as well. None means PNG, but the own format
+        of an animated GIF or WebP, which is opened for that.
     copies : bool
         Whether the jobs tell where sources are copied to that have no target to write. Such a copy
         has the source's own name below `directory`; a source with the suffix of the format has the
@@ -108,6 +109,8 @@ def plan_jobs(
     >>> plan_jobs(["a.jpg", "b/a.webp"], None)
     [Job(source='a.jpg', target='a-fastkq.png'), Job(source='b/a.webp', target='b/a-fastkq.png')]
     """
+    from fastkq.files.animations import default_format  # here: the help needs no decoders
+
     if in_place and (directory is not None or name is not None or copies):
         given = "directory" if directory is not None else "name" if name else "copy_unchanged"
         raise ValueError(f"in_place is True, and {given} is given; one of them is allowed")
@@ -119,23 +122,27 @@ def plan_jobs(
             raise NotADirectoryError(
                 f"{directory}: is not a directory; a directory, or a new one, is allowed"
             )
-    ending = f".{check_format(format)}"
-    pattern = None if name is None else check_name(name, format)
+    format = format_of_name(name, format)
+    if format is not None:
+        check_format(format)
+    pattern = None if name is None else check_name(name, format or PNG)
     found = find_images(sources, directory, recursive=recursive)
     if in_place:
         return [Job(source, source) for source, _ in found]
     numbers: list[int | None] = [None] * len(found)
     if pages:
         found, numbers = _cut_into_pages(found)
+    mark = BESIDE if directory is None and pattern is None else ""
+    endings = [f"{mark}.{format or default_format(source)}" for source, _ in found]
     if directory is None:
-        ending, directory = (BESIDE if pattern is None else "") + ending, ""
+        directory = ""
         found = [
             (source, os.path.join(os.path.dirname(source), os.path.basename(relative)))
             for source, relative in found
         ]
     if pattern is not None:
         found = [(source, _renamed(relative, pattern, source)) for source, relative in found]
-    jobs = _name_targets(found, directory, ending, copies=copies)
+    jobs = _name_targets(found, directory, endings, copies=copies)
     return [replace(job, page=page) for job, page in zip(jobs, numbers, strict=True)]
 
 
@@ -179,15 +186,18 @@ def _renamed(relative: str, pattern: str, source: str) -> str:
 
 
 def _name_targets(
-    found: Sequence[tuple[str, str]], directory: str, ending: str, *, copies: bool
+    found: Sequence[tuple[str, str]], directory: str, endings: Sequence[str], *, copies: bool
 ) -> list[Job]:
     """Return the jobs of sources, with their paths below where they were found, in their order."""
     places = _Places()
     homes = [places.of(source) for source, _ in found]
-    own = _find_own_outputs(found, homes, directory, ending, places)
+    own = _find_own_outputs(found, homes, directory, places)
     # Own outputs come last: no name depends on them.
     order = sorted(range(len(found)), key=own.__contains__)
-    firsts = [_join(directory, _with_ending(relative, ending)) for _, relative in found]
+    firsts = [
+        _join(directory, _with_ending(relative, ending))
+        for (_, relative), ending in zip(found, endings, strict=True)
+    ]
     first_places = [places.of(target) for target in firsts]
     wanted = Counter(first_places[i] for i in order if i not in own)
     taken = {homes[i] for i in order if i not in own}
@@ -195,7 +205,7 @@ def _name_targets(
     files = _Files([found[i][0] for i in order if i not in own])
     targets = dict.fromkeys(range(len(found)), "")
     for i in order:
-        relative = found[i][1]
+        relative, ending = found[i][1], endings[i]
         target, place = firsts[i], first_places[i]
         if wanted[place] > 1:
             target = _join(directory, relative + ending)
@@ -241,7 +251,6 @@ def _find_own_outputs(
     found: Sequence[tuple[str, str]],
     homes: Sequence[str],
     directory: str,
-    ending: str,
     places: _Places,
 ) -> set[int]:
     """Return which sources fastkq wrote, of those that lie where the targets go."""

@@ -75,6 +75,7 @@ def check_job_options(
         copy_unchanged,
         in_place=in_place,
         backup=backup,
+        keeps_animated=options.get("format") is None and image.reading.frame is None,
     )
 
 
@@ -132,7 +133,7 @@ def plan_for(
             sources,
             directory,
             recursive=recursive,
-            format=format,
+            format=None if options.keeps_animated else format,
             copies=options.copy_unchanged,
             name=name,
             in_place=options.in_place,

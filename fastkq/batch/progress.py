@@ -120,9 +120,20 @@ def describe(result: JobResult) -> str:
     line += (
         f"{megabytes(result.source_bytes)} -> {megabytes(result.target_bytes)} "
         f"({abs(change):.0%} {'saved' if change >= 0 else 'larger'}), PSNR {result.psnr:.1f} dB, "
-        f"{score}{result.n_colors} colors, {result.seconds:.2f} s"
+        f"{score}{result.n_colors} colors{tell_frames(result.n_frames)}, {result.seconds:.2f} s"
     )
     return line + (f"; no gain, {instead}" if result.status == NO_GAIN else "")
+
+
+def tell_frames(n_frames: int) -> str:
+    """Return what a line tells of an animation's frames.
+
+    Examples
+    --------
+    >>> tell_frames(24)
+    ', 24 frames'
+    """
+    return f", {n_frames} frames" if n_frames > 1 else ""
 
 
 def suggest(output: Output, n_colors: int) -> str:

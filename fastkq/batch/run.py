@@ -147,11 +147,13 @@ def compress_many(
         Seconds for an image, after which its process is ended, and it fails. It is tried twice: the
         second time alone. Each image is then in work in a process of its own, also with `jobs` of
         1; in a daemonic process there is no timeout.
-    format : {"png", "webp", "gif"}
-        Of the targets; see `QuantizeResult.save`.
+    format : {"png", "webp", "gif"}, optional
+        Of the targets; see `QuantizeResult.save`. By default, an animated GIF or WebP keeps its
+        format, and all else becomes a PNG, animated where the source is; in a store, all do.
     n_colors, effort, color_space, locked, protect, masking, paper, dither, dither_strength, \
     lossy, quality, max_mse, min_psnr, max_bytes, optimize, background, transparent, score, \
-    min_score, bit_depth, max_pixels, allow_truncated, icc, metadata, durable, preserve, verify
+    min_score, frame, frame_palettes, bit_depth, max_pixels, allow_truncated, icc, metadata, \
+    durable, preserve, verify
         As in `compress`, for each image; `effort`, `color_space` and `locked` for a shared palette
         as well. An image that does not reach its target is not written, and no failure: its status
         is "target not reached".

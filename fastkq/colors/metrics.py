@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fastkq.types import MAX_LEVEL, Array
+from fastkq.types import MAX_LEVEL, Array, UInt8Array
 
 N_CHANNELS = 3
 
@@ -32,6 +32,24 @@ def inertia_from_sums(sums: Array, squared_norm: float, centers: Array) -> float
     centers = np.asarray(centers, np.float64)
     explained = 2 * np.sum(centers * sums[:, 1:]) - np.sum(sums[:, 0] * np.sum(centers**2, axis=1))
     return max(0.0, float(squared_norm - explained))
+
+
+def squared_error(one: UInt8Array, other: UInt8Array) -> float:
+    """Return the squared error of two images (H, W, 4), summed over channels and pixels.
+
+    Where a pixel is not opaque, it is the mean of those over black and over white.
+    """
+    alphas = np.stack([one[..., 3], other[..., 3]]).astype(np.int32)
+    if (alphas == MAX_LEVEL).all():
+        differences = one[..., :3].astype(np.int32) - other[..., :3]
+        return float(np.sum(differences * differences, dtype=np.int64))
+    black = [
+        a[..., :3] * (alpha[..., None] / MAX_LEVEL)
+        for a, alpha in ((one, alphas[0]), (other, alphas[1]))
+    ]
+    over_black = black[0] - black[1]
+    over_white = over_black - (alphas[0] - alphas[1])[..., None]
+    return float(np.sum(over_black**2) + np.sum(over_white**2)) / 2
 
 
 def psnr_from_mse(mse: float) -> float:

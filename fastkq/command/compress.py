@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+from fastkq.animation.entry import compress_any, open_any
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import NO_GAIN, JobResult
-from fastkq.batch.names import check_name, fill_name
+from fastkq.batch.names import check_name, fill_name, format_of_name
 from fastkq.batch.plan import BESIDE
-from fastkq.batch.progress import describe, megabytes, suggest
+from fastkq.batch.progress import describe, megabytes, suggest, tell_frames
 from fastkq.batch.remote import is_url
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
@@ -21,12 +22,12 @@ from fastkq.command.many import compress_many
 from fastkq.command.options import color_options
 from fastkq.command.sources import STREAM, is_pipe
 from fastkq.command.timeout import end_after
+from fastkq.files.animations import default_format
 from fastkq.files.formats import PNG, format_of
 from fastkq.files.reading import ALL_PAGES
 from fastkq.files.write import check_output, write_file
 from fastkq.install import terminal
 from fastkq.options import check_options
-from fastkq.pipeline import compress_source, open_image
 from fastkq.result import most_bytes
 from fastkq.types import ImageSource
 
@@ -138,9 +139,9 @@ def _compress_one(options: argparse.Namespace) -> int:
     terminal.share(terminal.extras_of(chosen, name))
     target = check_output(output, source, exclusive=not options.force)
     checked = check_options(palette=options.palette, format=name, **chosen)
-    opened = open_image(source, checked)
+    opened = open_any(source, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
-    written = compress_source(opened, checked, target, exclusive=not options.force, most=most)
+    written = compress_any(opened, checked, target, exclusive=not options.force, most=most)
     result = JobResult(
         source,
         os.fspath(output),
@@ -151,6 +152,7 @@ def _compress_one(options: argparse.Namespace) -> int:
         n_colors=len(written.palette),
         psnr=psnr_from_mse(written.inertia / opened.n_pixels),
         score=written.score,
+        n_frames=written.n_frames,
         seconds=time.perf_counter() - start,
     )
     if options.json:
@@ -177,9 +179,9 @@ def _compress_stream(
     terminal.share(terminal.extras_of(chosen, name))
     image = _open_source(source)
     checked = check_options(palette=options.palette, format=name, **chosen)
-    opened = open_image(image, checked)
+    opened = open_any(image, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
-    written = compress_source(opened, checked, most=most)
+    written = compress_any(opened, checked, most=most)
     if output == STREAM:  # whoever reads it gets a picture, whatever its size
         sys.stdout.buffer.write(written.data)
     elif written.fits:
@@ -189,7 +191,9 @@ def _compress_stream(
         names = f"{printable(source)} -> {printable(str(output))}"
         score = "" if written.score is None else f"SSIMULACRA2 {written.score:.1f}, "
         size, n_colors = megabytes(written.n_bytes), len(written.palette)
-        found = f"{size}, PSNR {psnr:.1f} dB, {score}{n_colors} colors"
+        found = (
+            f"{size}, PSNR {psnr:.1f} dB, {score}{n_colors} colors{tell_frames(written.n_frames)}"
+        )
         hint = suggest(checked.output, n_colors)
         if written.fits:
             hint = ""
@@ -224,7 +228,10 @@ def _format(options: argparse.Namespace, output: str | Path) -> str:
 
 
 def _default_output(source: str, options: argparse.Namespace) -> Path:
-    path, format, suffix = Path(source), options.format or PNG, options.suffix or BESIDE
+    path, suffix = Path(source), options.suffix or BESIDE
+    format = format_of_name(options.name, options.format)
+    if format is None:
+        format = PNG if options.frame is not None else default_format(source)
     if options.name is None:
         return path.with_name(f"{path.stem}{suffix}.{format}")
     return path.with_name(f"{fill_name(check_name(options.name, format), source)}.{format}")

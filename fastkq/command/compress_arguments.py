@@ -8,7 +8,7 @@ from functools import partial
 from fastkq.batch.plan import BESIDE
 from fastkq.command.safety_arguments import add_in_place, add_safety
 from fastkq.command.shared_arguments import add_colors, add_sources
-from fastkq.command.values import color, name_suffix, number_to, quality, shard, share
+from fastkq.command.values import color, frame_number, name_suffix, number_to, quality, shard, share
 from fastkq.files.formats import FORMATS, MAX_BIT_DEPTH
 from fastkq.files.reading import ICC_CHOICES, KEEP, METADATA_CHOICES, NO_METADATA
 from fastkq.options import BLACK, TRANSPARENT
@@ -26,6 +26,13 @@ def add_compress_arguments(parser: argparse.ArgumentParser) -> None:
             "what you want, instead of how many colors",
             "An image gets the fewest colors, at most K, that reach it; where not even K colors "
             "do, nothing is written.",
+        )
+    )
+    _add_animations(
+        parser.add_argument_group(
+            "animations",
+            "Of an animated GIF, PNG or WebP, all frames are written, with one palette. A GIF "
+            "stays a GIF and a WebP a WebP, unless -o or --format say otherwise.",
         )
     )
     _add_files(parser.add_argument_group("files"))
@@ -161,6 +168,21 @@ def _add_targets(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_animations(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--frame",
+        type=frame_number,
+        metavar="N",
+        help="take only this frame, as a still picture; 0 is the first",
+    )
+    group.add_argument(
+        "--frame-palettes",
+        action="store_true",
+        help="give each frame a palette of its own, for a gif or webp: better colors where scenes "
+        "change, and often more bytes",
+    )
+
+
 def _add_files(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-o",
@@ -180,7 +202,7 @@ def _add_files(group: argparse._ArgumentGroup) -> None:
         "--format",
         choices=FORMATS,
         help="the format of the outputs; a webp is smaller and takes longer, a gif is larger "
-        "(default: the suffix of -o tells, or png)",
+        "(default: the suffix of -o tells, or png, and of an animated GIF or WebP its own)",
     )
     group.add_argument(
         "--suffix",

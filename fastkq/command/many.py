@@ -13,7 +13,6 @@ from fastkq.batch.text import printable
 from fastkq.command.options import job_options
 from fastkq.command.sources import list_sources
 from fastkq.defaults import choose_look
-from fastkq.files.formats import PNG
 from fastkq.files.reading import ALL_PAGES
 from fastkq.install import terminal
 
@@ -48,7 +47,7 @@ def compress_many(options: argparse.Namespace) -> int:
         in_place=options.in_place,
         backup=options.backup,
         palette=SHARED if options.shared_palette else options.palette,
-        format=options.format or PNG,
+        format=options.format,
     )
     jobs = plan_for(
         settings,

@@ -36,6 +36,8 @@ def job_options(options: argparse.Namespace) -> dict[str, Any]:
         "transparent": options.transparent,
         "score": options.score,
         "min_score": options.min_score,
+        "frame": options.frame,
+        "frame_palettes": options.frame_palettes,
         "page": options.page,
         "icc": options.icc,
         "metadata": options.metadata,

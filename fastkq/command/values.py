@@ -12,6 +12,7 @@ from fastkq.files.reading import ALL_PAGES
 from fastkq.types import MAX_COLORS
 
 MAX_JOBS = 4096
+MAX_FRAME = (1 << 31) - 1
 MAX_SHARDS = 1_000_000
 MAX_PAGES = 10_000
 MAX_SECONDS = 1_000_000
@@ -45,6 +46,11 @@ def colors(text: str) -> list[list[int]]:
 def job_count(text: str) -> int:
     """Return a number of worker processes."""
     return integer(text, 1, MAX_JOBS)
+
+
+def frame_number(text: str) -> int:
+    """Return the number of a frame."""
+    return integer(text, 0, MAX_FRAME)
 
 
 def page(text: str) -> int | str:

@@ -199,19 +199,25 @@ def encode(
     return squeeze(data, may_reorder=n_kept == 0) if optimize == OXIPNG else data
 
 
+def webp_parts(attached: Attached) -> tuple[bytes | None, bytes, bytes | None]:
+    """Return the profile, EXIF and XMP of a WebP; its EXIF names what wrote it in any case."""
+    exif = EXIF
+    if attached.exif is not None or attached.density is not None:
+        exif = exif_of_webp(attached, SOFTWARE)
+    return _profile_of(attached), exif, attached.xmp
+
+
 def _encode_webp(
     labels: UInt8Array, palette: UInt8Array, attached: Attached, optimize: bool | str
 ) -> bytes:
     from PIL import Image
 
     options: dict[str, Any] = WEBP_BEST_EFFORT if optimize else WEBP_EFFORT
-    profile, exif = _profile_of(attached), EXIF
+    profile, exif, xmp = webp_parts(attached)
     if profile is not None:
         options = options | {"icc_profile": profile}
-    if attached.xmp is not None:
-        options = options | {"xmp": attached.xmp}
-    if attached.exif is not None or attached.density is not None:
-        exif = exif_of_webp(attached, SOFTWARE)
+    if xmp is not None:
+        options = options | {"xmp": xmp}
     buffer = io.BytesIO()
     height, width = labels.shape
     image = Image.frombytes("P", (width, height), labels.tobytes())

@@ -93,7 +93,7 @@ def encode_indexed_png(
         deflated, palette = _deflate_best(labels, palette, n_kept, bits)
     else:
         deflated = deflate_fast(labels, len(palette), bits)
-    chunks = attached_chunks(attached) + _palette_chunks(palette)
+    chunks = attached_chunks(attached) + palette_chunks(palette)
     return assemble(labels.shape, bits, COLOR_TYPE_INDEXED, chunks, deflated)
 
 
@@ -102,7 +102,7 @@ def assemble(
 ) -> bytes:
     """Return a PNG file of an image (H, W, ...), with chunks before its pixels."""
     data = memoryview(deflated)
-    parts = [_head(shape, bits, color_type, chunks)]
+    parts = [png_head(shape, bits, color_type, chunks)]
     parts.extend(
         _chunk(b"IDAT", data[start : start + MAX_CHUNK_BYTES])
         for start in range(0, len(data), MAX_CHUNK_BYTES)
@@ -265,8 +265,8 @@ def write_indexed_png(
     bits = bit_depth or bits_per_index(len(palette))
     strip_rows = max(1, STRIP_BYTES // (1 + shape[1] * bits // 8))
     strips = (_pack_rows(rows, bits) for rows in _cut_rows(blocks, strip_rows))
-    chunks = attached_chunks(attached) + _palette_chunks(palette)
-    n_bytes = file.write(_head(shape, bits, COLOR_TYPE_INDEXED, chunks))
+    chunks = attached_chunks(attached) + palette_chunks(palette)
+    n_bytes = file.write(png_head(shape, bits, COLOR_TYPE_INDEXED, chunks))
     with ThreadPoolExecutor(n_threads) as pool:
         for data in _deflate_strips(strips, pool, STRIPS_AHEAD * n_threads):
             n_bytes += file.write(_chunk(b"IDAT", data))
@@ -311,7 +311,7 @@ def _deflate(strip: UInt8Array, before: bytes) -> bytes:
     return start + end
 
 
-def _head(shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks) -> bytes:
+def png_head(shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks) -> bytes:
     """Return all that comes before the pixels."""
     height, width = shape[:2]
     header = struct.pack(">IIBBBBB", width, height, bits, color_type, 0, 0, 0)
@@ -336,7 +336,7 @@ def attached_chunks(attached: Attached) -> Chunks:
     return chunks
 
 
-def _palette_chunks(palette: UInt8Array) -> Chunks:
+def palette_chunks(palette: UInt8Array) -> Chunks:
     """Return the colors and their alphas."""
     chunks = [(b"PLTE", palette[:, :3].tobytes())]
     if palette.shape[1] == 4:  # entries beyond the chunk are opaque

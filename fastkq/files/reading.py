@@ -43,6 +43,8 @@ class ReadOptions:
         sRGB, or it is dropped and the values stay.
     metadata : {"none", "keep"}
         Whether EXIF data, with its places on the globe, and XMP go into the output.
+    frame : int, or None
+        Which frame of an animation, from 0. None: all of them, where that can be.
     """
 
     max_pixels: int | None = None
@@ -50,6 +52,7 @@ class ReadOptions:
     page: int | str | None = None
     icc: str = KEEP
     metadata: str = NO_METADATA
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_pixels is not None:
@@ -57,6 +60,8 @@ class ReadOptions:
         check_flag(self.allow_truncated, "allow_truncated")
         if self.page is not None and self.page != ALL_PAGES:
             check_integer(self.page, "page", 1)
+        if self.frame is not None:
+            check_integer(self.frame, "frame", 0)
         if self.icc not in ICC_CHOICES:
             raise ValueError(f"icc is {self.icc!r}; one of {ICC_CHOICES} is allowed")
         if self.metadata not in METADATA_CHOICES:
@@ -72,6 +77,8 @@ class ReadOptions:
         parts = ["allow_truncated"] if self.allow_truncated else []
         if self.page is not None:
             parts.append(f"page {self.page}")
+        if self.frame is not None:
+            parts.append(f"frame {self.frame}")
         if self.icc != KEEP:
             parts.append(f"icc {self.icc}")
         if self.metadata != NO_METADATA:

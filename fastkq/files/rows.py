@@ -76,6 +76,11 @@ class Source:
         return self.shape[0] * self.shape[1]
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.shape[0], self.shape[1]
+
+    @property
     def n_channels(self) -> int:
         """1 to 4, with alpha."""
         return 1 if len(self.shape) == 2 else self.shape[2]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,8 +14,16 @@ from fastkq.colors.bleed import bleed
 from fastkq.colors.histogram import histogram_of_blocks
 from fastkq.colors.paper import find_paper
 from fastkq.colors.pixels import check_array, flatten
+from fastkq.files.animations import (
+    choose_frame,
+    is_animated_pillow_image,
+    open_animation,
+    refuse_animation,
+    too_many_frames,
+)
 from fastkq.files.decode import decode_file, open_file
 from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
+from fastkq.files.frames import Animation
 from fastkq.files.profiles import from_srgb
 from fastkq.files.read import read_bytes, read_image
 from fastkq.files.reading import DEFAULT, ReadOptions
@@ -52,6 +61,8 @@ def open_source(
     OSError, ValueError, TypeError
         As `read_image`.
     """
+    if reading.frame is not None:
+        return _open_frame(read_once(image), reading.frame, reading)
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         source = open_tiff(path, reading, large_pixels=large_pixels)
@@ -59,6 +70,7 @@ def open_source(
             with open_file(path) as file:
                 n_bytes = file.seek(0, os.SEEK_END)  # also of a pipe that was read whole
                 file.seek(0)
+                refuse_animation(file, path)
                 decoded = decode_file(file, path, reading)
             source = hold(decoded.array, path, n_bytes, decoded.attached, path, is_file=True)
         return source
@@ -72,12 +84,43 @@ def open_source(
             return rows
         return hold(check_array(read_whole(rows)), rows.name, rows.n_bytes)
     data = read_bytes(image)
-    if data is None:
-        decoded = read_image(image, reading)
-        name = f"{type(image).__name__} {decoded.array.shape}"
-        return hold(decoded.array, name, attached=decoded.attached)
+    return _hold_decoded(image, reading) if data is None else _hold_file(data, reading)
+
+
+def _hold_decoded(image: Any, reading: ReadOptions) -> Source:
+    """Return an image that Pillow has opened, or that is nothing of what is allowed."""
+    if is_animated_pillow_image(image):
+        raise too_many_frames(type(image).__name__, getattr(image, "n_frames", 2))
+    decoded = read_image(image, reading)
+    name = f"{type(image).__name__} {decoded.array.shape}"
+    return hold(decoded.array, name, attached=decoded.attached)
+
+
+def _hold_file(data: bytes, reading: ReadOptions) -> Source:
+    refuse_animation(io.BytesIO(data), "<bytes>")
     decoded = read_image(data, reading)
     return hold(decoded.array, "<bytes>", len(data), decoded.attached, is_file=True)
+
+
+def read_once(image: Any) -> Any:
+    """Return what a file object holds, which can be read once only; anything else as it is."""
+    if isinstance(image, RowArray) or not hasattr(image, "read"):
+        return image
+    data = read_bytes(image)
+    return image if data is None else data
+
+
+def _open_frame(image: Any, number: int, reading: ReadOptions) -> Source:
+    """Return a frame of an animation, or of a still, the only one."""
+    animation = None if isinstance(image, RowArray) else open_animation(image, reading)
+    if animation is None:
+        if number > 0:
+            raise ValueError(f"frame is {number}, and the image is no animation; 0 is allowed")
+        return open_source(image, replace(reading, frame=None))
+    origin = animation.origin
+    array = check_array(choose_frame(animation, number))
+    attached, path = origin.attached, origin.path
+    return hold(array, origin.name, origin.n_bytes, attached, path, is_file=origin.is_file)
 
 
 def flatten_source(source: Source, background: UInt8Array) -> Source:
@@ -122,7 +165,7 @@ def _hold_instead(source: Source, array: UInt8Array) -> Source:
     return hold(array, name, n_bytes, attached, source.path, is_file=source.is_file)
 
 
-def convert_palette(palette: UInt8Array, source: Source) -> UInt8Array:
+def convert_palette(palette: UInt8Array, source: Source | Animation) -> UInt8Array:
     """Return colors of sRGB, (K, 3) or (K, 4), as values of an image: of its profile, if any.
 
     Raises

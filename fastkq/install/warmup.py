@@ -14,6 +14,7 @@ from fastkq.colors.translucent import count_translucent
 from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
+from fastkq.files.frames import Animation
 from fastkq.loading import load_kernels
 from fastkq.paint.dither import Ditherer, Dithering
 
@@ -36,6 +37,7 @@ def warm_up() -> float:
     compile_lossy_gif()
     compile_alpha()
     compile_scoring()
+    compile_animations()
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
         kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
     return time.perf_counter() - start
@@ -79,6 +81,14 @@ def compile_masking() -> None:
 def compile_lossy() -> None:
     """Load, or compile, the kernels of labels by cost."""
     remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], lossy=1)
+
+
+def compile_animations() -> None:
+    """Load, or compile, the kernels of animated GIFs, exact and with errors."""
+    frames = np.zeros((2, 1, 8, 3), np.uint8)
+    frames[0, :, 1:], frames[1, :, 1:] = [9, 9, 9], [200, 9, 9]
+    for lossy in (0, 100):
+        compress(Animation(frames), format="gif", lossy=lossy)
 
 
 def compile_lossy_gif() -> None:
