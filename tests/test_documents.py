@@ -13,7 +13,8 @@ from PIL import Image
 from fastkq.cli import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+DOCUMENTS = [path for path in (README, *sorted((ROOT / "docs").glob("*.md"))) if path.exists()]
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 # What an example shows of other programs, or of the whole installation, is not run.
 OTHERS = (">", "|", "warmup", "doctor", "--oxipng")
@@ -44,14 +45,14 @@ def place(images, tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.skipif(not DOCUMENTS[0].exists(), reason="the installed package has no documents")
+@pytest.mark.skipif(not DOCUMENTS, reason="the installed package has no documents")
 @pytest.mark.parametrize("path", named(DOCUMENTS))
 def test_examples_in_python(path, place):
     failures, _ = doctest.testfile(str(path), module_relative=False)
     assert failures == 0
 
 
-@pytest.mark.skipif(not DOCUMENTS[0].exists(), reason="the installed package has no documents")
+@pytest.mark.skipif(not DOCUMENTS, reason="the installed package has no documents")
 def test_there_are_examples():
     parser = doctest.DocTestParser()
     counts = [len(parser.get_examples(path.read_text(encoding="utf-8"))) for path in DOCUMENTS]
@@ -60,7 +61,7 @@ def test_there_are_examples():
     assert sum(len(commands(path)) for path in DOCUMENTS) >= 20
 
 
-@pytest.mark.skipif(not DOCUMENTS[0].exists(), reason="the installed package has no documents")
+@pytest.mark.skipif(not DOCUMENTS, reason="the installed package has no documents")
 @pytest.mark.parametrize("path", named(path for path in DOCUMENTS if commands(path)))
 def test_examples_on_the_command_line(path, place, capsys):
     """On small pictures under the names of the examples, one command after the other."""
