@@ -273,6 +273,8 @@ def test_workers_find_the_kernels_prepared(monkeypatch):
     prepared, compiled = {"quantizing"}, []
     monkeypatch.setattr(kernels.places, "is_prepared", prepared.__contains__)
     monkeypatch.setattr(kernels.places, "set_prepared", prepared.add)
+    for name in ("beginning", "ending"):  # what commands in this process have asked for
+        monkeypatch.setattr(kernels.events, name, [])
     monkeypatch.setattr(first_run, "share_compilation", lambda *_, **__: None)
     monkeypatch.setattr(warmup, "compile_scoring", lambda: compiled.append("scoring"))
     first_run.prepare_kernels(pytest.fail)
