@@ -3,8 +3,8 @@
     python bench/rate.py [--json bench/results/rate.json]
 
 It takes about fifteen minutes. Needs the group `peers` and ../shared/photos. pngquant writes each
-picture with 256, 128 and 64 colors; fastkq with a palette of 256 colors in Oklab, at several values
-of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where the highest
+picture with 256, 128 and 64 colors; fastkq with a palette of 256 colors in Oklab, with masking, at
+several values of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where the highest
 score of fastkq is below that of pngquant, or the lowest above, on the line beyond, and exact
 pictures are left out. Butteraugli (where libjxl's `butteraugli_main` is) and FLIP are compared at
 pngquant's bytes, or just below.
@@ -31,10 +31,10 @@ from fastkq.files.png import encode_indexed_png
 
 GROUPS = ("kodak", "cq100", "photo2mp", "graphics")
 N_COLORS = (256, 128, 64)
-LOSSY = (5, 12, 20, 30, 40, 60, 80, 100, 130)
+LOSSY = (5, 20, 40, 60, 85, 120)
 WRITERS = ("default", "optimize", "webp")
 OXIPNG_LEVEL = 4
-N_HALVINGS = 7
+N_HALVINGS = 6
 BUTTERAUGLI = shutil.which("butteraugli_main")
 PACKAGES = ("pillow", "pngquant-cli", "pyoxipng", "flip-evaluator")
 
@@ -128,9 +128,9 @@ def measure(path: Path, group: str) -> list[report.Row]:
     curves: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
     adaptive: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
     for lossy in LOSSY:
-        for writer, point in points(image, lossy=lossy).items():
+        for writer, point in points(image, lossy=lossy, masking=True).items():
             curves[writer].append(point)
-    palette = fastkq.fit_palette(image, color_space="oklab")
+    palette = fastkq.fit_palette(image, color_space="oklab", masking=True)
     rows: list[report.Row] = []
     for n_colors in N_COLORS:
         for writer, point in points(image, n_colors=n_colors, dither="adaptive").items():

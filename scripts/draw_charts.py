@@ -63,7 +63,7 @@ COLORS = {
     "pyvips": "#c9a400",
 }
 RATES = {
-    "default": ("fastkq, --lossy 5 to 130", {"marker": "o", "markersize": 4}),
+    "default": ("fastkq, --lossy 5 to 120", {"marker": "o", "markersize": 4}),
     "optimize": ("--optimize", {"linestyle": "--"}),
     "webp": ("lossless WebP", {"linestyle": ":"}),
 }
@@ -333,7 +333,7 @@ def plot_rates(axes: Axes, rows: list[Row]) -> None:
         color = COLORS["pngquant"]
         axes.plot(*zip(*points, strict=True), label=label, color=color, marker="s", ls=linestyle)
     axes.set_title(f"{GROUP_TITLES[rows[0]['group']]}: {len(own)} pictures")
-    axes.set_xlabel("bytes / pngquant's of 256 colors")
+    axes.set_xlabel("bytes / pngquant's")
     axes.set_xlim(0.1, 1.15)
 
 
@@ -349,7 +349,7 @@ def draw_rate(report: dict) -> Figure | None:
     panels[0].set_ylabel("SSIMULACRA 2")
     finish(figure, drawn_lines(panels), 5, report, top=0.55)
     figure.subplots_adjust(wspace=0.25)
-    text = "Upper left is better: closer to the original, in fewer bytes."
+    text = "Upper left is better. Bytes are those of a picture by its pngquant's at 256 colors."
     figure.text(0.08, 1 - 0.2 / figure.get_figheight(), text, color=INK)
     return figure
 
