@@ -2,12 +2,12 @@
 
     python bench/rate.py [--json bench/results/rate.json]
 
-It takes about fifteen minutes. Needs the group `peers` and ../shared/photos. pngquant writes each
+It takes about ten minutes. Needs the group `peers` and ../shared/photos. pngquant writes each
 picture with 256, 128 and 64 colors; fastkq with a palette of 256 colors in Oklab, with masking, at
-several values of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where the highest
-score of fastkq is below that of pngquant, or the lowest above, on the line beyond, and exact
-pictures are left out. Butteraugli (where libjxl's `butteraugli_main` is) and FLIP are compared at
-pngquant's bytes, or just below.
+several values of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where
+the highest score of fastkq is below that of pngquant, or the lowest above, on the line beyond, and
+exact pictures are left out. Butteraugli (where libjxl's `butteraugli_main` is) and FLIP are
+compared at pngquant's bytes, or just below.
 """
 
 from __future__ import annotations
