@@ -8,6 +8,7 @@ on 2 threads, where a counting sort of the pixels by cell took 92 ms.
 """
 
 import numpy as np
+from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -47,10 +48,8 @@ def count_color(
     return n_full
 
 
-@kernel(pieces="tables")
+@kernel(parallel=True)  # as a range of pieces it took 160 ms instead of 30 for 24 MP
 def count_colors(
-    begin,  # of the slabs ...
-    end,  # ... and the end of these
     pixels,  # (N, 3) uint8, IN; or (N, 4), of which only the opaque ones are counted
     spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
     tables,  # (n_slabs, N_CODES) uint8, INOUT: zero, or counters of the blocks before
@@ -61,7 +60,7 @@ def count_colors(
     """Count the pixels of each color, in a table for every slab of pixels."""
     n_pixels = pixels.shape[0]
     n_slabs = tables.shape[0]
-    for slab in range(begin, end):
+    for slab in prange(n_slabs):
         start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
         table, cells, full = tables[slab], occupied[slab], carries[slab]
         red, green, blue = spread[0], spread[1], spread[2]
