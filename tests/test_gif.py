@@ -16,9 +16,10 @@ from test_lossy import LEVELS, textured_image, with_own_alpha
 import fastkq
 from fastkq import kernels
 from fastkq.files.gif import encode_gif
+from fastkq.paint.cost import PASSED_ON
 from fastkq.paint.dither import Dithering
 from fastkq.paint.lossy import LossyDitherer, make_ditherer
-from fastkq.paint.lossy_gif import PASSED_ON, LossyGifDitherer
+from fastkq.paint.lossy_gif import LossyGifDitherer
 
 
 def stream_of(data):

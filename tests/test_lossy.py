@@ -12,9 +12,9 @@ from test_dither_alpha import PALETTES, random_palette, soft_image
 import fastkq
 from fastkq import kernels
 from fastkq.files.png import encode_indexed_png
+from fastkq.paint.cost import PASSED_ON
 from fastkq.paint.dither import Dithering
 from fastkq.paint.lossy import LossyDitherer
-from fastkq.paint.lossy_gif import PASSED_ON
 
 LEVELS = np.arange(256, dtype=np.uint8)
 

@@ -205,7 +205,10 @@ class Ditherer:
             dither = self._mix if self._method == "ordered" else self._diffuse
             return dither(pixels, lead, labels, first)
         dither = self._mix_any if self._method == "ordered" else self._diffuse_any
-        error = dither(pixels, lead, labels, first)
+        return self._in_levels(dither(pixels, lead, labels, first))
+
+    def _in_levels(self, error: int) -> float:
+        """Return a squared error that kernels counted in 1 / 510^2."""
         unit = int(kernels.steps.ERROR_UNIT) ** 2
         return error / unit if self._has_alpha else error // unit
 

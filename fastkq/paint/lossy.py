@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from fastkq import kernels
-from fastkq.colors.pixels import OPAQUE
-from fastkq.paint.dither import FULL, N_WITH_ALPHA, Ditherer, Dithering, strengths_by_contrast
-from fastkq.paint.lossy_gif import PASSED_ON, STRENGTHS, LossyGifDitherer
+from fastkq.paint.cost import CostDitherer
+from fastkq.paint.dither import FULL, Ditherer, Dithering
+from fastkq.paint.lossy_gif import LossyGifDitherer
 from fastkq.types import Array, UInt8Array
 
 # A bit is worth a squared error, in levels of lightness of which there are 255 in Oklab: this at
-# the full `lossy` and no contrast. It grows with the square of `lossy`, for even steps of bytes.
+# a `lossy` of 100 and no contrast.
 MOST_WEIGHT = 2.0
-SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
 PNG, WEBP, GIF = "png", "webp", "gif"
 WINDOW = 1 << 15  # how far deflate copies from, in bytes
 # The bits of a copy: in deflate those of its distance come on top; WebP has short ones for near
@@ -26,7 +23,7 @@ WINDOW = 1 << 15  # how far deflate copies from, in bytes
 COPY_BITS = {PNG: 6.0, WEBP: 12.0}
 
 
-class LossyDitherer(Ditherer):
+class LossyDitherer(CostDitherer):
     """Choose the labels of an image by error and bits, and pass the errors on.
 
     Parameters
@@ -37,37 +34,18 @@ class LossyDitherer(Ditherer):
     """
 
     def __init__(self, palette: UInt8Array, dithering: Dithering) -> None:
-        method = "diffusion" if dithering.method == "none" else dithering.method
-        super().__init__(palette, replace(dithering, method=method))
-        self._strength = dithering.strength * (1 if self._is_adaptive else PASSED_ON)
-        self._strengths = strengths_by_contrast(STRENGTHS)
+        super().__init__(palette, dithering, MOST_WEIGHT)
         n_colors = len(palette)
         self._literal_bits = max(1.0, np.log2(n_colors) - 1)
-        weight = MOST_WEIGHT * (dithering.lossy / 100) ** 2 * SQUARED_STEPS
-        self._worth = np.float32(weight * self._literal_bits)
+        self._worth = np.float32(self._weight * self._literal_bits)
         self._format = dithering.format
         self._per_byte = next(n for n in (8, 4, 2, 1) if n_colors <= 1 << 8 // n)
-        colors, n_slots = self._tables.colors, int(kernels.lossy_weights.N_SLOTS)
-        self._slots = np.empty(n_slots, np.int64), np.empty(n_slots, np.uint8)
-        kernels.lossy_weights.fill_slots(colors, *self._slots)
-        ways = kernels.lossy_ways
-        opaque, transparent = ways.OPAQUE_KIND, ways.TRANSPARENT_KIND
-        is_closed = np.zeros((3, n_colors), np.bool_)
-        is_closed[opaque] = self._tables.has_opaque & (colors[:, 3] != OPAQUE)
-        is_closed[transparent] = np.arange(n_colors) != self._tables.transparent
-        self._penalties = np.where(is_closed, ways.FORBIDDEN, np.float32(0))
+        self._penalties = np.where(self._is_open, np.float32(0), kernels.lossy_ways.FORBIDDEN)
 
     def _dither_rows(self, rows: UInt8Array, lead: int, labels: UInt8Array, first: int) -> float:
         """Choose labels of rows; see the kernel for the parameters."""
-        pixels = rows.reshape(len(rows), -1).view()
-        pixels.flags.writeable = False  # as the kernels are compiled for
+        pixels, contrasts = self._flatten(rows)
         width, tables = labels.shape[1], self._tables
-        contrasts = np.empty((len(rows), width), np.uint8)
-        every = np.arange(256, dtype=np.uint8)
-        if rows.shape[2:] == (N_WITH_ALPHA,):
-            kernels.contrast.map_alpha_strengths(pixels, every, contrasts)
-        else:
-            kernels.contrast.map_strengths(pixels, every, contrasts)
         errors = np.empty(-(-len(labels) // int(kernels.dither.STRIP_ROWS)), np.int64)
         kernels.lossy.choose(
             pixels,
@@ -91,9 +69,7 @@ class LossyDitherer(Ditherer):
             labels,
             errors,
         )
-        unit = int(kernels.steps.ERROR_UNIT) ** 2
-        error = sum(errors.tolist())  # without an end
-        return error / unit if self._has_alpha else error // unit
+        return self._in_levels(sum(errors.tolist()))  # without an end
 
     def _begins(self, width: int) -> Array:
         """Return what it costs to begin each way to label a pixel of even and odd rows.
