@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from fastkq import kernels
+from fastkq.colors.contrast import map_by_contrast
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.colors.pixels import as_rows, has_alpha, with_alpha
 from fastkq.colors.weights import weigh_parts
-from fastkq.types import Array, UInt8Array
+from fastkq.types import UInt8Array
 
 # A pixel counts by 1 / sqrt(1 + contrast / 3), the contrast in levels among it and its neighbours:
 # texture of 24 levels a third as much as what is flat.
@@ -80,12 +80,5 @@ def _weights_between(
 
 def contrast_weights(rows: UInt8Array) -> UInt8Array:
     """Return what each pixel (h, W) counts, by the contrast in its 3x3 surroundings."""
-    weights = np.empty(rows.shape[:2], np.uint8)
-    alpha = has_alpha(rows)
-    pixels = as_rows((with_alpha(rows) if alpha else rows).reshape(len(rows), -1))
-    table: Array = CONTRAST_WEIGHTS
-    if alpha:
-        kernels.contrast.map_alpha_strengths(pixels, table, weights)
-    else:
-        kernels.contrast.map_strengths(pixels, table, weights)
-    return weights
+    pixels = as_rows((with_alpha(rows) if has_alpha(rows) else rows).reshape(len(rows), -1))
+    return map_by_contrast(pixels, CONTRAST_WEIGHTS, rows.shape[1])

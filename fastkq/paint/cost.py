@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from fastkq import kernels
+from fastkq.colors.contrast import map_by_contrast
 from fastkq.colors.pixels import OPAQUE
-from fastkq.paint.dither import N_WITH_ALPHA, Ditherer, Dithering, strengths_by_contrast
+from fastkq.paint.dither import Ditherer, Dithering, strengths_by_contrast
 from fastkq.types import UInt8Array
 
 SQUARED_STEPS = 16.0  # of a level: the kernels count four steps to each
@@ -53,10 +54,4 @@ class CostDitherer(Ditherer):
         """Return rows as the kernels take them, and the contrast around each pixel (h, W)."""
         pixels = rows.reshape(len(rows), -1).view()
         pixels.flags.writeable = False  # as the kernels are compiled for
-        contrasts = np.empty(rows.shape[:2], np.uint8)
-        every = np.arange(256, dtype=np.uint8)
-        if rows.shape[2:] == (N_WITH_ALPHA,):
-            kernels.contrast.map_alpha_strengths(pixels, every, contrasts)
-        else:
-            kernels.contrast.map_strengths(pixels, every, contrasts)
-        return pixels, contrasts
+        return pixels, map_by_contrast(pixels, np.arange(256, dtype=np.uint8), rows.shape[1])

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastkq import kernels
+from fastkq.colors.contrast import map_by_contrast
 from fastkq.colors.spaces import linear_levels
 from fastkq.paint.mask import blue_noise, blue_noise_ranks
 from fastkq.paint.tables import LIGHT_BOX, OKLAB_BOX, make_tables
@@ -300,12 +301,7 @@ class Ditherer:
         """Return how strongly each pixel is dithered, (h, W), or (1, 1) for all."""
         if not self._is_adaptive:
             return np.full((1, 1), FULL, np.uint8)
-        strengths = np.empty((len(pixels), width), np.uint8)
-        if pixels.shape[1] == N_WITH_ALPHA * width:
-            kernels.contrast.map_alpha_strengths(pixels, self._strengths, strengths)
-        else:
-            kernels.contrast.map_strengths(pixels, self._strengths, strengths)
-        return strengths
+        return map_by_contrast(pixels, self._strengths, width)
 
 
 def strengths_by_contrast(strengths: tuple[float, ...]) -> UInt8Array:
