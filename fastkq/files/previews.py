@@ -41,7 +41,7 @@ def to_webp(array: UInt8Array, quality: int | None = None) -> bytes:
     if quality is None:
         as_image(array).save(buffer, "WEBP", lossless=True)
     else:
-        as_image(array).save(buffer, "WEBP", quality=quality)
+        as_image(array).save(buffer, "WEBP", quality=quality, alpha_quality=quality)
     return buffer.getvalue()
 
 
@@ -56,6 +56,7 @@ def thumbnail(path: str | os.PathLike[str], longest: int) -> bytes | None:
             small = None
             if check_format(file, name) == JPEG:
                 small = _draft(file, name, longest)
+                file.seek(0)
             if small is None:
                 small = decode_file(file, name).array
         if small.ndim == 3 and small.shape[2] == 2:

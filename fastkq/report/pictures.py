@@ -14,8 +14,8 @@ from fastkq.files.previews import PREVIEW_QUALITY, shrink, to_webp
 from fastkq.files.profiles import palette_to_srgb
 from fastkq.types import MAX_LEVEL, Array, UInt8Array
 
-# A picture of up to so many pixels is shown as it is: of noise, three of them have 5 MB as text.
-MOST_PIXELS = 1024 * 768
+# A picture of up to so many bytes is shown as it is: of noise, a page of three has 10 MB then.
+MOST_BYTES = 1024 * 768 * 3
 PREVIEW_SIDE = 1280
 PART = (600, 800)  # rows and columns that are shown of a larger one at full size
 STEP = 8  # pixels to which the place of that part is found
@@ -32,7 +32,7 @@ class View:
     original, result, difference : str, addresses with all data
     width, height : int, in pixels
     top, left : int, where in the whole picture it begins
-    is_reduced : bool, whether it is a smaller copy
+    is_reduced : bool, whether it is a copy with losses, and smaller where it need be
     """
 
     original: str
@@ -46,7 +46,7 @@ class View:
 
 
 def make_views(original: UInt8Array, result: UInt8Array, profile: bytes | None) -> list[View]:
-    """Return the whole picture; of a larger one a smaller copy, and a part at full size.
+    """Return the whole picture; of a larger one a small copy, and a part at full size.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def make_views(original: UInt8Array, result: UInt8Array, profile: bytes | None) 
     """
     difference = find_difference(original, result)
     height, width = difference.shape
-    if height * width <= MOST_PIXELS:
+    if height * width * as_shown(original[:1, :1]).shape[2] <= MOST_BYTES:
         return [_view(original, result, difference, profile)]
     small = [shrink(as_shown(image), PREVIEW_SIDE) for image in (original, result)]
     small_difference = shrink(difference, PREVIEW_SIDE)
@@ -149,7 +149,7 @@ def find_worst(difference: UInt8Array, shape: tuple[int, int]) -> tuple[int, int
     squares = np.add.reduceat(rows, np.arange(0, width, STEP), axis=1)
     sums = np.zeros((squares.shape[0] + 1, squares.shape[1] + 1), np.int64)
     sums[1:, 1:] = squares.cumsum(axis=0).cumsum(axis=1)
-    down, along = max(1, n_rows // STEP), max(1, n_columns // STEP)
+    down, along = -(-n_rows // STEP), -(-n_columns // STEP)
     inside = (
         sums[down:, along:] - sums[:-down, along:] - sums[down:, :-along] + sums[:-down, :-along]
     )
