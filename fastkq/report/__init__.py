@@ -6,5 +6,7 @@ give; `report_batch` has a table of many. Both write one HTML file, which asks n
 
 from fastkq.report.batch import report_batch
 from fastkq.report.image import report_image
+from fastkq.report.measure import Findings, Trial
+from fastkq.report.trace import Trace
 
-__all__ = ["report_batch", "report_image"]
+__all__ = ["Findings", "Trace", "Trial", "report_batch", "report_image"]
