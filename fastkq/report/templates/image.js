@@ -115,7 +115,9 @@
   // Below 0, scores say no more than that a picture is bad, and would flatten the rest.
   function scores(trials) {
     const found = trials.map((trial) => trial.score);
-    return [Math.max(0, Math.min(...found)) - 4, Math.max(...found) + 4];
+    const [least, most] = [Math.max(0, Math.min(...found)), Math.max(1, ...found)];
+    const margin = Math.max(2, 0.15 * (most - least));
+    return [least - margin, most + margin];
   }
 
   function drawTrace() {
@@ -219,7 +221,7 @@
   }
 
   // The camera, for those who have no mouse.
-  const camera = { turn: 45, tilt: 25, distance: 2.3 };
+  const camera = { turn: 45, tilt: 25, distance: window.innerWidth < 500 ? 2.8 : 2.3 };
 
   function eye() {
     const [turn, tilt] = [camera.turn, camera.tilt].map((degrees) => (degrees * Math.PI) / 180);
@@ -244,9 +246,7 @@
     "by-colors": () => drawPair("by-colors", data.byColors, "n_colors", "colors", {
       type: "log", tickvals: data.byColors.map((trial) => trial.n_colors),
     }),
-    "by-lossy": () => drawPair("by-lossy", data.byLossy, "lossy", "lossy", {
-      tickvals: data.byLossy.map((trial) => trial.lossy),
-    }),
+    "by-lossy": () => drawPair("by-lossy", data.byLossy, "lossy", "lossy", {}),
   };
   const drawn = new Set();
   const observer = new IntersectionObserver(
