@@ -124,6 +124,9 @@ def test_its_numbers_are_those_of_the_file(place, image_page):
     assert float(told["psnr"].attributes["data-value"]) == pytest.approx(psnr)
     assert told["score"].text == f"{score:.1f}"
     assert image_page.by_id("colors").text == "256"
+    n_iter = place.findings.result.n_iter
+    assert image_page.by_id("iterations").text == str(n_iter)
+    assert image_page.data["trace"]["iterations"] == list(range(n_iter + 1))
 
 
 def test_its_curves_are_those_of_other_files(place, image_page):
@@ -224,6 +227,7 @@ def test_a_palette_of_a_target_is_among_the_curve(tmp_path):
     assert findings.chosen in findings.by_colors
     assert findings.chosen.n_colors == len(findings.result.palette)
     assert 2 < n_colors < 256
+    assert findings.trace.iterations[-1] == findings.result.n_iter
 
 
 @pytest.mark.parametrize("name", ["max_bytes", "min_score"])

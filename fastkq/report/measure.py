@@ -114,7 +114,9 @@ def measure(image: ImageSource, options: Options, notify: Notify | None = None) 
     result, seconds = _time_stages(image, options)
     score = score_labels(source, result.labels, result.palette)
     weighted, _ = look_at_places(source, bench.histogram, options)
-    is_fitted = options.palette is None
+    fit = options.fit
+    if options.target is not None:
+        fit = replace(fit, n_colors=n_colors)
     return Findings(
         source=source,
         options=options,
@@ -123,7 +125,7 @@ def measure(image: ImageSource, options: Options, notify: Notify | None = None) 
         chosen=measured[n_colors, lossy],
         by_colors=[measured[k, lossy] for k in counts],
         by_lossy=[measured[n_colors, degree] for degree in degrees],
-        trace=trace_inertia(weighted, options.fit) if is_fitted else None,
+        trace=trace_inertia(weighted, fit) if options.palette is None else None,
         seconds=seconds,
     )
 
