@@ -1,18 +1,20 @@
 """Bytes at equal look: curves of fastkq's `lossy` against pngquant, by SSIMULACRA 2.
 
-    python bench/rate.py [--json bench/results/rate.json]
+    python bench/rate.py [--groups kodak ...] [--json bench/results/rate.json]
 
-It takes about ten minutes. Needs the group `peers` and ../shared/photos. pngquant writes each
-picture with 256, 128 and 64 colors; fastkq with a palette of 256 colors in Oklab, with masking, at
-several values of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where
-the highest score of fastkq is below that of pngquant, or the lowest above, on the line beyond, and
-exact pictures are left out. Butteraugli (where libjxl's `butteraugli_main` is) and FLIP are
-compared at pngquant's bytes, or just below.
+It takes about ten minutes. With `--groups`, the file keeps what it has of the others. Needs the
+group `peers` and ../shared/photos. pngquant writes each picture with 256, 128 and 64 colors; fastkq
+with a palette of 256 colors in Oklab, with masking, at several values of `lossy`. Its bytes at
+pngquant's score lie on the line between two of these; where the highest score of fastkq is below
+that of pngquant, or the lowest above, on the line beyond, and exact pictures are left out. Pictures
+with alpha are looked at over middle gray. Butteraugli (where libjxl's `butteraugli_main` is) and
+FLIP are compared at pngquant's bytes, or just below.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -25,11 +27,13 @@ import numpy as np
 import report
 from pictures import PHOTOS
 from PIL import Image
+from quality import lay_on
 
 import fastkq
 from fastkq.files.png import encode_indexed_png
 
-GROUPS = ("kodak", "cq100", "photo2mp", "graphics")
+GROUPS = ("kodak", "cq100", "photo2mp", "graphics", "alpha")
+WITH_ALPHA, GRAY = "alpha", 128
 N_COLORS = (256, 128, 64)
 LOSSY = (5, 20, 40, 60, 85, 120)
 WRITERS = ("default", "optimize", "webp")
@@ -57,10 +61,15 @@ def as_png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def decode(data: bytes) -> np.ndarray:
-    """Return the pixels of a file, (H, W, 3)."""
+def decode(data: bytes, mode: str) -> np.ndarray:
+    """Return the pixels of a file, (H, W, 3) or (H, W, 4)."""
     with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(image.convert(mode))
+
+
+def mode_of(image: np.ndarray) -> str:
+    """Return Pillow's name for the channels of an image."""
+    return "RGB" if image.shape[2] == 3 else "RGBA"
 
 
 def at_score(curve: list[Point], score: float) -> float:
@@ -82,7 +91,7 @@ def points(image: np.ndarray, **options: object) -> dict[str, Point]:
     return {
         "default": (len(result.encode()), score),
         "optimize": (len(result.encode(optimize=True)), score),
-        "webp": (len(webp), fastkq.ssimulacra2(image, decode(webp))),
+        "webp": (len(webp), fastkq.ssimulacra2(image, decode(webp, mode_of(image)))),
     }
 
 
@@ -93,7 +102,7 @@ def butteraugli(original: np.ndarray, shown: np.ndarray) -> float:
     with tempfile.TemporaryDirectory() as folder:
         paths = [f"{folder}/{name}.png" for name in ("original", "shown")]
         for path, image in zip(paths, (original, shown), strict=True):
-            Path(path).write_bytes(as_png(image))
+            Path(path).write_bytes(as_png(lay_on(image, GRAY)))
         run = subprocess.run([BUTTERAUGLI, *paths], capture_output=True, text=True, check=True)
     return float(re.search(r"3-norm: *([\d.]+)", run.stdout)[1])
 
@@ -102,7 +111,7 @@ def flip(original: np.ndarray, shown: np.ndarray) -> float:
     """Return the mean of FLIP."""
     from flip_evaluator import evaluate
 
-    images = [image.astype(np.float32) / 255 for image in (original, shown)]
+    images = [lay_on(image, GRAY).astype(np.float32) / 255 for image in (original, shown)]
     return float(evaluate(*images, "LDR")[1])
 
 
@@ -124,7 +133,7 @@ def measure(path: Path, group: str) -> list[report.Row]:
     import oxipng
 
     with Image.open(path) as opened:
-        image = np.asarray(opened.convert("RGB"))
+        image = np.asarray(opened.convert("RGBA" if group == WITH_ALPHA else "RGB"))
     curves: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
     adaptive: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
     for lossy in LOSSY:
@@ -136,7 +145,7 @@ def measure(path: Path, group: str) -> list[report.Row]:
         for writer, point in points(image, n_colors=n_colors, dither="adaptive").items():
             adaptive[writer].append(point)
         data = pngquant(as_png(image), n_colors)
-        theirs = decode(data)
+        theirs = decode(data, mode_of(image))
         score = fastkq.ssimulacra2(image, theirs)
         small = len(oxipng.optimize_from_memory(data, level=OXIPNG_LEVEL))
         row: report.Row = {
@@ -147,7 +156,7 @@ def measure(path: Path, group: str) -> list[report.Row]:
             "oxipng bytes": small,
             "ssimulacra2": score,
         }
-        if np.array_equal(theirs, image):
+        if np.array_equal(lay_on(theirs, GRAY), lay_on(image, GRAY)):
             rows.append(row)
             continue
         for writer, curve in curves.items():
@@ -180,6 +189,7 @@ def table(rows: list[report.Row]) -> str:
             *(f"{mean([row for row in rows if row['group'] == group], key):.3f}" for key in keys),
         ]
         for group in GROUPS
+        if any(row["group"] == group for row in rows)
     ]
     return report.markdown(
         ["group", *keys], [*lines, ["all", *(f"{mean(rows, k):.3f}" for k in keys)]]
@@ -188,14 +198,19 @@ def table(rows: list[report.Row]) -> str:
 
 def main() -> None:
     """Measure, print and store."""
-    options = report.arguments(__doc__).parse_args()
+    parser = report.arguments(__doc__)
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
+    options = parser.parse_args()
     pictures = [
         (path, group)
-        for group in GROUPS
+        for group in options.groups
         for path in sorted((PHOTOS / group).iterdir())
         if path.suffix in (".png", ".jpg")
     ]
     rows: list[report.Row] = []
+    if options.json and options.json.exists():
+        known = json.loads(options.json.read_text(encoding="utf-8"))["rows"]
+        rows = [row for row in known if row["group"] not in options.groups]
     with ProcessPoolExecutor() as pool:
         for (path, _), own in zip(
             pictures, pool.map(measure, *zip(*pictures, strict=True)), strict=True
