@@ -22,7 +22,7 @@ from fastkq.files.deltas import (
     pack_colors,
     unpack_colors,
 )
-from fastkq.files.gif_writer import encode_labels
+from fastkq.files.gif_codes import encode_labels
 from fastkq.files.icc import PRIMARIES, ColorNumbers
 from fastkq.files.mark import is_own_output
 from fastkq.files.timing import Clock, as_fraction

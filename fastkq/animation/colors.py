@@ -14,7 +14,7 @@ from fastkq.engine.model import Fit
 from fastkq.files.deltas import Mask, Packed, pack_colors
 from fastkq.files.formats import GIF, WEBP
 from fastkq.files.frames import Animation
-from fastkq.files.gif_writer import check_opaque_or_clear
+from fastkq.files.gif_blocks import check_opaque_or_clear
 from fastkq.files.source import convert_palette
 from fastkq.options import Options
 from fastkq.paint.dither import Dithering

@@ -8,7 +8,8 @@ the least error, which is passed on to the pixels around (Floyd and Steinberg).
 import numpy as np
 
 from fastkq.kernels.compile import kernel
-from fastkq.kernels.lzw_frames import MAX_BITS, MUST_HOLD, N_CODES, NO_HOLD, put_code
+from fastkq.kernels.lzw import N_CODES
+from fastkq.kernels.lzw_frames import MUST_HOLD, NO_HOLD, has_declined
 from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
 
 # Strings that are followed at a time: twice as many take twice the time.
@@ -211,16 +212,7 @@ def show(
 
 
 @kernel()
-def forget(
-    children,  # (N_CODES,) int16, OUT
-):
-    """Clear a dictionary."""
-    for node in range(children.shape[0]):
-        children[node] = -1
-
-
-@kernel()
-def encode(
+def find_codes(
     labels,  # (N,) uint8, OUT: those that the codes show
     kinds,  # (N,) uint8, IN: whether a pixel may, or must, show what was there before
     width,  # int, IN: of the frame
@@ -232,26 +224,23 @@ def encode(
     passed_on,  # float32, IN: the share of errors that is
     code_bits,  # int, IN: of a label, 2 to 8
     window,  # int, IN: so many codes are compared with those before
-    decline,  # float, IN: the share of the pixels a code that a full dictionary must keep
+    decline,  # float, IN: see `lzw_frames.has_declined`
     tree,  # (3, N_CODES) int16, scratch
     symbols,  # (N_CODES,) uint8, scratch
     nodes,  # (2, BEAM) int64, scratch
     states,  # (2, BEAM, 4) float32, scratch
     carried,  # (3,) float32, INOUT: zeros
     below,  # (2, W + 2, 3) float32, INOUT: zeros
-    place,  # (3,) int64, INOUT: zeros
-    out,  # (M,) uint8, OUT: the codes, at most 1.5 bytes a pixel and 64 more
+    codes,  # (>= lzw.most_codes(N),) int16, OUT
 ):
-    """Write the LZW codes of a frame; return their bytes."""
+    """Choose the labels of a frame and find their LZW codes; return how many there are."""
     n_pixels, n_roots = labels.shape[0], 1 << code_bits
     children, siblings, parents = tree[0], tree[1], tree[2]
-    forget(children)
+    children[:] = -1
     for symbol in range(n_roots):
         symbols[symbol], parents[symbol] = symbol, -1
-    bits, n_known = code_bits + 1, n_roots + 2
-    n_codes, n_window, best_rate = 0, 0, 0.0
-    put_code(n_roots, bits, out, place)
-    pixel, begins, before, start, length = 0, 0, -1, -1, 0
+    n_known, n_codes, n_window, best_rate = n_roots + 2, 0, 0, 0.0
+    pixel, begins, before, start, length, n = 0, 0, -1, -1, 0, 0
     node = np.int64(0)
     while pixel < n_pixels:
         node, length = follow(
@@ -270,34 +259,22 @@ def encode(
                 start = root
                 continue
         start = -1
-        # The decoder learns each string one code later.
-        if n_known > 1 << bits and bits < MAX_BITS:
-            bits += 1
-        put_code(node, bits, out, place)
         show(
             node, pixel, length, width, kinds, labels, transparent, targets, held, points,
             passed_on, below, carried, parents, symbols,
         )  # fmt: skip
+        codes[n] = node
         begins, before = np.int64(labels[pixel]), node
-        pixel += length
-        n_codes += 1
-        n_window += length
+        n, pixel = n + 1, pixel + length
+        n_codes, n_window = n_codes + 1, n_window + length
         if n_known < N_CODES:
             n_codes, n_window = 0, 0
         elif n_codes >= window:
-            rate = n_window / n_codes
+            is_worse, best_rate = has_declined(n_codes, n_window, decline, best_rate)
             n_codes, n_window = 0, 0
-            if rate >= decline * best_rate:
-                best_rate = max(best_rate, rate)
-            elif pixel < n_pixels:
-                put_code(n_roots, bits, out, place)
-                forget(children)
-                bits, n_known, best_rate, before = code_bits + 1, n_roots + 2, 0.0, -1
-    # The decoder knows one more string by now, and may read wider codes.
-    if n_known == 1 << bits and bits < MAX_BITS:
-        bits += 1
-    put_code(n_roots + 1, bits, out, place)
-    if place[2] > 0:
-        out[place[0]] = place[1] & 255
-        place[0] += 1
-    return place[0]
+            if is_worse and pixel < n_pixels:
+                codes[n] = n_roots
+                n += 1
+                children[:] = -1
+                n_known, best_rate, before = n_roots + 2, 0.0, -1
+    return n
