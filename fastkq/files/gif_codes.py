@@ -32,6 +32,8 @@ class Costs(Protocol):
     @property
     def allowed(self) -> Array: ...  # noqa: D102
     @property
+    def near(self) -> Array: ...  # noqa: D102
+    @property
     def passed_on(self) -> float: ...  # noqa: D102
 
 
@@ -90,6 +92,7 @@ def choose_labels(costs: Costs, drawing: Drawing) -> tuple[bytes, UInt8Array]:
         costs.held,
         costs.points,
         costs.allowed,
+        costs.near,
         np.float32(costs.passed_on),
         root_bits,
         window,

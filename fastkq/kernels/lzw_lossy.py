@@ -2,7 +2,11 @@
 
 Any label that is near enough to a pixel may stand for it, and so may what was there before: so many
 strings of the dictionary can go on at each pixel. The longest is written, and of those the one with
-the least error, which is passed on to the pixels around (Floyd and Steinberg).
+the least error, which is passed on to the pixels around (Floyd and Steinberg 1976).
+
+A label may be near to the pixel with the errors that it was passed, or to the pixel alone. Without
+the second, a little of an error, where little is allowed, would end nearly all strings: films were
+larger by up to 60 % than without errors. It takes 0 to 14 % fewer bytes for the same score.
 """
 
 import numpy as np
@@ -44,6 +48,23 @@ def to_oklab(
         points[i, 2] = TO_B[0] * long + TO_B[1] * middle + TO_B[2] * short
 
 
+@kernel(inline=True)
+def weigh(
+    want0,  # float32: the color that is wanted, with the errors that are passed to it ...
+    want1,
+    want2,
+    alone,  # (3,) float32, IN: ... and without them
+    color,  # (3,) float32, IN
+    most,  # float32: the largest squared error with them ...
+    near,  # float32: ... and without
+):
+    """Return a color's error, its square, and whether it is near enough."""
+    d0, d1, d2 = want0 - color[0], want1 - color[1], want2 - color[2]
+    square = d0 * d0 + d1 * d1 + d2 * d2
+    e0, e1, e2 = alone[0] - color[0], alone[1] - color[1], alone[2] - color[2]
+    return d0, d1, d2, square, square <= most or e0 * e0 + e1 * e1 + e2 * e2 <= near
+
+
 @kernel()
 def keep(
     node,  # int, IN: a string that ends with a label that is near enough
@@ -83,6 +104,7 @@ def follow(
     held,  # (N, 3) float32, IN
     points,  # (K, 3) float32, IN
     allowed,  # (N,) float32, IN
+    near,  # (N,) float32, IN
     passed_on,  # float32, IN
     below,  # (2, W + 2, 3) float32, IN: errors from the row above, of even and odd rows
     carried,  # (3,) float32, IN: the error from the pixel before
@@ -95,71 +117,55 @@ def follow(
     """Return the longest known string of allowed labels, and its length."""
     n_pixels, n_labels = labels.shape[0], points.shape[0]
     now, n_now, length = 0, 0, 0
-    zero, endless = np.float32(0), np.float32(np.inf)
+    last_y = first // width + 1  # no errors were passed any further down
     for pixel in range(first, n_pixels):
-        x, row, kind = pixel % width, (pixel // width) & 1, kinds[pixel]
-        base0, base1, base2 = targets[pixel, 0], targets[pixel, 1], targets[pixel, 2]
-        held0, held1, held2 = held[pixel, 0], held[pixel, 1], held[pixel, 2]
+        y, kind = pixel // width, kinds[pixel]
+        x, row = pixel - y * width, y & 1
+        target, own, most, enough = targets[pixel], held[pixel], allowed[pixel], near[pixel]
+        want0, want1, want2, share = target[0], target[1], target[2], np.float32(0)
         if kind != MUST_HOLD:  # errors end at what is transparent
-            base0 += below[row, x + 1, 0]
-            base1 += below[row, x + 1, 1]
-            base2 += below[row, x + 1, 2]
-        share = passed_on * RIGHT if x > 0 and kind != MUST_HOLD else zero
-        most, then, n_then = allowed[pixel], 1 - now, 0
+            share = passed_on * RIGHT if x > 0 else share
+        if kind != MUST_HOLD and y <= last_y:
+            want0 += below[row, x + 1, 0]
+            want1 += below[row, x + 1, 1]
+            want2 += below[row, x + 1, 2]
+        then, n_then = 1 - now, 0
         if length == 0:
-            if share > zero:
-                base0, base1, base2 = base0 + carried[0], base1 + carried[1], base2 + carried[2]
-            # Where none is near enough, for errors of others, the nearest one is taken.
-            nearest, least = -1, endless
-            if kind != NO_HOLD and (start < 0 or start == transparent):
-                d0, d1, d2 = base0 - held0, base1 - held1, base2 - held2
-                error = d0 * d0 + d1 * d1 + d2 * d2
-                nearest, least = transparent, error
-                if error <= most or start >= 0:
-                    n_then = keep(transparent, error, d0, d1, d2, then, nodes, states, n_then)
+            if share > 0:
+                want0, want1, want2 = want0 + carried[0], want1 + carried[1], want2 + carried[2]
             low, high = (0, n_labels) if start < 0 else (start, start + 1)
-            if kind == MUST_HOLD:
-                high = low
+            # Where none is near enough, for errors of others, the nearest one is taken.
+            nearest, least, least0, least1, least2 = low, np.float32(np.inf), want0, want1, want2
             for symbol in range(low, high):
-                d0 = base0 - points[symbol, 0]
-                d1 = base1 - points[symbol, 1]
-                d2 = base2 - points[symbol, 2]
-                error = d0 * d0 + d1 * d1 + d2 * d2
-                if error < least and symbol != transparent:
-                    nearest, least = symbol, error
-                if (error <= most or start >= 0) and symbol != transparent:
-                    n_then = keep(symbol, error, d0, d1, d2, then, nodes, states, n_then)
+                if (kind == NO_HOLD) if symbol == transparent else (kind == MUST_HOLD):
+                    continue
+                color = own if symbol == transparent else points[symbol]
+                d0, d1, d2, square, is_near = weigh(
+                    want0, want1, want2, target, color, most, enough
+                )
+                if square < least:
+                    nearest, least, least0, least1, least2 = symbol, square, d0, d1, d2
+                if is_near:
+                    n_then = keep(symbol, square, d0, d1, d2, then, nodes, states, n_then)
             if n_then == 0:
-                d0, d1, d2 = base0 - held0, base1 - held1, base2 - held2
-                if nearest != transparent:
-                    d0 = base0 - points[nearest, 0]
-                    d1 = base1 - points[nearest, 1]
-                    d2 = base2 - points[nearest, 2]
-                n_then = keep(nearest, least, d0, d1, d2, then, nodes, states, n_then)
-        else:
-            for i in range(n_now):
-                want0 = base0 + share * states[now, i, 1]
-                want1 = base1 + share * states[now, i, 2]
-                want2 = base2 + share * states[now, i, 3]
-                before = states[now, i, 0]
-                node = np.int64(children[nodes[now, i]])
-                while node >= 0:
-                    symbol = np.int64(symbols[node])
-                    is_free = kind != MUST_HOLD
-                    d0 = want0 - points[symbol, 0]
-                    d1 = want1 - points[symbol, 1]
-                    d2 = want2 - points[symbol, 2]
-                    if symbol == transparent:
-                        is_free = kind != NO_HOLD
-                        d0, d1, d2 = want0 - held0, want1 - held1, want2 - held2
-                    error = d0 * d0 + d1 * d1 + d2 * d2
-                    if is_free and error <= most:
-                        n_then = keep(node, before + error, d0, d1, d2, then, nodes, states, n_then)
-                    node = np.int64(siblings[node])
+                n_then = keep(nearest, least, least0, least1, least2, then, nodes, states, n_then)
+        for i in range(n_now):
+            go0 = want0 + share * states[now, i, 1]
+            go1 = want1 + share * states[now, i, 2]
+            go2 = want2 + share * states[now, i, 3]
+            node = np.int64(children[nodes[now, i]])
+            while node >= 0:
+                symbol = np.int64(symbols[node])
+                color = own if symbol == transparent else points[symbol]
+                d0, d1, d2, square, is_near = weigh(go0, go1, go2, target, color, most, enough)
+                is_free = (kind != NO_HOLD) if symbol == transparent else (kind != MUST_HOLD)
+                if is_free and is_near:
+                    square += states[now, i, 0]
+                    n_then = keep(node, square, d0, d1, d2, then, nodes, states, n_then)
+                node = np.int64(siblings[node])
         if n_then == 0:
             break
-        now, n_now = then, n_then
-        length += 1
+        now, n_now, length = then, n_then, length + 1
     best = 0
     for i in range(1, n_now):
         if states[now, i, 0] < states[now, best, 0]:
@@ -221,6 +227,7 @@ def find_codes(
     held,  # (N, 3) float32, IN: what was there before
     points,  # (K, 3) float32, IN: the entries
     allowed,  # (N,) float32, IN: the largest squared error
+    near,  # (N,) float32, IN: the same of a color without errors from around, which is allowed too
     passed_on,  # float32, IN: the share of errors that is
     code_bits,  # int, IN: of a label, 2 to 8
     window,  # int, IN: so many codes are compared with those before
@@ -245,7 +252,7 @@ def find_codes(
     while pixel < n_pixels:
         node, length = follow(
             pixel, start, width, kinds, labels, transparent, targets, held, points, allowed,
-            passed_on, below, carried, children, siblings, symbols, nodes, states,
+            near, passed_on, below, carried, children, siblings, symbols, nodes, states,
         )  # fmt: skip
         if start < 0 and before >= 0 and n_known < N_CODES:
             root = node
