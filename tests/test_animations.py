@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 from naive import lzw_decode
-from PIL import Image
+from PIL import Image, ImageOps
 
 import fastkq
 from fastkq.animation import painter
@@ -358,6 +358,42 @@ def test_metadata_and_density_come_along_if_asked_for(format):
         assert "xmp" not in image.info
     with pytest.raises(ValueError, match="gif has no place"):
         fastkq.compress(data, format="gif", metadata="keep")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("source", ["PNG", "WEBP"])
+def test_frames_are_turned_upright(source, orientation):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = orientation, "a disc"
+    data = by_pillow_encoder(source, exif=exif.tobytes(), dpi=(100, 200))
+    frames, _ = by_pillow(data)
+    stills = [Image.fromarray(frame) for frame in frames]
+    for still in stills:
+        still.getexif()[0x0112] = orientation
+    upright = [np.asarray(ImageOps.exif_transpose(still)) for still in stills]
+    for image in (data, Image.open(io.BytesIO(data))):
+        opened = open_animation(image)
+        assert opened.shape == (3, *upright[0].shape)
+        assert np.array_equal(np.stack(list(opened)), upright)
+        second = fastkq.quantize(image, 256, frame=1)
+        assert second.labels.shape == upright[1].shape[:2]
+    for format in ("png", "webp"):
+        film = fastkq.compress(data, format=format, metadata="keep", lossy=0, verify=True)
+        shown, _ = by_pillow(film)
+        assert np.abs(np.stack(shown).astype(int) - np.stack(upright)).max() < 64
+        with Image.open(io.BytesIO(film)) as image:
+            assert image.getexif()[0x010E] == "a disc"
+            assert image.getexif().get(0x0112, 1) == 1
+            if source == format.upper() == "PNG":
+                density = (200, 100) if orientation > 4 else (100, 200)
+                assert np.allclose(image.info["dpi"], density, atol=0.1)
+
+
+def test_an_orientation_that_is_none_turns_nothing():
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    data = by_pillow_encoder("WEBP", exif=exif.tobytes())
+    assert np.array_equal(next(iter(open_animation(data))), by_pillow(data)[0][0])
 
 
 def test_palette_files_are_of_srgb(tmp_path):
