@@ -59,4 +59,6 @@ def load_kernels() -> None:
 def compile_kmeans() -> None:
     """Load, or compile, the kernels that `ColorCells` has for `quantize`."""
     few = ColorHistogram(np.arange(4, dtype=np.uint32), np.ones(4, np.int64))
-    ColorCells(few).assign(np.zeros((2, 3)))
+    for on_numba_threads in (True, False):
+        with kernels.threads.always(on_numba_threads):
+            ColorCells(few).assign(np.zeros((2, 3)))

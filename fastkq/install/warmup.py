@@ -15,6 +15,7 @@ from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
 from fastkq.files.frames import Animation
+from fastkq.kernels import threads
 from fastkq.loading import load_kernels
 from fastkq.paint.dither import Ditherer, Dithering
 
@@ -26,8 +27,9 @@ def warm_up() -> float:
     start = time.perf_counter()
     load_kernels()
     label_cubes(np.zeros((1, 3), np.uint8))
-    few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
-    few.save(io.BytesIO(), optimize=True)
+    for on_numba_threads in (True, False):
+        with threads.always(on_numba_threads):
+            compile_k_means()
     compile_tables()
     compile_diffusion()
     compile_ordered()
@@ -38,9 +40,15 @@ def warm_up() -> float:
     compile_alpha()
     compile_scoring()
     compile_animations()
+    return time.perf_counter() - start
+
+
+def compile_k_means() -> None:
+    """Load, or compile, what finds a palette, by colors or by points, and writes it."""
+    few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
+    few.save(io.BytesIO(), optimize=True)
     for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
         kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
-    return time.perf_counter() - start
 
 
 def compile_diffusion() -> None:
