@@ -87,7 +87,7 @@ FAULTS = {
 }
 
 
-def run_tests(report: Path) -> None:
+def run_tests(report: Path, n_processes: int) -> None:
     """Run the tests of all faults."""
     files: dict[str, list[str]] = {}
     for tests in FAULTS.values():
@@ -95,7 +95,7 @@ def run_tests(report: Path) -> None:
             files.setdefault(file, []).extend(names)
     paths = [f"tests/{file}.py" for file in files]
     wanted = " or ".join(sorted({name for names in files.values() for name in names}))
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *paths, "-k", wanted]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(n_processes), *paths, "-k", wanted]
     subprocess.run([*command, f"--junitxml={report}"], cwd=ROOT, check=False)
 
 
@@ -117,11 +117,12 @@ def count_tests(report: Path) -> dict[str, dict[str, int]]:
 def main() -> None:
     """Run the tests and store what became of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=2, help="processes that run tests, 0: this one")
     parser.add_argument("--json", type=Path, help="store the figures in this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
-        run_tests(report)
+        run_tests(report, options.jobs)
         counts = count_tests(report)
     print(json.dumps(counts, indent=1))
     if options.json is not None:
