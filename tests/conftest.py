@@ -31,6 +31,7 @@ SMOKE = {
     "test_palette_files",
     "test_png",
     "test_quantize",
+    "test_report_page",
 }
 MARKERS = (
     "slow: minutes of compilation or of plain Python; `.ci/run` runs them, once",
