@@ -137,6 +137,21 @@ def test_a_decoder_shows_what_was_drawn(monkeypatch, format, kind, options):
         assert np.array_equal(frame, expected)
 
 
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_palettes_of_frames_depend_on_the_frames_alone(format):
+    """Each is fitted to what is new there; all else has its nearest entry, whatever came before."""
+    film = fastkq.Animation(scene("solid"), DURATIONS)
+    noise = np.random.default_rng(8).integers(0, 256, (300, 300, 3), np.uint8)
+    files = set()
+    for seen_before in (noise[:2, :2], noise, noise // 2):
+        fastkq.quantize(seen_before)
+        files |= {
+            fastkq.compress(film, format=format, n_colors=9, frame_palettes=True, lossy=lossy)
+            for lossy in (0, 20)
+        }
+    assert len(files) <= 2
+
+
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("kind", ["sprite", "solid", "flash", "soft"])
 def test_few_colors_are_kept_exactly(format, kind):
