@@ -2,10 +2,11 @@
 
     python scripts/kill_moments.py [--kills 200] [--json bench/results/robustness.json]
 
-One picture is compressed again and again, half of the runs in place of a copy of it. A run is
-killed at a random moment, or a moment after its temporary file is there. Then the target must be
-absent, or the file of an undisturbed run; a picture that is replaced must be the old file or the
-new one. The next run must leave exactly the target, whatever lay beside it.
+One picture is compressed again and again: by a third of the runs into another file, by a third in
+place of a copy of it, and by a third it is an animated GIF that is replaced. A run is killed at a
+random moment, or a moment after its temporary file is there. Then the target must be absent, or the
+file of an undisturbed run; what is replaced must be the old file or the new one. The next run must
+leave exactly the target, whatever lay beside it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import fastkq.pipeline  # noqa: F401 - what each run would import
 from fastkq.cli import main as main_of_command
 
 SHAPE = (500, 700, 3)
+FILM_SHAPE = (6, 150, 200, 3)  # a film takes about as long
 FORK = multiprocessing.get_context("fork")
 AFTER_FILE = 0.02  # seconds between a temporary file and the kill, at most
 NAMES = (
@@ -89,35 +91,40 @@ def kill_one(
 class Trial:
     """A folder in which runs are killed, and what undisturbed ones leave there."""
 
-    def __init__(self, folder: Path, old: bytes) -> None:
-        self._old, self._folder = old, folder
-        self._source, self._target = folder / "a.png", folder / "b.png"
+    def __init__(self, folder: Path, picture: bytes, film: bytes) -> None:
+        self._folder, self._target = folder, folder / "b.png"
+        source, animation = folder / "a.png", folder / "film.gif"
+        self._old = {source: picture, animation: film}
+        in_place = ["--in-place", "-j", "1", "--durable"]
         self.ways = {
-            self._target: [str(self._source), "-o", str(self._target), "--durable"],
-            self._source: [str(self._source), "--in-place", "-j", "1", "--durable"],
+            self._target: [str(source), "-o", str(self._target), "--durable"],
+            source: [str(source), *in_place],
+            animation: [str(animation), *in_place],
         }
         self._whole: dict[Path, bytes] = {}
-        self._seconds = 0.0
+        self._seconds: dict[Path, float] = {}
         for path, arguments in self.ways.items():
             for _ in range(2):  # the first may compile
                 self._reset()
                 begin = time.monotonic()
                 if end_of(start(arguments)):
                     sys.exit("the undisturbed run fails")
-                self._seconds = time.monotonic() - begin
+                self._seconds[path] = time.monotonic() - begin
             self._whole[path] = path.read_bytes()
+            if self._whole[path] == self._old.get(path):
+                sys.exit(f"the undisturbed run does not replace {path.name}")
 
     def kill(self, path: Path, chance: random.Random, counts: Counter[str]) -> None:
         """Kill a run that writes a file, and count what it leaves, and what the next run does."""
         self._reset()
-        way, has_ended = kill_one(self._folder, self.ways[path], self._seconds, chance)
+        way, has_ended = kill_one(self._folder, self.ways[path], self._seconds[path], chance)
         counts["kills"] += not has_ended
         counts[way] += not has_ended
         counts["temporary files left"] += self._count_left()
         now = path.read_bytes() if path.exists() else None
-        allowed = (self._old if path == self._source else None, self._whole[path])
-        counts["files lost or torn"] += now not in allowed
-        is_kept = path == self._source or self._source.read_bytes() == self._old
+        counts["files lost or torn"] += now not in (self._old.get(path), self._whole[path])
+        others = [(other, old) for other, old in self._old.items() if other != path]
+        is_kept = all(other.read_bytes() == old for other, old in others)
         counts["sources changed"] += not is_kept
         if now != self._whole[path]:
             end_of(start(self.ways[path]))
@@ -126,7 +133,8 @@ class Trial:
             counts["next runs that did not"] += not is_good
 
     def _reset(self) -> None:
-        self._source.write_bytes(self._old)
+        for path, old in self._old.items():
+            path.write_bytes(old)
         self._target.unlink(missing_ok=True)
 
     def _count_left(self) -> int:
@@ -152,14 +160,15 @@ def main() -> None:
     chance, rng = random.Random(options.seed), np.random.default_rng(options.seed)  # noqa: S311
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as root:
-        original = Path(root, "original.png")
-        Image.fromarray(rng.integers(0, 256, SHAPE, dtype=np.uint8)).save(original)
-        folder = Path(root, "work")
+        picture, film, folder = Path(root, "a.png"), Path(root, "film.gif"), Path(root, "work")
+        Image.fromarray(rng.integers(0, 256, SHAPE, dtype=np.uint8)).save(picture)
+        frames = map(Image.fromarray, rng.integers(0, 256, FILM_SHAPE, dtype=np.uint8))
+        next(frames).save(film, save_all=True, append_images=list(frames))
         folder.mkdir()
-        trial = Trial(folder, original.read_bytes())
+        trial = Trial(folder, picture.read_bytes(), film.read_bytes())
         number = 0
         while counts["kills"] < options.kills:  # some runs end before they are killed
-            trial.kill(list(trial.ways)[number % 2], chance, counts)
+            trial.kill(list(trial.ways)[number % len(trial.ways)], chance, counts)
             number += 1
             store(counts, options.json)  # what was found is kept, whenever this ends
     results = store(counts, options.json)

@@ -1,4 +1,4 @@
-"""LZW and labels by cost for it, slowly: what `kernels.lzw` and `kernels.lossy_gif` compute."""
+"""LZW and labels by cost for it, slowly: what `kernels.lzw`, `lossy_gif` and `lzw_*` compute."""
 
 import itertools
 
@@ -177,3 +177,149 @@ def choose(points, alphas, exact, pixel_worths, palette, strengths, patience, ro
                 codes += [ended[0]] if ended else []
                 x += 1
     return labels, [*codes, phrases.codes[phrases.open]]
+
+
+# What a pixel of an animation's frame may show: its own label, or what was there before.
+OWN, EITHER, BEFORE = range(3)
+
+
+def find_codes(n_pixels, root_bits, window, decline, follow):
+    """The codes of a frame, where `follow` finds the longest known string from a pixel on.
+
+    It is given the pixel, the label to begin with or None, the labels of each code, and the codes
+    that are longer by a label, the newest first; it returns a code. It is told what is written.
+    A string may be learnt twice, where errors or the number of ways have kept it from being taken.
+    """
+    clear, codes, strings, pixel = 1 << root_bits, [], None, 0
+    while pixel < n_pixels:
+        if strings is None:
+            strings = [(label,) for label in range(clear)] + [(), ()]
+            longer = [[] for _ in strings]
+            before, rates, written = None, [], []
+        code = follow(pixel, None, strings, longer)
+        if before is not None and len(strings) < 4096:
+            first = strings[code][0]
+            longer[before].insert(0, len(strings))
+            strings.append((*strings[before], first))
+            longer.append([])
+            if first == strings[before][0]:
+                code = follow(pixel, first, strings, longer)
+        codes.append(code)
+        follow.write(pixel, strings[code])
+        pixel, before = pixel + len(strings[code]), code
+        if len(strings) == 4096:
+            written.append(len(strings[code]))
+        if len(written) == window:
+            rates.append(sum(written) / window)
+            written = []
+            if rates[-1] < decline * max(rates) and pixel < n_pixels:
+                codes.append(clear)
+                strings = None
+    return codes
+
+
+class Exactly:
+    """Follows strings without errors; `kinds` and `labels` are those of the pixels, (N,)."""
+
+    def __init__(self, labels, kinds, transparent):
+        self.choices = [
+            {OWN: [own], EITHER: [transparent, own], BEFORE: [transparent]}[kind]
+            for own, kind in zip(labels.tolist(), kinds.tolist(), strict=True)
+        ]
+        self.shown = []
+
+    def __call__(self, pixel, start, strings, longer):
+        ways = [label for label in self.choices[pixel] if start in (None, label)]
+        for choices in self.choices[pixel + 1 :]:
+            newest = [{strings[c][-1]: c for c in reversed(longer[way])} for way in ways]
+            found = [codes[label] for codes in newest for label in choices if label in codes]
+            if not found:
+                break
+            ways = found[:12]
+        return ways[0]
+
+    def write(self, pixel, string):
+        self.shown += string
+
+
+class WithErrors:
+    """Follows strings of labels that are near enough; see `kernels.lzw_lossy` for what is given."""
+
+    def __init__(self, frame):
+        self.frame = frame
+        height = len(frame.kinds) // frame.width
+        self.passed = np.zeros((height + 1, frame.width + 2, 3), single)  # errors, from row to row
+        self.carried, self.shown = np.zeros(3, single), []
+
+    def weigh(self, pixel, wanted, label):
+        """The error of a label, its square, and whether it is near enough; None if not allowed."""
+        frame, is_held = self.frame, label == self.frame.transparent
+        if frame.kinds[pixel] == (OWN if is_held else BEFORE):
+            return None
+        color = frame.held[pixel] if is_held else frame.points[label]
+        error, alone = wanted - color, frame.targets[pixel] - color
+        square = error[0] * error[0] + error[1] * error[1] + error[2] * error[2]
+        by_itself = alone[0] * alone[0] + alone[1] * alone[1] + alone[2] * alone[2]
+        return error, square, square <= frame.allowed[pixel] or by_itself <= frame.near[pixel]
+
+    def __call__(self, first, start, strings, longer):
+        frame, ways = self.frame, []  # of each way the squares, the last error and the code
+        for pixel in range(first, len(frame.kinds)):
+            y, x = divmod(pixel, frame.width)
+            is_wanted = frame.kinds[pixel] != BEFORE
+            wanted = frame.targets[pixel] + (self.passed[y, x + 1] if is_wanted else single(0))
+            share = frame.passed_on * single(7 / 16) if x > 0 and is_wanted else single(0)
+            found = []
+            if pixel == first:
+                wanted = wanted + self.carried if share > 0 else wanted
+                labels = range(len(frame.points)) if start is None else [start]
+                weighed = [(label, self.weigh(pixel, wanted, label)) for label in labels]
+                allowed = [(w[1], w[0], label, w[2]) for label, w in weighed if w]
+                near = [way for way in allowed if way[3]]
+                for square, error, label, _ in near or [min(allowed, key=lambda way: way[0])]:
+                    keep(found, (square, error, label))
+            for before, error, way in ways:
+                for code in longer[way]:
+                    weighed = self.weigh(pixel, wanted + share * error, strings[code][-1])
+                    if weighed and weighed[2]:
+                        keep(found, (weighed[1] + before, weighed[0], code))
+            if not found:
+                break
+            ways = found
+        return min(ways, key=lambda way: way[0])[2]
+
+    def write(self, first, string):
+        """Pass the errors of a string on."""
+        frame = self.frame
+        self.shown += string
+        for pixel, label in enumerate(string, first):
+            y, x = divmod(pixel, frame.width)
+            wanted = frame.targets[pixel] + self.passed[y, x + 1]
+            wanted = wanted + self.carried if x > 0 else wanted
+            color = frame.held[pixel] if label == frame.transparent else frame.points[label]
+            is_wanted = frame.kinds[pixel] != BEFORE
+            error = frame.passed_on * (wanted - color) if is_wanted else np.zeros(3, single)
+            self.carried = single(7 / 16) * error
+            for place, share in enumerate((3 / 16, 5 / 16, 1 / 16)):
+                self.passed[y + 1, x + place] += single(share) * error
+
+
+def keep(ways, way):
+    """Keep a way, in place of the worst one where there are four."""
+    if len(ways) < 4:
+        ways.append(way)
+        return
+    worst = max(range(4), key=lambda i: ways[i][0])
+    if ways[worst][0] > way[0]:
+        ways[worst] = way
+
+
+def pack(codes, root_bits):
+    """The bytes of codes, between clear and end."""
+    clear, text, n = 1 << root_bits, "", 0
+    for code in [clear, *codes, clear + 1]:
+        # After n codes the reader knows n - 1 phrases beyond the labels, clear and end.
+        width = min(12, max(root_bits + 1, (clear + 1 + n).bit_length()))
+        text += f"{code:0{width}b}"[::-1]
+        n = 0 if code == clear else n + 1
+    return np.packbits(np.array(list(text), np.uint8), bitorder="little").tobytes()

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 from naive import lzw_decode
-from PIL import Image
+from PIL import Image, ImageOps
 
 import fastkq
 from fastkq.animation import painter
@@ -22,7 +22,7 @@ from fastkq.files.deltas import (
     pack_colors,
     unpack_colors,
 )
-from fastkq.files.gif_writer import encode_labels
+from fastkq.files.gif_codes import encode_labels
 from fastkq.files.icc import PRIMARIES, ColorNumbers
 from fastkq.files.mark import is_own_output
 from fastkq.files.timing import Clock, as_fraction
@@ -135,6 +135,21 @@ def test_a_decoder_shows_what_was_drawn(monkeypatch, format, kind, options):
     assert len(found) == len(wanted)
     for (frame, _), (expected, _) in zip(found, wanted, strict=True):
         assert np.array_equal(frame, expected)
+
+
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_palettes_of_frames_depend_on_the_frames_alone(format):
+    """Each is fitted to what is new there; all else has its nearest entry, whatever came before."""
+    film = fastkq.Animation(scene("solid"), DURATIONS)
+    noise = np.random.default_rng(8).integers(0, 256, (300, 300, 3), np.uint8)
+    files = set()
+    for seen_before in (noise[:2, :2], noise, noise // 2):
+        fastkq.quantize(seen_before)
+        files |= {
+            fastkq.compress(film, format=format, n_colors=9, frame_palettes=True, lossy=lossy)
+            for lossy in (0, 20)
+        }
+    assert len(files) <= 2
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -360,6 +375,42 @@ def test_metadata_and_density_come_along_if_asked_for(format):
         fastkq.compress(data, format="gif", metadata="keep")
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("source", ["PNG", "WEBP"])
+def test_frames_are_turned_upright(source, orientation):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = orientation, "a disc"
+    data = by_pillow_encoder(source, exif=exif.tobytes(), dpi=(100, 200))
+    frames, _ = by_pillow(data)
+    stills = [Image.fromarray(frame) for frame in frames]
+    for still in stills:
+        still.getexif()[0x0112] = orientation
+    upright = [np.asarray(ImageOps.exif_transpose(still)) for still in stills]
+    for image in (data, Image.open(io.BytesIO(data))):
+        opened = open_animation(image)
+        assert opened.shape == (3, *upright[0].shape)
+        assert np.array_equal(np.stack(list(opened)), upright)
+        second = fastkq.quantize(image, 256, frame=1)
+        assert second.labels.shape == upright[1].shape[:2]
+    for format in ("png", "webp"):
+        film = fastkq.compress(data, format=format, metadata="keep", lossy=0, verify=True)
+        shown, _ = by_pillow(film)
+        assert np.abs(np.stack(shown).astype(int) - np.stack(upright)).max() < 64
+        with Image.open(io.BytesIO(film)) as image:
+            assert image.getexif()[0x010E] == "a disc"
+            assert image.getexif().get(0x0112, 1) == 1
+            if source == format.upper() == "PNG":
+                density = (200, 100) if orientation > 4 else (100, 200)
+                assert np.allclose(image.info["dpi"], density, atol=0.1)
+
+
+def test_an_orientation_that_is_none_turns_nothing():
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    data = by_pillow_encoder("WEBP", exif=exif.tobytes())
+    assert np.array_equal(next(iter(open_animation(data))), by_pillow(data)[0][0])
+
+
 def test_palette_files_are_of_srgb(tmp_path):
     path = tmp_path / "two.hex"
     path.write_text("808080\nffffff\n")
@@ -493,7 +544,8 @@ def test_soft_alpha_is_no_gif_but_over_a_background():
 
 def test_a_target_bounds_the_error_of_all_frames(tmp_path):
     film = fastkq.Animation(scene("solid"))
-    report = fastkq.compress(film, tmp_path / "film.gif", min_psnr=30, score=True)
+    # Errors of `lossy` come on top, as those of dithering do.
+    report = fastkq.compress(film, tmp_path / "film.gif", min_psnr=30, lossy=0, score=True)
     assert report.psnr >= 30
     assert 50 < report.score <= 100
     assert report.n_frames == 5

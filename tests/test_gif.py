@@ -16,6 +16,7 @@ from test_lossy import LEVELS, textured_image, with_own_alpha
 import fastkq
 from fastkq import kernels
 from fastkq.files.gif import encode_gif
+from fastkq.files.gif_codes import encode_labels, encode_still
 from fastkq.paint.cost import PASSED_ON
 from fastkq.paint.dither import Dithering
 from fastkq.paint.lossy import LossyDitherer, make_ditherer
@@ -119,6 +120,36 @@ def test_every_width_of_codes_ends_well():
     for x in places[:12]:
         for n in range(max(1, x - 12), x + 4):
             assert np.array_equal(opened(encode_gif(labels[:, :n], palette))[0], labels[:, :n])
+
+
+@pytest.mark.parametrize("n_colors", [2, 5, 256])
+def test_frames_of_any_kind_are_written_by_the_writer_of_stills(n_colors):
+    """Codes of a frame that must show every label, before its first table is full."""
+    rng = np.random.default_rng(n_colors)
+    labels = np.repeat(rng.integers(0, n_colors, (31, 47), np.uint8), 2, axis=1)
+    labels[0, 0] = n_colors - 1
+    codes = encode_labels(labels, np.zeros_like(labels), None)
+    assert codes == encode_still(labels, n_colors)
+    assert np.array_equal(naive.lzw_decode(codes).reshape(labels.shape), labels)
+
+
+def test_there_is_room_for_the_most_codes():
+    """No two labels stand together twice, so each phrase is one label."""
+    pairs = [(i, (i + step) % 256) for step in range(1, 129, 2) for i in range(0, 256, 2)]
+    labels = np.array(pairs, np.uint8).reshape(1, -1)[:, :16_000]
+    for strip_rows in (1, 4):
+        rows = labels.reshape(4, -1)
+        root_bits, n_slots, n_strips = 8, int(kernels.lzw.N_SLOTS), 4 // strip_rows
+        codes = np.full(kernels.lzw.most_codes(rows.size, n_strips) + 1, -7, np.int16)
+        keys, phrases = np.empty(n_slots, np.int32), np.empty(n_slots, np.int16)
+        n = kernels.lzw.find_codes(rows, root_bits, strip_rows, keys, phrases, codes)
+        assert 0.9 * len(codes) < n < len(codes)
+        assert codes[-1] == -7
+        stream = np.full(kernels.lzw.packed_size(n) + 1, 7, np.uint8)
+        n_bytes = kernels.lzw.pack(codes[:n], root_bits, stream)
+        assert 0.9 * len(stream) < n_bytes < len(stream)
+        assert stream[-1] == 7
+        assert stream[:n_bytes].tobytes() == naive_gif.compress(rows, root_bits, strip_rows)
 
 
 def test_files_are_smaller_than_pillows(images):

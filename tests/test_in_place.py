@@ -3,7 +3,10 @@
 import errno
 import os
 import shutil
+import signal
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from fastkq import cli
 from fastkq.batch import in_place
 from fastkq.batch.plan import plan_jobs
 from fastkq.files import verify, write
+from fastkq.files.animations import open_animation
 from fastkq.files.formats import FORMATS
 
 SIZE = (90, 70)
@@ -33,6 +37,23 @@ def folder(tmp_path):
     picture().quantize(256).save(folder / "b.gif")
     picture().save(folder / "c.webp", lossless=True)
     picture("RGBA").save(folder / "d.png", compress_level=0)
+    return folder
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Animated files of each format, larger than need be."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    frames = [picture().rotate(10 * i) for i in range(4)]
+    for name, options in {
+        "a.gif": {},
+        "b.png": {"compress_level": 0},
+        "c.webp": {"lossless": True},
+    }.items():
+        frames[0].save(
+            folder / name, save_all=True, append_images=frames[1:], duration=70, loop=0, **options
+        )
     return folder
 
 
@@ -61,6 +82,92 @@ def test_each_format_is_replaced_by_a_smaller_file_of_its_own(folder):
     # A repeated run finds its own output.
     again = replace(folder)
     assert {result.status for result in again.values()} == {"skipped: own output"}
+
+
+def test_animations_are_replaced_by_smaller_ones_of_their_format(films):
+    os.chmod(films / "a.gif", 0o640)
+    os.utime(films / "b.png", (1_000_000_000, 1_100_000_000))
+    before = contents(films)
+    results = replace(films, backup=".orig", preserve=True)
+    assert [result.status for result in results.values()] == ["done"] * 3
+    assert {result.n_frames for result in results.values()} == {4}
+    after = contents(films)
+    for name, data in before.items():
+        assert after[f"{name}.orig"] == data
+        assert len(after[name]) < len(data)
+        film = open_animation(after[name])
+        assert film.durations == (70,) * 4
+        assert film.loop == 0
+        with Image.open(films / name) as image:
+            assert image.format.lower() == name.split(".")[1]
+        for own, old in zip(film, open_animation(data), strict=True):
+            assert np.abs(own.astype(int) - old)[..., :3].mean() < 30
+    assert stat.S_IMODE((films / "a.gif").stat().st_mode) == 0o640
+    assert (films / "b.png").stat().st_mtime == 1_100_000_000
+    again = [r for r in replace(films).values() if not r.source.endswith(".orig")]
+    assert [result.status for result in again] == ["skipped: own output"] * 3
+
+
+def test_an_animation_is_not_replaced_by_one_of_its_frames(films):
+    before = contents(films)
+    results = replace(films, frame=1)
+    for result in results.values():
+        assert result.status == "failed"
+        assert "of 4 frames, and frame is 1; in place, all are kept" in result.error
+    assert contents(films) == before
+
+
+def test_an_animation_that_would_be_hardly_smaller_stays(films):
+    before = contents(films)
+    for result in replace(films, min_savings=0.99, backup=".orig").values():
+        assert result.status == "no gain"
+        assert 0.01 * result.source_bytes < result.target_bytes < result.source_bytes
+    assert contents(films) == before
+
+
+def test_a_full_disk_leaves_an_animation_as_it_was(films, monkeypatch):
+    """In the middle of the write, when some of the new file is there."""
+    before = contents(films)
+    create = write._create
+
+    class Full:
+        def __init__(self, file):
+            self._file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self._file.close()
+
+        def write(self, data):
+            self._file.write(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(write, "_create", lambda *given: Full(create(*given)))
+    results = replace(films, backup=".orig")
+    assert {result.status for result in results.values()} == {"failed"}
+    assert all("No space left on device" in result.error for result in results.values())
+    assert contents(films) == before
+
+
+def test_a_run_that_is_killed_leaves_the_old_animation_or_the_new_one(films):
+    """Killed as soon as its temporary file is there; the next run removes what was left."""
+    old = contents(films)
+    code = (
+        "import os, signal, sys; from fastkq.files import write; from fastkq.cli import main\n"
+        "write._write_to_disk = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "main(['compress', sys.argv[1], '--in-place', '-j', '1'])"
+    )
+    path = films / "a.gif"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = [name for name in contents(films) if name.endswith(".tmp")]
+    assert len(left) == 1
+    assert contents(films) == old | {left[0]: (films / left[0]).read_bytes()}
+    assert cli.main(["compress", str(path), "--in-place", "-j", "1"]) == 0
+    assert sorted(contents(films)) == sorted(old)
+    assert len(path.read_bytes()) < len(old["a.gif"])
 
 
 def test_a_backup_and_times_are_kept(folder):
@@ -92,30 +199,29 @@ def test_a_backup_where_the_file_system_knows_no_second_names(folder, monkeypatc
 
 def test_what_is_not_replaced_is_told_and_stays(folder):
     picture().save(folder / "e.jpg", quality=100)
-    frames = [picture(), picture().rotate(90)]
-    frames[0].save(folder / "f.gif", save_all=True, append_images=frames[1:])
     shutil.copy(folder / "a.png", folder.parent / "outside.png")
     (folder / "g.png").symlink_to(folder.parent / "outside.png")
     (folder / "h.png").write_bytes(b"no image")
     before = contents(folder)
     results = replace(folder)
     errors = {name: result.error for name, result in results.items() if result.error}
-    assert sorted(errors) == ["e.jpg", "f.gif", "g.png", "h.png"]
+    assert sorted(errors) == ["e.jpg", "g.png", "h.png"]
     for name, words in {
         "e.jpg": "a JPEG is not replaced",
-        "f.gif": "frames",
         "g.png": "is a link",
         "h.png": "no image of a known format",
     }.items():
         assert words in errors[name]
         assert "\n" not in errors[name]
     after = contents(folder)
-    assert all(after[name] == before[name] for name in ("e.jpg", "f.gif", "h.png"))
+    assert all(after[name] == before[name] for name in ("e.jpg", "h.png"))
     assert (folder / "g.png").is_symlink()
 
 
 @pytest.mark.parametrize("fault", ["replace", "verify", "changed"])
-def test_a_fault_leaves_the_source_and_no_backup(folder, monkeypatch, fault):
+@pytest.mark.parametrize("kind", ["folder", "films"])
+def test_a_fault_leaves_the_source_and_no_backup(request, monkeypatch, fault, kind):
+    folder = request.getfixturevalue(kind)
     before = contents(folder)
 
     def fail(*arguments, **options):
@@ -132,6 +238,15 @@ def test_a_fault_leaves_the_source_and_no_backup(folder, monkeypatch, fault):
     words = "has changed meanwhile" if fault == "changed" else "No space left on device"
     assert all(words in result.error for result in results.values())
     assert contents(folder) == before
+
+
+def test_an_animation_that_is_not_what_was_drawn_is_not_replaced(films, monkeypatch):
+    monkeypatch.setattr("fastkq.animation.painter.digest", lambda seen: b"other")
+    before = contents(films)
+    results = replace(films, backup=".orig")
+    assert {result.status for result in results.values()} == {"failed"}
+    assert all("has other pixels in frame 0" in result.error for result in results.values())
+    assert contents(films) == before
 
 
 def test_what_is_no_smaller_stays(tmp_path):

@@ -8,13 +8,13 @@ import numpy as np
 
 from fastkq.animation.shots import Shot, count_frames_together
 from fastkq.colors.histogram import histogram_of_array
-from fastkq.colors.pixels import OPAQUE, as_rows
+from fastkq.colors.pixels import OPAQUE, as_rows, drop_alpha
 from fastkq.engine.fit import apply_palette, fit_histogram, search_palette
 from fastkq.engine.model import Fit
 from fastkq.files.deltas import Mask, Packed, pack_colors
 from fastkq.files.formats import GIF, WEBP
 from fastkq.files.frames import Animation
-from fastkq.files.gif_writer import check_opaque_or_clear
+from fastkq.files.gif_blocks import check_opaque_or_clear
 from fastkq.files.source import convert_palette
 from fastkq.options import Options
 from fastkq.paint.dither import Dithering
@@ -91,6 +91,11 @@ def fit_frame(shot: Shot, is_new: Mask, options: Options) -> FrameColors:
             most = given.n_colors - 1
         given = replace(given, n_colors=max(min(given.n_colors, most), len(given.locked)))
     fit = fit_histogram(histogram, given)
+    if fit.codes is not None and not is_new.all():
+        # What is not new may be drawn all the same, as its nearest entry.
+        rows = drop_alpha(shot.pixels) if is_opaque else shot.pixels
+        every = apply_palette(histogram_of_array(as_rows(rows)), fit.palette, fit.space)
+        fit = replace(fit, labels=every.labels, codes=every.codes)
     return _complete(fit, options, is_opaque=is_opaque, is_held=is_held)
 
 

@@ -113,15 +113,15 @@ class Painter:
             return seen
         place = place or NOTHING
         drawing = self._cut(place, labels, seen, colors)
-        data: Any
+        data: Any = self._writer.encode(drawing)
         if isinstance(self._writer, GifWriter) and steady is not None:
             known = shot.pixels, self._canvas, colors.palette, labels, place
-            data, shown = self._writer.encode_lossy(drawing, steady.weigh(*known))
-            is_held: Mask = shown == colors.transparent
-            labels[place.slices] = np.where(is_held, self._labels[place.slices], shown)
-            seen[place.slices] = np.where(is_held, self._canvas[place.slices], colors.packed[shown])
-        else:
-            data = self._writer.encode(drawing)
+            smaller, shown = self._writer.encode_lossy(drawing, steady.weigh(*known))
+            if len(smaller) < len(data):  # mostly, but not where little is allowed
+                data, is_held = smaller, shown == colors.transparent
+                labels[place.slices] = np.where(is_held, self._labels[place.slices], shown)
+                drawn = colors.packed[shown]
+                seen[place.slices] = np.where(is_held, self._canvas[place.slices], drawn)
         self._flush()
         is_marked = steady is not None or (drawing.kinds != DRAWN).any()
         mark = drawing.transparent if is_marked else None

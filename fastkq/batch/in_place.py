@@ -1,4 +1,4 @@
-"""An image is replaced by its compressed file: by a complete, smaller one of its own format."""
+"""Files are replaced by their compressed ones: by complete, smaller ones of their own format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import errno
 import os
 from dataclasses import replace
 
-from fastkq.files.decode import open_file, open_image
+from fastkq.files.animations import count_frames
+from fastkq.files.decode import open_file
 from fastkq.files.errors import os_error
 from fastkq.files.formats import GIF, PNG, WEBP
 from fastkq.files.signatures import check_format
@@ -23,7 +24,7 @@ def options_in_place(path: str, options: Options) -> Options:
     Raises
     ------
     OSError, ValueError
-        It is a link, of another format, or has several frames.
+        It is a link, or of another format; or one frame is asked for of several.
     """
     if os.path.islink(path):
         raise os_error(errno.ELOOP, f"{path}: is a link; in place, the file itself must be named")
@@ -34,13 +35,12 @@ def options_in_place(path: str, options: Options) -> Options:
                 f"{path}: a {kind} is not replaced, since a file of few colors is another format; "
                 "PNG, GIF and WebP are replaced in place"
             )
-        try:
-            with open_image(file, kind) as image:
-                n_frames = getattr(image, "n_frames", 1)
-        except Exception:  # damaged: reading it tells what is wrong
-            n_frames = 1
-    if n_frames > 1:
-        raise ValueError(f"{path}: has {n_frames} frames; in place, one is allowed")
+        n_frames = count_frames(file)
+    if n_frames > 1 and options.reading.frame is not None:
+        raise ValueError(
+            f"{path}: is an animation of {n_frames} frames, and frame is {options.reading.frame}; "
+            "in place, all are kept"
+        )
     return for_format(options, FORMATS[kind])
 
 

@@ -133,10 +133,11 @@ def compress_many(
         Which page of each TIFF, from 1; by default one of several pages fails. With "all", each
         page has a target of its own, "scan-page1.png" and so on.
     in_place : bool
-        Whether each PNG, GIF and WebP is replaced by its output, of the same format: only by a
-        complete, smaller file whose pixels were decoded again and compared (`verify`), and only if
-        the source has not changed meanwhile. It keeps its permissions. `directory` must be None. An
-        image of another format, with several frames, or that is a link, fails.
+        Whether each PNG, GIF and WebP, also animated, is replaced by its output, of the same
+        format: only by a complete, smaller file whose pixels were decoded again and compared
+        (`verify`), and only if the source has not changed meanwhile. It keeps its permissions.
+        `directory` must be None. An image of another format, or that is a link, fails, and an
+        animation with `frame`.
     suffix : str, optional
         What the names of the targets end with, before their ".png": "-fastkq" beside the sources,
         nothing in a directory.

@@ -22,6 +22,7 @@ from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
 from fastkq.files.formats import PNG, SUFFIXES
 from fastkq.files.frames import MAX_LOOP, Animation, AnimationError, FrameReader, Origin
 from fastkq.files.gif_blocks import count_gif_frames, split_gif
+from fastkq.files.orientation import UPRIGHT, lies_on_side, read_orientation, turn
 from fastkq.files.pages import check_page
 from fastkq.files.profiles import plan_conversion
 from fastkq.files.reading import DEFAULT, ReadOptions, pillow_reads
@@ -104,6 +105,7 @@ def open_animation_file(
         with opened as image:
             height, width = image.height, image.width
             attached = _gather(image, reading, check_png(data).colors if kind == "PNG" else ())
+            orientation = read_orientation(image)
         read: Callable[[], Iterator[UInt8Array]]
         if kind == "WebP":
             durations, loop = _webp_times(data)
@@ -114,7 +116,8 @@ def open_animation_file(
             height, width = film.height, film.width
             read = partial(compose, film, name)
         reading.check_size(name, width, height)
-        shape = (len(durations), height, width, 4)
+        shape: tuple[int, ...] = (len(durations), height, width, 4)
+        shape, read = _turn(shape, read, orientation)
         read, attached = _convert(read, shape, attached, reading)
     except (MemoryError, ImageReadError):
         raise
@@ -132,6 +135,21 @@ def _gather(
     """Return what comes with an animation, whose frames are read as RGBA."""
     attached = gather(image, get_info(image), colors, metadata=reading.keeps_metadata)
     return fitting("RGBA", attached)
+
+
+def _turn(
+    shape: tuple[int, ...], read: Callable[[], Iterator[UInt8Array]], orientation: int
+) -> tuple[tuple[int, ...], Callable[[], Iterator[UInt8Array]]]:
+    """Return the shape (T, H, W, 4) of frames that are turned upright, and how they are read."""
+    if orientation == UPRIGHT:
+        return shape, read
+    if lies_on_side(orientation):
+        shape = (shape[0], shape[2], shape[1], *shape[3:])
+
+    def read_turned() -> Iterator[UInt8Array]:
+        return (turn(frame, orientation) for frame in read())
+
+    return shape, read_turned
 
 
 def _convert(
@@ -277,11 +295,12 @@ def _open_pillow_animation(image: PillowImage, reading: ReadOptions) -> Animatio
         yield from _seek_frames(image)
         image.seek(here)
 
-    shape = (len(durations), image.height, image.width, 4)
-    name = f"{type(image).__name__} {shape}"
+    frames: tuple[int, ...] = (len(durations), image.height, image.width, 4)
+    name = f"{type(image).__name__} {frames}"
     try:
         check_page(1, reading.page)
-        read_settled, attached = _convert(read, shape, _gather(image, reading), reading)
+        shape, read_upright = _turn(frames, read, read_orientation(image))
+        read_settled, attached = _convert(read_upright, shape, _gather(image, reading), reading)
     except PixelsNotAllowedError as error:
         raise ValueError(f"{name}: {error}") from error
     origin = Origin(name, math.prod(shape), attached=attached)

@@ -39,8 +39,6 @@ class ApngWriter:
         Of an index; as few as number the palette by default.
     """
 
-    can_dispose = False
-
     def __init__(
         self,
         shape: tuple[int, int],

@@ -1,7 +1,8 @@
-"""The blocks of a GIF: each frame as a still of its own, which Pillow decodes.
+"""The blocks of a GIF, written and walked.
 
-Frames are put together by `files.compose`, as browsers do it: what a frame leaves free is
-transparent, where Pillow fills it with a color of the palette.
+Each frame of a file is read as a still of its own, which Pillow decodes. Frames are put together by
+`files.compose`, as browsers do it: what a frame leaves free is transparent, where Pillow fills it
+with a color of the palette.
 Specification: https://www.w3.org/Graphics/GIF/spec-gif89a.txt
 """
 
@@ -10,19 +11,83 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+import numpy as np
+
+from fastkq.colors.pixels import OPAQUE
 from fastkq.files.compose import BACKGROUND, KEEP, OVER, PREVIOUS, Film, Patch
+from fastkq.files.mark import GIF_COMMENT
+from fastkq.types import UInt8Array
 
 SIGNATURES = (b"GIF87a", b"GIF89a")
 HEADER = struct.Struct("<HHBBB")  # width, height, flags, background, aspect ratio
 DESCRIPTOR = struct.Struct("<HHHHB")  # left, top, width, height, flags
 CONTROL = struct.Struct("<BHB")  # flags, delay in 1/100 s, transparent index
 HAS_TABLE, TABLE_BITS = 0x80, 7
+COLORS_OF_8_BITS = 0x70
 EXTENSION, IMAGE, TRAILER = b"!", b",", b";"
 CONTROL_LABEL, APPLICATION_LABEL = 0xF9, 0xFF
 LOOPING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 HAS_TRANSPARENT = 1
 TICK = 10.0  # ms
 DISPOSALS = {2: BACKGROUND, 3: PREVIOUS}  # others leave the frame as it is
+DISPOSAL_FIELDS = {KEEP: 1, BACKGROUND: 2, PREVIOUS: 3}
+MAX_BLOCK = 255
+
+
+def begin(shape: tuple[int, int], palette: UInt8Array) -> bytes:
+    """Return the beginning of a file (H, W): its header, a palette (K, 3 or 4), and our mark."""
+    flags = HAS_TABLE | COLORS_OF_8_BITS | table_bits(len(palette))
+    header = HEADER.pack(shape[1], shape[0], flags, 0, 0)
+    return b"".join([SIGNATURES[1], header, color_table(palette), GIF_COMMENT])
+
+
+def looping(loop: int) -> bytes:
+    """Return the block that says how often an animation is played; there is none for once."""
+    if loop == 1:
+        return b""
+    name = bytes([APPLICATION_LABEL, len(LOOPING[0])]) + LOOPING[0]
+    repeats = max(0, loop - 1).to_bytes(2, "little")
+    return EXTENSION + name + b"\x03\x01" + repeats + b"\0"
+
+
+def control(transparent: int | None, ticks: int = 0, disposal: int | None = None) -> bytes:
+    """Return the block before a frame: its transparent entry, its time, and what becomes of it."""
+    field = 0 if disposal is None else DISPOSAL_FIELDS[disposal]
+    flags = field << 2 | (HAS_TRANSPARENT if transparent is not None else 0)
+    head = EXTENSION + bytes([CONTROL_LABEL, CONTROL.size])
+    return head + CONTROL.pack(flags, ticks, transparent or 0) + b"\0"
+
+
+def picture(
+    place: tuple[int, int, int, int], codes: bytes, palette: UInt8Array | None = None
+) -> bytes:
+    """Return a frame (x, y, width, height) of codes in blocks, with colors of its own if given."""
+    flags = 0 if palette is None else HAS_TABLE | table_bits(len(palette))
+    table = b"" if palette is None else color_table(palette)
+    return b"".join([IMAGE, DESCRIPTOR.pack(*place, flags), table, codes])
+
+
+def cut_blocks(data: bytes) -> bytes:
+    """Return data in blocks of up to 255 bytes, each behind its length, and an empty one."""
+    parts = []
+    for start in range(0, len(data), MAX_BLOCK):
+        block = data[start : start + MAX_BLOCK]
+        parts += [bytes([len(block)]), block]
+    return b"".join([*parts, b"\0"])
+
+
+def color_table(palette: UInt8Array) -> bytes:
+    """Return the colors of a palette (K, 3 or 4), filled up with black."""
+    return palette[:, :3].tobytes().ljust(3 * (2 << table_bits(len(palette))), b"\0")
+
+
+def check_opaque_or_clear(palette: UInt8Array) -> None:
+    """Raise ValueError for a palette with colors that a GIF cannot have."""
+    if palette.shape[1] == 4 and np.any((palette[:, 3] > 0) & (palette[:, 3] < OPAQUE)):
+        raise ValueError(
+            "the palette has translucent colors; png and webp are allowed, not gif, or a "
+            "background, which makes the image opaque"
+        )
 
 
 def count_gif_frames(data: bytes) -> int:

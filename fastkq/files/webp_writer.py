@@ -39,8 +39,6 @@ class WebpWriter:
         Whether to take several times as long for a smaller file.
     """
 
-    can_dispose = False
-
     def __init__(
         self,
         shape: tuple[int, int],

@@ -266,7 +266,7 @@ def choose(
     colors,  # (K, 4) uint8, IN: the palette
     keys,  # (N_SLOTS,) int64, IN: see `fill_slots`
     exact_entries,  # (N_SLOTS,) uint8, IN
-    root_bits,  # see `lzw.compress`
+    root_bits,  # see `lzw.pack`
     is_coarse,  # whether errors are those of light
     is_open,  # (3, K) bool, IN: whether an entry is allowed, by the kind of a pixel
     transparent,  # the entry of fully transparent pixels

@@ -3,7 +3,10 @@
 A phrase that is written becomes, with the label behind it, the next code. Codes are as wide as the
 number of them asks for, up to 12 bits; when there is no number left, the table is cleared. The
 longest phrase is always taken, so what is written is a function of the labels alone, which those
-who choose labels by their bits (`lossy_gif`) can follow.
+who choose labels by their bits (`lossy_gif`) can follow. The frames of animations find codes of
+their own (`lzw_frames`, `lzw_lossy`); all are written by `pack`.
+
+Welch, A technique for high-performance data compression, 1984, https://doi.org/10.1109/MC.1984.1659158
 """
 
 import numpy as np
@@ -22,6 +25,7 @@ BYTE, BYTE_BITS = np.uint64(255), np.uint64(8)
 # A table lives for 4 to 40 thousand pixels, so what a strip loses is small.
 STRIP_PIXELS = 1 << 17
 NO_NODE = -1
+LEAST_PHRASES = N_CODES - (1 << 8) - 3  # that a table knows before it is cleared
 
 
 def rows_of_strip(width: int) -> int:
@@ -32,6 +36,16 @@ def rows_of_strip(width: int) -> int:
 def root_bits(n_colors: int) -> int:
     """Return how many bits the labels of a palette take, at least 2."""
     return max(2, (n_colors - 1).bit_length())
+
+
+def most_codes(n_pixels: int, n_strips: int = 1) -> int:
+    """Return how many codes so many pixels take at most, each a phrase, with those that clear."""
+    return n_pixels + n_pixels // LEAST_PHRASES + n_strips
+
+
+def packed_size(n_codes: int) -> int:
+    """Return how many bytes so many codes take at most."""
+    return (int(MAX_WIDTH) * (n_codes + 2) + 7) // 8
 
 
 @kernel(inline=True)
@@ -55,19 +69,45 @@ def put(
 
 
 @kernel()
-def compress(
-    labels,  # (H, W) uint8, IN
+def pack(
+    codes,  # (n,) int16, IN: of phrases, and of clearing the table
     root_bits,  # of a label: codes below its power of two are labels, then follow clear and end
-    strip_rows,  # the table is cleared after so many rows as well
-    keys,  # (N_SLOTS,) int32, OUT: a phrase's code, and the label behind it; or -1
-    codes,  # (N_SLOTS,) int16, OUT
-    stream,  # (>= 2 * H * W + 8,) uint8, OUT
+    stream,  # (>= packed_size(n),) uint8, OUT
 ):
-    """Write an image as codes, from the lowest bit on; return how many bytes they take."""
+    """Write codes from the lowest bit on, between clear and end; return how many bytes they take.
+
+    How wide a code is follows from the number of codes since the table was cleared: with each of
+    them, the reader knows one phrase more.
+    """
     clear = 1 << root_bits
-    keys[:] = -1
     width, last = root_bits + 1, clear + 1
     bits, n_bits, place = put(clear, width, np.uint64(0), np.uint64(0), 0, stream)
+    for i in range(codes.shape[0]):
+        code = np.int64(codes[i])
+        bits, n_bits, place = put(code, width, bits, n_bits, place, stream)
+        last += 1
+        if code == clear:
+            width, last = root_bits + 1, clear + 1
+        elif last == 1 << width and width < MAX_WIDTH:
+            width += 1
+    bits, n_bits, place = put(clear + 1, width, bits, n_bits, place, stream)
+    stream[place] = bits
+    return place + 1 if n_bits > 0 else place
+
+
+@kernel()
+def find_codes(
+    labels,  # (H, W) uint8, IN
+    root_bits,  # see `pack`
+    strip_rows,  # the table is cleared after so many rows as well
+    keys,  # (N_SLOTS,) int32, OUT: a phrase's code, and the label behind it; or -1
+    phrases,  # (N_SLOTS,) int16, OUT: the code of both
+    codes,  # (>= most_codes(H * W, n_strips),) int16, OUT
+):
+    """Find the codes of an image, the longest phrases that stood before; return how many."""
+    clear = 1 << root_bits
+    keys[:] = -1
+    last, n = clear + 1, 0
     for first in range(0, labels.shape[0], strip_rows):
         stop = min(first + strip_rows, labels.shape[0])
         phrase = -1
@@ -82,28 +122,26 @@ def compress(
                 while keys[slot] >= 0 and keys[slot] != key:
                     slot = (slot + ONE) & SLOT_BITS
                 if keys[slot] == key:
-                    phrase = np.int64(codes[slot])
+                    phrase = np.int64(phrases[slot])
                     continue
-                bits, n_bits, place = put(phrase, width, bits, n_bits, place, stream)
+                codes[n] = phrase
+                n += 1
                 last += 1
-                keys[slot], codes[slot] = key, last
+                keys[slot], phrases[slot] = key, last
                 phrase = label
                 if last == N_CODES - 1:
-                    bits, n_bits, place = put(clear, width, bits, n_bits, place, stream)
+                    codes[n] = clear
+                    n += 1
                     keys[:] = -1
-                    width, last = root_bits + 1, clear + 1
-                elif last == 1 << width:
-                    width += 1
-        bits, n_bits, place = put(phrase, width, bits, n_bits, place, stream)
-        if last + 1 == 1 << width and width < MAX_WIDTH:
-            width += 1  # as the reader does, who now knows one phrase more
+                    last = clear + 1
+        codes[n] = phrase
+        n += 1
         if stop < labels.shape[0]:
-            bits, n_bits, place = put(clear, width, bits, n_bits, place, stream)
+            codes[n] = clear
+            n += 1
             keys[:] = -1
-            width, last = root_bits + 1, clear + 1
-    bits, n_bits, place = put(clear + 1, width, bits, n_bits, place, stream)
-    stream[place] = bits
-    return place + 1 if n_bits > 0 else place
+            last = clear + 1
+    return n
 
 
 @kernel()
@@ -129,7 +167,7 @@ def grow(
     sibling,  # (N_CODES,) int16, INOUT: the phrase before, that is as long and differs in one label
     labels,  # (N_CODES,) uint8, INOUT
 ):
-    """Let a tree grow by a label as `compress` does; return the new `node`, `last`, `width`."""
+    """Let a tree grow by a label as `find_codes` does; return the new `node`, `last`, `width`."""
     child = np.int64(first[node]) if node >= 0 else NO_NODE
     while child >= 0 and labels[child] != label:
         child = np.int64(sibling[child])

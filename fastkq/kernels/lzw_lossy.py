@@ -2,13 +2,18 @@
 
 Any label that is near enough to a pixel may stand for it, and so may what was there before: so many
 strings of the dictionary can go on at each pixel. The longest is written, and of those the one with
-the least error, which is passed on to the pixels around (Floyd and Steinberg).
+the least error, which is passed on to the pixels around (Floyd and Steinberg 1976).
+
+A label may be near to the pixel with the errors that it was passed, or to the pixel alone. Without
+the second, a little of an error, where little is allowed, would end nearly all strings: films were
+larger by up to 60 % than without errors. It takes 0 to 14 % fewer bytes for the same score.
 """
 
 import numpy as np
 
 from fastkq.kernels.compile import kernel
-from fastkq.kernels.lzw_frames import MAX_BITS, MUST_HOLD, N_CODES, NO_HOLD, put_code
+from fastkq.kernels.lzw import N_CODES
+from fastkq.kernels.lzw_frames import MUST_HOLD, NO_HOLD, has_declined
 from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
 
 # Strings that are followed at a time: twice as many take twice the time.
@@ -41,6 +46,23 @@ def to_oklab(
         points[i, 0] = TO_L[0] * long + TO_L[1] * middle + TO_L[2] * short
         points[i, 1] = TO_A[0] * long + TO_A[1] * middle + TO_A[2] * short
         points[i, 2] = TO_B[0] * long + TO_B[1] * middle + TO_B[2] * short
+
+
+@kernel(inline=True)
+def weigh(
+    want0,  # float32: the color that is wanted, with the errors that are passed to it ...
+    want1,
+    want2,
+    alone,  # (3,) float32, IN: ... and without them
+    color,  # (3,) float32, IN
+    most,  # float32: the largest squared error with them ...
+    near,  # float32: ... and without
+):
+    """Return a color's error, its square, and whether it is near enough."""
+    d0, d1, d2 = want0 - color[0], want1 - color[1], want2 - color[2]
+    square = d0 * d0 + d1 * d1 + d2 * d2
+    e0, e1, e2 = alone[0] - color[0], alone[1] - color[1], alone[2] - color[2]
+    return d0, d1, d2, square, square <= most or e0 * e0 + e1 * e1 + e2 * e2 <= near
 
 
 @kernel()
@@ -82,6 +104,7 @@ def follow(
     held,  # (N, 3) float32, IN
     points,  # (K, 3) float32, IN
     allowed,  # (N,) float32, IN
+    near,  # (N,) float32, IN
     passed_on,  # float32, IN
     below,  # (2, W + 2, 3) float32, IN: errors from the row above, of even and odd rows
     carried,  # (3,) float32, IN: the error from the pixel before
@@ -94,71 +117,55 @@ def follow(
     """Return the longest known string of allowed labels, and its length."""
     n_pixels, n_labels = labels.shape[0], points.shape[0]
     now, n_now, length = 0, 0, 0
-    zero, endless = np.float32(0), np.float32(np.inf)
+    last_y = first // width + 1  # no errors were passed any further down
     for pixel in range(first, n_pixels):
-        x, row, kind = pixel % width, (pixel // width) & 1, kinds[pixel]
-        base0, base1, base2 = targets[pixel, 0], targets[pixel, 1], targets[pixel, 2]
-        held0, held1, held2 = held[pixel, 0], held[pixel, 1], held[pixel, 2]
+        y, kind = pixel // width, kinds[pixel]
+        x, row = pixel - y * width, y & 1
+        target, own, most, enough = targets[pixel], held[pixel], allowed[pixel], near[pixel]
+        want0, want1, want2, share = target[0], target[1], target[2], np.float32(0)
         if kind != MUST_HOLD:  # errors end at what is transparent
-            base0 += below[row, x + 1, 0]
-            base1 += below[row, x + 1, 1]
-            base2 += below[row, x + 1, 2]
-        share = passed_on * RIGHT if x > 0 and kind != MUST_HOLD else zero
-        most, then, n_then = allowed[pixel], 1 - now, 0
+            share = passed_on * RIGHT if x > 0 else share
+        if kind != MUST_HOLD and y <= last_y:
+            want0 += below[row, x + 1, 0]
+            want1 += below[row, x + 1, 1]
+            want2 += below[row, x + 1, 2]
+        then, n_then = 1 - now, 0
         if length == 0:
-            if share > zero:
-                base0, base1, base2 = base0 + carried[0], base1 + carried[1], base2 + carried[2]
-            # Where none is near enough, for errors of others, the nearest one is taken.
-            nearest, least = -1, endless
-            if kind != NO_HOLD and (start < 0 or start == transparent):
-                d0, d1, d2 = base0 - held0, base1 - held1, base2 - held2
-                error = d0 * d0 + d1 * d1 + d2 * d2
-                nearest, least = transparent, error
-                if error <= most or start >= 0:
-                    n_then = keep(transparent, error, d0, d1, d2, then, nodes, states, n_then)
+            if share > 0:
+                want0, want1, want2 = want0 + carried[0], want1 + carried[1], want2 + carried[2]
             low, high = (0, n_labels) if start < 0 else (start, start + 1)
-            if kind == MUST_HOLD:
-                high = low
+            # Where none is near enough, for errors of others, the nearest one is taken.
+            nearest, least, least0, least1, least2 = low, np.float32(np.inf), want0, want1, want2
             for symbol in range(low, high):
-                d0 = base0 - points[symbol, 0]
-                d1 = base1 - points[symbol, 1]
-                d2 = base2 - points[symbol, 2]
-                error = d0 * d0 + d1 * d1 + d2 * d2
-                if error < least and symbol != transparent:
-                    nearest, least = symbol, error
-                if (error <= most or start >= 0) and symbol != transparent:
-                    n_then = keep(symbol, error, d0, d1, d2, then, nodes, states, n_then)
+                if (kind == NO_HOLD) if symbol == transparent else (kind == MUST_HOLD):
+                    continue
+                color = own if symbol == transparent else points[symbol]
+                d0, d1, d2, square, is_near = weigh(
+                    want0, want1, want2, target, color, most, enough
+                )
+                if square < least:
+                    nearest, least, least0, least1, least2 = symbol, square, d0, d1, d2
+                if is_near:
+                    n_then = keep(symbol, square, d0, d1, d2, then, nodes, states, n_then)
             if n_then == 0:
-                d0, d1, d2 = base0 - held0, base1 - held1, base2 - held2
-                if nearest != transparent:
-                    d0 = base0 - points[nearest, 0]
-                    d1 = base1 - points[nearest, 1]
-                    d2 = base2 - points[nearest, 2]
-                n_then = keep(nearest, least, d0, d1, d2, then, nodes, states, n_then)
-        else:
-            for i in range(n_now):
-                want0 = base0 + share * states[now, i, 1]
-                want1 = base1 + share * states[now, i, 2]
-                want2 = base2 + share * states[now, i, 3]
-                before = states[now, i, 0]
-                node = np.int64(children[nodes[now, i]])
-                while node >= 0:
-                    symbol = np.int64(symbols[node])
-                    is_free = kind != MUST_HOLD
-                    d0 = want0 - points[symbol, 0]
-                    d1 = want1 - points[symbol, 1]
-                    d2 = want2 - points[symbol, 2]
-                    if symbol == transparent:
-                        is_free = kind != NO_HOLD
-                        d0, d1, d2 = want0 - held0, want1 - held1, want2 - held2
-                    error = d0 * d0 + d1 * d1 + d2 * d2
-                    if is_free and error <= most:
-                        n_then = keep(node, before + error, d0, d1, d2, then, nodes, states, n_then)
-                    node = np.int64(siblings[node])
+                n_then = keep(nearest, least, least0, least1, least2, then, nodes, states, n_then)
+        for i in range(n_now):
+            go0 = want0 + share * states[now, i, 1]
+            go1 = want1 + share * states[now, i, 2]
+            go2 = want2 + share * states[now, i, 3]
+            node = np.int64(children[nodes[now, i]])
+            while node >= 0:
+                symbol = np.int64(symbols[node])
+                color = own if symbol == transparent else points[symbol]
+                d0, d1, d2, square, is_near = weigh(go0, go1, go2, target, color, most, enough)
+                is_free = (kind != NO_HOLD) if symbol == transparent else (kind != MUST_HOLD)
+                if is_free and is_near:
+                    square += states[now, i, 0]
+                    n_then = keep(node, square, d0, d1, d2, then, nodes, states, n_then)
+                node = np.int64(siblings[node])
         if n_then == 0:
             break
-        now, n_now = then, n_then
-        length += 1
+        now, n_now, length = then, n_then, length + 1
     best = 0
     for i in range(1, n_now):
         if states[now, i, 0] < states[now, best, 0]:
@@ -211,16 +218,7 @@ def show(
 
 
 @kernel()
-def forget(
-    children,  # (N_CODES,) int16, OUT
-):
-    """Clear a dictionary."""
-    for node in range(children.shape[0]):
-        children[node] = -1
-
-
-@kernel()
-def encode(
+def find_codes(
     labels,  # (N,) uint8, OUT: those that the codes show
     kinds,  # (N,) uint8, IN: whether a pixel may, or must, show what was there before
     width,  # int, IN: of the frame
@@ -229,34 +227,32 @@ def encode(
     held,  # (N, 3) float32, IN: what was there before
     points,  # (K, 3) float32, IN: the entries
     allowed,  # (N,) float32, IN: the largest squared error
+    near,  # (N,) float32, IN: the same of a color without errors from around, which is allowed too
     passed_on,  # float32, IN: the share of errors that is
     code_bits,  # int, IN: of a label, 2 to 8
     window,  # int, IN: so many codes are compared with those before
-    decline,  # float, IN: the share of the pixels a code that a full dictionary must keep
+    decline,  # float, IN: see `lzw_frames.has_declined`
     tree,  # (3, N_CODES) int16, scratch
     symbols,  # (N_CODES,) uint8, scratch
     nodes,  # (2, BEAM) int64, scratch
     states,  # (2, BEAM, 4) float32, scratch
     carried,  # (3,) float32, INOUT: zeros
     below,  # (2, W + 2, 3) float32, INOUT: zeros
-    place,  # (3,) int64, INOUT: zeros
-    out,  # (M,) uint8, OUT: the codes, at most 1.5 bytes a pixel and 64 more
+    codes,  # (>= lzw.most_codes(N),) int16, OUT
 ):
-    """Write the LZW codes of a frame; return their bytes."""
+    """Choose the labels of a frame and find their LZW codes; return how many there are."""
     n_pixels, n_roots = labels.shape[0], 1 << code_bits
     children, siblings, parents = tree[0], tree[1], tree[2]
-    forget(children)
+    children[:] = -1
     for symbol in range(n_roots):
         symbols[symbol], parents[symbol] = symbol, -1
-    bits, n_known = code_bits + 1, n_roots + 2
-    n_codes, n_window, best_rate = 0, 0, 0.0
-    put_code(n_roots, bits, out, place)
-    pixel, begins, before, start, length = 0, 0, -1, -1, 0
+    n_known, n_codes, n_window, best_rate = n_roots + 2, 0, 0, 0.0
+    pixel, begins, before, start, length, n = 0, 0, -1, -1, 0, 0
     node = np.int64(0)
     while pixel < n_pixels:
         node, length = follow(
             pixel, start, width, kinds, labels, transparent, targets, held, points, allowed,
-            passed_on, below, carried, children, siblings, symbols, nodes, states,
+            near, passed_on, below, carried, children, siblings, symbols, nodes, states,
         )  # fmt: skip
         if start < 0 and before >= 0 and n_known < N_CODES:
             root = node
@@ -270,34 +266,22 @@ def encode(
                 start = root
                 continue
         start = -1
-        # The decoder learns each string one code later.
-        if n_known > 1 << bits and bits < MAX_BITS:
-            bits += 1
-        put_code(node, bits, out, place)
         show(
             node, pixel, length, width, kinds, labels, transparent, targets, held, points,
             passed_on, below, carried, parents, symbols,
         )  # fmt: skip
+        codes[n] = node
         begins, before = np.int64(labels[pixel]), node
-        pixel += length
-        n_codes += 1
-        n_window += length
+        n, pixel = n + 1, pixel + length
+        n_codes, n_window = n_codes + 1, n_window + length
         if n_known < N_CODES:
             n_codes, n_window = 0, 0
         elif n_codes >= window:
-            rate = n_window / n_codes
+            is_worse, best_rate = has_declined(n_codes, n_window, decline, best_rate)
             n_codes, n_window = 0, 0
-            if rate >= decline * best_rate:
-                best_rate = max(best_rate, rate)
-            elif pixel < n_pixels:
-                put_code(n_roots, bits, out, place)
-                forget(children)
-                bits, n_known, best_rate, before = code_bits + 1, n_roots + 2, 0.0, -1
-    # The decoder knows one more string by now, and may read wider codes.
-    if n_known == 1 << bits and bits < MAX_BITS:
-        bits += 1
-    put_code(n_roots + 1, bits, out, place)
-    if place[2] > 0:
-        out[place[0]] = place[1] & 255
-        place[0] += 1
-    return place[0]
+            if is_worse and pixel < n_pixels:
+                codes[n] = n_roots
+                n += 1
+                children[:] = -1
+                n_known, best_rate, before = n_roots + 2, 0.0, -1
+    return n
