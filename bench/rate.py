@@ -4,7 +4,8 @@
 
 It takes about ten minutes. With `--groups`, the file keeps what it has of the others. Needs the
 group `peers` and ../shared/photos. pngquant writes each picture with 256, 128 and 64 colors; fastkq
-with a palette of 256 colors in Oklab, with masking, at several values of `lossy`. Its bytes at
+with a palette of 256 colors, of drawings also of 128 and 64, in Oklab, with masking, at several
+values of `lossy`. Its bytes at
 pngquant's score lie on the line between two of these; where the highest score of fastkq is below
 that of pngquant, or the lowest above, on the line beyond, and exact pictures are left out. Pictures
 with alpha are looked at over middle gray. Butteraugli (where libjxl's `butteraugli_main` is) and
@@ -34,6 +35,7 @@ from fastkq.files.png import encode_indexed_png
 
 GROUPS = ("kodak", "cq100", "photo2mp", "graphics", "alpha")
 WITH_ALPHA, GRAY = "alpha", 128
+DRAWN = ("graphics", "alpha")  # where 128 or 64 colors may be the better way to fewer bytes
 N_COLORS = (256, 128, 64)
 LOSSY = (5, 20, 40, 60, 85, 120)
 WRITERS = ("default", "optimize", "webp")
@@ -81,6 +83,12 @@ def at_score(curve: list[Point], score: float) -> float:
     rise = scores[right] - scores[right - 1]
     share = (score - scores[right - 1]) / rise if rise > 0 else 0.0
     return float(np.exp(logs[right - 1] + share * (logs[right] - logs[right - 1])))
+
+
+def least_at_score(curves: list[list[Point]], score: float) -> float:
+    """Return the fewest bytes at a score, of curves of several numbers of colors."""
+    reaching = [curve for curve in curves if max(own for _, own in curve) >= score]
+    return min(at_score(curve, score) for curve in reaching or curves[:1])
 
 
 def points(image: np.ndarray, **options: object) -> dict[str, Point]:
@@ -134,11 +142,15 @@ def measure(path: Path, group: str) -> list[report.Row]:
 
     with Image.open(path) as opened:
         image = np.asarray(opened.convert("RGBA" if group == WITH_ALPHA else "RGB"))
-    curves: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
+    curves: dict[str, list[list[Point]]] = {writer: [] for writer in WRITERS}
     adaptive: dict[str, list[Point]] = {writer: [] for writer in WRITERS}
-    for lossy in LOSSY:
-        for writer, point in points(image, lossy=lossy, masking=True).items():
-            curves[writer].append(point)
+    for n_colors in N_COLORS if group in DRAWN else N_COLORS[:1]:
+        for curve in curves.values():
+            curve.append([])
+        for lossy in LOSSY:
+            found = points(image, n_colors=n_colors, lossy=lossy, masking=True)
+            for writer, point in found.items():
+                curves[writer][-1].append(point)
     palette = fastkq.fit_palette(image, color_space="oklab", masking=True)
     rows: list[report.Row] = []
     for n_colors in N_COLORS:
@@ -160,24 +172,25 @@ def measure(path: Path, group: str) -> list[report.Row]:
             rows.append(row)
             continue
         for writer, curve in curves.items():
-            row[writer] = at_score(curve, score) / len(data)
-        row["optimize / oxipng"] = at_score(curves["optimize"], score) / small
+            row[writer] = least_at_score(curve, score) / len(data)
+        row["optimize / oxipng"] = least_at_score(curves["optimize"], score) / small
         ours = at_bytes(image, palette, len(data))
         row["butteraugli"] = butteraugli(image, ours) / butteraugli(image, theirs)
         row["flip"] = flip(image, ours) / flip(image, theirs)
         row["gain"] = fastkq.ssimulacra2(image, ours) - score
         if n_colors == max(N_COLORS):
-            row["curves"] = curves
+            row["curves"] = {writer: own[0] for writer, own in curves.items()}
         rows.append(row)
     for row, *own in zip(rows, *adaptive.values(), strict=True):
         for writer, (size, score) in zip(WRITERS, own, strict=True):
-            row[f"{writer} / adaptive"] = at_score(curves[writer], score) / size
+            row[f"{writer} / adaptive"] = least_at_score(curves[writer], score) / size
     return rows
 
 
 def mean(rows: list[report.Row], key: str) -> float:
     """Return the geometric mean of a ratio over the rows that have it."""
-    return float(np.exp(np.mean([np.log(row[key]) for row in rows if key in row])))
+    known = [row[key] for row in rows if key in row]
+    return float(np.exp(np.mean(np.log([ratio for ratio in known if ratio > 0]))))  # 0: exact
 
 
 def table(rows: list[report.Row]) -> str:
