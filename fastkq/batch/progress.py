@@ -75,8 +75,8 @@ class Summary:
         return f"{self._bytes_saved / 1e6:.1f} MB saved, {rate:.1f} MP/s"
 
 
-def follow(results: Iterable[JobResult], total: int, style: str) -> Summary:
-    """Tell of results as they come, and return their summary.
+def follow(results: Iterable[JobResult], total: int | None, style: str) -> Summary:
+    """Tell of results as they come, of so many if that is known, and return their summary.
 
     Lines and JSON go to the standard output, what failed to the standard error, where a bar is
     drawn if it is a terminal; lines are spared then if they would go to the same place.

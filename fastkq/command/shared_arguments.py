@@ -15,7 +15,8 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="SOURCE",
         help="a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG XL, JPEG 2000, PPM or TGA, or a "
-        "folder or a glob of them; - is the standard input",
+        "folder or a glob of them; - is the standard input. Or tar files, whose pictures are "
+        "compressed, also as 'train-{000..146}.tar'",
     )
     parser.add_argument(
         "--files-from",
