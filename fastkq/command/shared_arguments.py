@@ -28,7 +28,8 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         "--manifest",
         metavar="FILE",
         help="read further sources from this file of JSON lines, each a name or an object with one "
-        'as its "source"; it may be an address',
+        'as its "source", or from the column source, path or key of a .parquet file, or its first '
+        "of texts, which needs fastkq[parquet]; it may be an address",
     )
     parser.add_argument(
         "--page",
