@@ -84,7 +84,7 @@ def follow(results: Iterable[JobResult], total: int | None, style: str) -> Summa
     from tqdm import tqdm
 
     summary = Summary()
-    on_terminal = _is_terminal(sys.stderr) and style == LINES
+    on_terminal = is_terminal(sys.stderr) and style == LINES
     with tqdm(
         total=total, unit=" images", disable=not on_terminal, dynamic_ncols=True, leave=False
     ) as bar:
@@ -94,14 +94,15 @@ def follow(results: Iterable[JobResult], total: int | None, style: str) -> Summa
                 tqdm.write(f"fastkq: {result.error}", file=sys.stderr)
             elif style == JSON:
                 print(json.dumps(result.to_dict()), flush=True)
-            elif style == LINES and not (on_terminal and _is_terminal(sys.stdout)):
+            elif style == LINES and not (on_terminal and is_terminal(sys.stdout)):
                 print(describe(result), flush=True)
             bar.set_postfix_str(summary.describe_rate(), refresh=False)
             bar.update()
     return summary
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether somebody sees what is written to a stream."""
     return stream is not None and stream.isatty()
 
 

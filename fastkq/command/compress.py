@@ -13,6 +13,7 @@ from fastkq.animation.entry import compress_any, open_any
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import NO_GAIN, JobResult
 from fastkq.batch.names import check_name, fill_name, format_of_name
+from fastkq.batch.passes import with_bar
 from fastkq.batch.plan import BESIDE
 from fastkq.batch.progress import describe, megabytes, suggest, tell_frames
 from fastkq.batch.remote import is_url
@@ -150,6 +151,8 @@ def _compress_one(options: argparse.Namespace) -> int:
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_any(source, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
+    if not (options.quiet or options.json):
+        opened = with_bar(opened)
     written = compress_any(opened, checked, target, exclusive=not options.force, most=most)
     result = JobResult(
         source,
@@ -190,6 +193,8 @@ def _compress_stream(
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_any(image, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
+    if not options.quiet:
+        opened = with_bar(opened)
     written = compress_any(opened, checked, most=most)
     if output == STREAM:  # whoever reads it gets a picture, whatever its size
         sys.stdout.buffer.write(written.data)
