@@ -44,6 +44,13 @@ def open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source:
 def load_kernels() -> None:
     """Load, or compile, the kernels that quantizing an image needs."""
     kernels.events.begin_loading()
+    load_pixel_kernels()
+    kernels.events.end_loading()
+    compile_kmeans()
+
+
+def load_pixel_kernels() -> None:
+    """Load, or compile, those that count pixels, seed K-means, and label pixels."""
     # Noise of so many pixels goes the way of large images.
     shape = (SORT_LIMIT // 256, 256, 3)
     noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
@@ -52,11 +59,11 @@ def load_kernels() -> None:
     nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
     Labeler(nearest, Dithering(), 3).label(noise)
     seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
-    kernels.events.end_loading()
-    compile_kmeans()
 
 
 def compile_kmeans() -> None:
     """Load, or compile, the kernels that `ColorCells` has for `quantize`."""
     few = ColorHistogram(np.arange(4, dtype=np.uint32), np.ones(4, np.int64))
-    ColorCells(few).assign(np.zeros((2, 3)))
+    for on_numba_threads in (True, False):
+        with kernels.threads.always(on_numba_threads):
+            ColorCells(few).assign(np.zeros((2, 3)))

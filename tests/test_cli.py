@@ -286,13 +286,13 @@ def test_warmup_tells_a_terminal_that_it_compiles_and_then_does_not(tmp_path, ph
     """With an empty cache a terminal user is told why nothing happens; with a full one, or without
     a terminal, there is nothing to tell.
     """
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    cache = tmp_path / "cache"
 
-    def on_terminal(*arguments):
+    def on_terminal(*arguments, **environment):
         ours, theirs = pty.openpty()
         result = subprocess.run(
             [sys.executable, "-m", "fastkq", *map(str, arguments)],
-            env=environment,
+            env=os.environ | environment,
             stderr=theirs,
             stdout=subprocess.PIPE,
             text=True,
@@ -304,13 +304,28 @@ def test_warmup_tells_a_terminal_that_it_compiles_and_then_does_not(tmp_path, ph
         os.close(theirs)
         return result.stdout, told
 
-    stdout, told = on_terminal("warmup")
-    assert re.fullmatch(r"kernels ready in \d+\.\d s\n", stdout)
+    stdout, told = on_terminal("warmup", "--into", cache)
+    ready = r"kernels ready in \d+\.\d s"
+    assert re.fullmatch(
+        rf"{ready}; NUMBA_CACHE_DIR={re.escape(str(cache))} has them used\n", stdout
+    )
     assert told.startswith("fastkq: compiling kernels, once on this machine")
     assert told.count("\n") == 1
     # The warm-up has compiled all that compressing needs.
-    assert on_terminal("compress", photo)[1] == "end"
-    assert on_terminal("warmup")[1] == "end"
+    environment = {"NUMBA_CACHE_DIR": str(cache)}
+    assert on_terminal("compress", photo, **environment)[1] == "end"
+    stdout, told = on_terminal("warmup", **environment)
+    assert re.fullmatch(rf"{ready}\n", stdout)
+    assert told == "end"
+
+
+def test_warmup_into_what_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "fastkq", "warmup", "--into", str(tmp_path / "file")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    what = f"--into {tmp_path / 'file'} cannot be written"
+    assert run.stderr == f"fastkq: {what}; a directory that can be is allowed\n"
 
 
 @pytest.mark.slow  # as test_first_run.py, by way of the command

@@ -12,6 +12,7 @@ from layers import LAYERS, environment_of_layer
 import fastkq
 from fastkq.colors.histogram import SORT_LIMIT
 from fastkq.colors.sampling import MIN_PIXELS
+from fastkq.kernels import threads
 
 # A picture above SORT_LIMIT, so that the histogram is counted by slabs.
 LARGE = """
@@ -40,16 +41,18 @@ def large_image():
 
 @pytest.fixture
 def on_threads():
-    """Run a function on 1 to 4 threads; return its results."""
+    """Run a function on 1 to 4 threads, Numba's and fastkq's; return its results."""
     before = numba.get_num_threads()
     if numba.config.NUMBA_NUM_THREADS < 4:
         pytest.skip(f"Numba was started with {numba.config.NUMBA_NUM_THREADS} threads")
 
     def run(function):
         results = []
-        for n_threads in (1, 2, 3, 4):
-            numba.set_num_threads(n_threads)
-            results.append(function())
+        for numba_threads in (True, False):
+            for n_threads in (1, 2, 3, 4):
+                numba.set_num_threads(n_threads)
+                with threads.always(numba_threads):
+                    results.append(function())
         return results
 
     yield run
@@ -109,7 +112,9 @@ def test_kmeans_on_any_number_of_threads(on_threads, dtype, init):
 def test_files_under_each_threading_layer(large_image, tmp_path, layer):
     code = LARGE + (
         "buffer = io.BytesIO()\n"
-        "fastkq.quantize(image, 64, max_iter=5).save(buffer)\n"
+        "from fastkq.kernels import threads\n"
+        "with threads.always(True):\n"
+        "    fastkq.quantize(image, 64, max_iter=5).save(buffer)\n"
         "print(hashlib.sha256(buffer.getvalue()).hexdigest())\n"
         "import numba\n"
         "print(numba.threading_layer())\n"

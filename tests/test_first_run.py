@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from fastkq import kernels
-from fastkq.install import doctor, first_run
+from fastkq import kernels, loading
+from fastkq.install import doctor, first_run, warmup
 
 LISTEN = """
 import json, sys, time
@@ -96,6 +96,7 @@ def test_what_is_prepared_costs_nothing(prepared):
 
 def test_preparing_takes_milliseconds(monkeypatch, tmp_path):
     monkeypatch.setattr(kernels.places, "write_place", lambda: tmp_path)
+    monkeypatch.setattr(kernels.places, "read_places", lambda: [tmp_path])
     kernels.places.set_prepared("quantizing")
     assert kernels.places.is_prepared("quantizing")
     assert not kernels.places.is_prepared("diffusion")
@@ -110,9 +111,42 @@ def test_preparing_takes_milliseconds(monkeypatch, tmp_path):
 def test_without_a_cache_directory_it_is_told(monkeypatch):
     """Each worker compiles for itself there: to compile here would only cost time."""
     monkeypatch.setattr(kernels.places, "write_place", lambda: None)
+    monkeypatch.setattr(kernels.places, "read_places", list)
     told = []
     first_run.prepare_kernels(lambda: told.append(True), ["diffusion"])
     assert told == [True]
+
+
+def test_all_is_compiled_once_by_processes_in_stages(monkeypatch, tmp_path):
+    monkeypatch.setattr(kernels.places, "write_place", lambda: tmp_path)
+    monkeypatch.setattr(kernels.places, "read_places", lambda: [tmp_path])
+    monkeypatch.setattr(first_run, "_is_told", False)
+    started, told = [], []
+
+    class Helper:
+        def wait(self):
+            return 0
+
+    def start(what):
+        started.append(what)
+        return Helper()
+
+    monkeypatch.setattr(first_run, "_start_helper", start)
+    for _ in range(2):
+        first_run.compile_all(lambda: told.append(True), 2)
+    assert told == [True]
+    first, second = first_run.STAGES
+    assert set(started[: len(first)]) == set(first)
+    assert set(started[len(first) :]) == set(second)
+    assert kernels.places.is_prepared("quantizing")
+    assert kernels.places.is_prepared("lossy")
+
+
+@pytest.mark.parametrize("what", [what for stage in first_run.STAGES for what in stage])
+def test_each_name_is_of_a_function(what):
+    module = loading if what in first_run.LOADING else warmup
+    name = (first_run.LOADING | first_run.EXTRAS).get(what, what)
+    assert callable(getattr(module, name))
 
 
 @pytest.mark.parametrize("layer", ["tbb", "omp"])

@@ -177,6 +177,36 @@ def test_a_command_with_a_damaged_cache(prepared, tmp_path, images):
     assert again.stderr == ""
 
 
+def test_a_cache_that_cannot_be_written_is_used_from_where_it_is(prepared, tmp_path):
+    """As in a container, whose image has it: copied there, with other times, for another user."""
+    copied = tmp_path / "elsewhere"
+    shutil.move(prepared.parents[1], copied)
+    for path in copied.rglob("*.nbc"):
+        os.utime(path, (1, 1))
+    code = (
+        "import sys, tempfile\n"
+        "def refuse(*arguments, **options):\n"
+        "    raise PermissionError('read-only')\n"
+        "tempfile.TemporaryFile = refuse\n"
+        "from numba.core import event\n"
+        "compiled = []\n"
+        "class Listener(event.Listener):\n"
+        "    def on_start(self, event):\n"
+        "        compiled.append(event.data['dispatcher'].py_func.__name__)\n"
+        "    def on_end(self, event):\n"
+        "        pass\n"
+        "event.register('numba:compile', Listener())\n"
+        "import numpy as np\n"
+        "import fastkq\n"
+        "from fastkq.kernels import places\n"
+        "image = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)\n"
+        "fastkq.quantize(image, 16)\n"
+        "print(places.write_place(), compiled)\n"
+    )
+    run = run_python("-c", code, NUMBA_CACHE_DIR=str(copied))
+    assert run.stdout == "None []\n"
+
+
 def test_a_process_that_can_write_no_file_works_uncached(tmp_path):
     """Its cache directory looks as if it could be written."""
     resource = pytest.importorskip("resource", reason="Windows has no limits of file sizes")
@@ -288,4 +318,17 @@ def test_a_tree_that_cannot_be_written_is_read(tmp_path, monkeypatch):
     assert places.write_place() == own
     # A cache that is named is the only one: who empties it wants everything compiled anew.
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "named"))
-    assert places.read_places() == [tmp_path / "named" / "fastkq" / own.name]
+    named = tmp_path / "named" / "fastkq" / own.name
+    assert places.read_places() == [named]
+    # One that an image of a container brings is read, though nothing can be added to it.
+    monkeypatch.setattr(
+        places.tempfile, "TemporaryFile", lambda **_: refuse(folder / "__pycache__")
+    )
+    assert places.write_place() is None
+    assert places.read_places() == [named]
+    for what in ("quantizing", "all"):
+        assert not places.is_prepared(what)
+        places.set_prepared(what)
+        assert not places.is_prepared(what)
+    (named / f"all.{places.PYTHON}.prepared").write_bytes(places.source_digest())
+    assert places.is_prepared("all")

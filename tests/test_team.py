@@ -7,7 +7,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from fastkq.kernels import team
+from fastkq.kernels import team, threads
 
 
 def do(n_pieces, n_threads, least=1, pause=0.0):
@@ -118,3 +118,70 @@ def test_without_new_threads_the_caller_works_alone(monkeypatch, no_helpers):
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert do(16, 4) == ([1] * 16, 1)
+
+
+def make_kernel(calls, least=1):
+    """A kernel that tells who does its pieces."""
+
+    def alone(begin, end, pieces):
+        calls.append("team")
+
+    def on_numba_threads(begin, end, pieces):
+        calls.append(f"numba {begin} {end}")
+
+    return threads.SharedKernel(alone, "pieces", least, threaded=on_numba_threads)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """What the machine tells of its load, from the number of threads that want to run."""
+
+    def tell(runnable):
+        monkeypatch.setattr(threads, "_read_runnable", lambda: runnable)
+
+    monkeypatch.setattr(threads, "n_threads", lambda: 2)
+    tell(1)
+    return tell
+
+
+@pytest.mark.skipif(threads.is_serial(), reason="a forked child")
+def test_threads_of_numba_are_used_where_cores_are_free(load):
+    calls = []
+    kernel = make_kernel(calls, least=8)
+    kernel(8)
+    assert calls == ["numba 0 8"]
+    load((os.cpu_count() or 1) + 1)
+    kernel(8)
+    assert calls == ["numba 0 8", "team"]
+    load(0)  # no file tells
+    kernel(8)
+    assert calls == ["numba 0 8", "team", "numba 0 8"]
+
+
+def test_one_piece_and_one_thread_need_no_other(load, monkeypatch):
+    calls = []
+    kernel = make_kernel(calls)
+    kernel(1)
+    monkeypatch.setattr(threads, "n_threads", lambda: 1)
+    kernel(8)
+    assert calls == ["team", "team"]
+
+
+def test_whose_threads_can_be_said(load):
+    calls = []
+    kernel = make_kernel(calls, least=8)
+    with threads.always(False):
+        kernel(8)
+    load((os.cpu_count() or 1) + 1)
+    with threads.always(True):
+        kernel(8)
+    kernel(8)
+    assert calls == ["team", "numba 0 8", "team"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/loadavg"), reason="the system does not tell its load")
+def test_the_load_of_the_machine_is_read():
+    """This thread runs while it looks; one that spins beside it is counted as well."""
+    assert threads._read_runnable() >= 1
+    threads._load_file.cache_clear()
+    assert threads._read_runnable() >= 1

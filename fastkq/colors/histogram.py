@@ -26,6 +26,7 @@ CODE_BITS = 24
 SORT_LIMIT = 1 << 16
 # Tables of 16 MB, each filled by one thread; more would cost memory and time to add up.
 MAX_SLABS = 4
+PIXELS_PER_SLAB = 1 << 19  # that are worth one, and a thread
 GRAY_BLOCK = 1 << 20  # pixels that np.bincount may widen to 8 bytes at a time
 
 
@@ -218,7 +219,7 @@ def _count_by_sorting(pixels: UInt8Array) -> ColorHistogram:
 
 def _count_by_table(blocks: Iterable[UInt8Array], n_pixels: int, max_blocks: int) -> ColorHistogram:
     kernel = kernels.histogram
-    n_slabs = min(MAX_SLABS, kernels.threads.n_threads())
+    n_slabs = min(MAX_SLABS, kernels.threads.n_threads(), -(-n_pixels // PIXELS_PER_SLAB))
     tables = _borrow_tables(n_slabs, kernel.N_CODES)
     occupied = np.zeros((n_slabs, kernel.N_CELLS), np.uint8)
     # A slab has its share of each block, rounded up; every carry stands for COUNTER_MAX pixels.

@@ -162,7 +162,13 @@ def _add_machine(commands: _Commands) -> None:
         "warmup",
         help="compile the kernels and keep them on disk",
         description="Compile all kernels now, so that the next runs on this machine start at once.",
-        examples=["fastkq warmup"],
+        examples=["fastkq warmup", "fastkq warmup --into /opt/fastkq-kernels"],
+    )
+    warmup.add_argument(
+        "--into",
+        metavar="DIR",
+        help="keep them in this directory, which NUMBA_CACHE_DIR then names, as for the image of "
+        "a container; it may be copied, and be read-only",
     )
     warmup.set_defaults(parser=warmup)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import time
+from pathlib import Path
 
 from fastkq.install import terminal
 
@@ -11,11 +14,27 @@ DONE, FAILED = 0, 1
 
 
 def warmup(options: argparse.Namespace) -> int:
-    """Compile all kernels."""
+    """Compile all kernels, into a directory if one is given."""
+    if options.into is not None:  # before anything asks where kernels lie
+        os.environ["NUMBA_CACHE_DIR"] = os.path.abspath(options.into)
+    from fastkq.batch.pool import n_cores
     from fastkq.install.warmup import warm_up
+    from fastkq.kernels import places
 
-    terminal.share()
-    print(f"kernels ready in {warm_up():.1f} s")
+    if options.into is not None:
+        place = places.write_place()
+        if place is None or Path(os.path.abspath(options.into)) not in place.parents:
+            raise ValueError(
+                f"--into {options.into} cannot be written; a directory that can be is allowed"
+            )
+    start = time.perf_counter()
+    terminal.compile_all(n_cores())
+    warm_up()
+    seconds = time.perf_counter() - start
+    if options.into is None:
+        print(f"kernels ready in {seconds:.1f} s")
+    else:
+        print(f"kernels ready in {seconds:.1f} s; NUMBA_CACHE_DIR={options.into} has them used")
     return DONE
 
 

@@ -17,8 +17,8 @@ GRID_BITS = 9
 CELL_BITS = 12
 PARENT_BITS = 15
 ROOT_BITS = 18
-MAX_CHUNKS = 32  # partial sums; fixed by the data, not by the threads
-COLORS_PER_CHUNK = 2048
+MAX_CHUNKS = 64  # partial sums; fixed by the data, not by the threads
+COLORS_PER_CHUNK = 4096
 CHUNK_STRIDE = 4
 
 

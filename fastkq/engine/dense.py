@@ -71,7 +71,8 @@ class DensePoints:
         distances = np.empty(len(self.points), self.points.dtype)
         beyond = -len(centers) % kernels.dense.GROUP
         padded = np.pad(centers, ((0, beyond), (0, 0)), constant_values=np.inf)
-        kernels.dense.assign(self.points, padded, labels, distances)
+        n_blocks = -(-len(self.points) // kernels.dense.BLOCK)
+        kernels.dense.assign(n_blocks, self.points, padded, labels, distances)
         return labels, distances
 
     def accumulate(self, centers: Array) -> Array:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # A command sees all packages that this one is installed with, and this one itself, but nothing that
 # lies in the current directory under the name of a standard module: `-P`, and behind all others.
 START = "import sys; sys.path.append({root!r}); from {module} import {function}; {function}()"
-QUANTIZING = "quantizing"
+QUANTIZING, ALL = "quantizing", "all"
 # What not all images need, and the functions of `warmup` that compile it.
 EXTRAS = {
     "diffusion": "compile_diffusion",
@@ -30,6 +30,23 @@ EXTRAS = {
     "lossy-gif": "compile_lossy_gif",
     "scoring": "compile_scoring",
 }
+# Functions of `loading`.
+LOADING = {QUANTIZING: "compile_kmeans", "pixels": "load_pixel_kernels"}
+# All that there is to compile, the longest first; what several need comes before.
+STAGES = (
+    (QUANTIZING, "pixels", "scoring", "compile_tables"),
+    (
+        "compile_rare_dithering",
+        "lossy-gif",
+        "lossy",
+        "diffusion",
+        "compile_animations",
+        "compile_alpha",
+        "compile_kmeans_of_points",
+        "ordered",
+        "masking",
+    ),
+)
 WITH_TABLES = {"diffusion", "ordered", "lossy"}  # which this process compiles
 
 _is_told = False  # whether compilation was told of
@@ -48,12 +65,6 @@ def share_compilation(notify: Callable[[], None], extras: Sequence[str] = ()) ->
         What will be needed beside K-means.
     """
 
-    def tell() -> None:
-        global _is_told  # noqa: PLW0603 - of the process
-        if not _is_told:
-            _is_told = True
-            notify()
-
     def begin() -> None:
         global _is_shared  # noqa: PLW0603 - of the process
         needed = [what for what in (QUANTIZING, *extras) if not kernels.places.is_prepared(what)]
@@ -63,8 +74,20 @@ def share_compilation(notify: Callable[[], None], extras: Sequence[str] = ()) ->
         helpers = {what: _start_helper(what) for what in needed}
         kernels.events.ending.append(lambda: _finish(helpers))
 
-    kernels.events.when_compiling(tell)
+    kernels.events.when_compiling(_once(notify))
     kernels.events.beginning.append(begin)
+
+
+def _once(notify: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls another, unless this process has told of compilation."""
+
+    def tell() -> None:
+        global _is_told  # noqa: PLW0603 - of the process
+        if not _is_told:
+            _is_told = True
+            notify()
+
+    return tell
 
 
 def _finish(helpers: dict[str, subprocess.Popen[bytes]]) -> None:
@@ -90,10 +113,10 @@ def prepare_kernels(tell: Callable[[], None], extras: Sequence[str] = ()) -> Non
         What will be needed beside K-means.
     """
     needed = [QUANTIZING, *extras]
+    if all(map(kernels.places.is_prepared, needed)):
+        return
     if kernels.places.write_place() is None:
         tell()
-        return
-    if all(map(kernels.places.is_prepared, needed)):
         return
     from fastkq.install import warmup
     from fastkq.loading import load_kernels
@@ -106,12 +129,36 @@ def prepare_kernels(tell: Callable[[], None], extras: Sequence[str] = ()) -> Non
         kernels.places.set_prepared(what)
 
 
+def compile_all(notify: Callable[[], None], n_processes: int) -> None:
+    """Compile all kernels, in so many processes at once, and keep them on disk.
+
+    Where that was done before, or nothing can be kept, this does nothing.
+
+    Parameters
+    ----------
+    notify : called once a process, before a kernel is compiled
+    n_processes : int
+    """
+    tell = _once(notify)
+    kernels.events.when_compiling(tell)  # those that this process will still miss
+    if kernels.places.is_prepared(ALL) or kernels.places.write_place() is None:
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    tell()
+    for stage in STAGES:
+        with ThreadPoolExecutor(n_processes) as pool:
+            list(pool.map(lambda what: _start_helper(what).wait(), stage))
+    for what in (QUANTIZING, *EXTRAS, ALL):
+        kernels.places.set_prepared(what)
+
+
 def _start_helper(what: str) -> subprocess.Popen[bytes]:
     import subprocess
 
-    module, function = "fastkq.install.warmup", EXTRAS.get(what)
-    if function is None:
-        module, function = "fastkq.loading", "compile_kmeans"
+    module, function = "fastkq.install.warmup", EXTRAS.get(what, what)
+    if what in LOADING:
+        module, function = "fastkq.loading", LOADING[what]
     root = str(Path(__file__).parents[2])
     code = START.format(root=root, module=module, function=function)
     nowhere = subprocess.DEVNULL

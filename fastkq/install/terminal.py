@@ -38,6 +38,13 @@ def share(extras: Sequence[str] = ()) -> None:
     share_compilation(_tell, extras)
 
 
+def compile_all(n_processes: int) -> None:
+    """Compile all kernels, in so many processes at once."""
+    from fastkq.install import first_run
+
+    first_run.compile_all(_tell, n_processes)
+
+
 def prepare_workers(n_images: int, n_workers: int, extras: Sequence[str] = ()) -> None:
     """Compile once what each of the worker processes would compile for itself."""
     if min(n_images, n_workers) > 1:

@@ -15,6 +15,7 @@ from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
 from fastkq.engine.sample import label_cubes
 from fastkq.files.frames import Animation
+from fastkq.kernels import threads
 from fastkq.loading import load_kernels
 from fastkq.paint.dither import Ditherer, Dithering
 
@@ -31,16 +32,23 @@ def warm_up() -> float:
     compile_tables()
     compile_diffusion()
     compile_ordered()
-    _compile_rare_dithering()
+    compile_rare_dithering()
     compile_masking()
     compile_lossy()
     compile_lossy_gif()
     compile_alpha()
     compile_scoring()
     compile_animations()
-    for dtype in (np.float32, np.float64):  # what seeding a palette by k-means++ uses as well
-        kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
+    compile_kmeans_of_points()
     return time.perf_counter() - start
+
+
+def compile_kmeans_of_points() -> None:
+    """Load, or compile, textbook K-means, and what seeds a palette by k-means++."""
+    for on_numba_threads in (True, False):
+        with threads.always(on_numba_threads):
+            for dtype in (np.float32, np.float64):
+                kmeans(np.eye(3, dtype=dtype), 2, max_iter=1)
 
 
 def compile_diffusion() -> None:
@@ -66,7 +74,7 @@ def compile_tables() -> None:
     ditherer.map_contrast(row, 1)
 
 
-def _compile_rare_dithering() -> None:
+def compile_rare_dithering() -> None:
     """Load, or compile, those of few colors far apart and of alpha; as long as all others."""
     for method in DITHERINGS:
         remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [255, 255, 255]], dither=method)

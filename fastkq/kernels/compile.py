@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 from collections.abc import Callable
 from types import FunctionType
@@ -13,7 +12,7 @@ from numba.core import event
 
 from fastkq.kernels import cache
 from fastkq.kernels.events import waiting
-from fastkq.kernels.threads import ParallelKernel, SharedKernel
+from fastkq.kernels.threads import SharedKernel
 
 
 def kernel(
@@ -31,8 +30,9 @@ def kernel(
     the argument of this name says or is long, and at least `least` of them to a call.
     Where a piece is long, the kernel does `each` in a call, and its first argument is which.
 
-    A `parallel` kernel has a loop that Numba shares among its own threads. That takes four times as
-    long to compile: 1.8 s instead of 0.5 for a loop around a call with thirteen arrays.
+    A `parallel` kernel is compiled for Numba's own threads as well: its loop over the pieces is a
+    `prange`. That takes four times as long: 1.8 s instead of 0.5 for a loop around a call with
+    thirteen arrays. `threads` tells which of the two is called.
 
     Kernels release the GIL and never use `fastmath`: labels must be the same on every path and
     any number of threads, so no compiler may reorder a sum. Compiled code is kept on disk by
@@ -46,13 +46,10 @@ def kernel(
     def decorate(function: Any) -> Callable[..., Any]:
         if each is not None:
             return SharedKernel(_compile(function), each, is_single=True)
-        if pieces is not None:
-            return SharedKernel(_compile(function), pieces, least)
-        if not parallel:
+        if pieces is None:
             return _compile(function, inline=inline)
-        return ParallelKernel(
-            _compile(function, parallel=True), functools.partial(_compile_serial, function)
-        )
+        threaded = _compile(_rename(function), parallel=True) if parallel else None
+        return SharedKernel(_compile(function), pieces, least, threaded=threaded)
 
     return decorate
 
@@ -69,16 +66,13 @@ def _compile(function: Any, *, parallel: bool = False, inline: bool = False) -> 
     return compiled
 
 
-def _compile_serial(function: Any) -> Callable[..., Any]:
-    """Compile a parallel kernel without threads.
-
-    Under a name of its own: the cache tells functions apart by name, not by how they are compiled.
-    """
+def _rename(function: Any) -> FunctionType:
+    """Return a function under another name: the cache tells compiled ones apart by their names."""
     twin = FunctionType(
         function.__code__, function.__globals__, function.__name__, function.__defaults__
     )
-    twin.__qualname__ = f"{function.__qualname__}_serial"
-    return _compile(twin)
+    twin.__qualname__ = f"{function.__qualname__}_threaded"
+    return twin
 
 
 def notify_compilation(notify: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from fastkq.kernels.compile import kernel
 # for 406k points x 256 centers on 2 threads; a loop over one point at a time took 229 ms.
 BLOCK = 256
 LEAST_POINTS = 1 << 14  # that a thread is asked for
+LEAST_BLOCKS = LEAST_POINTS // BLOCK
 GROUP = 4  # centers that a point of three channels is compared with at a time, in registers
 
 
@@ -114,8 +115,11 @@ def compare_with_group_of_four(
         nearest[i] = name
 
 
-@kernel(parallel=True)
+@kernel(parallel=True, pieces="n_blocks", least=LEAST_BLOCKS)
 def assign(
+    begin,  # of the blocks ...
+    end,  # ... and the end of these
+    n_blocks,  # of BLOCK points, the last one of what is left
     points,  # (N, C) float32 or float64, IN
     centers,  # (K rounded up to whole GROUPs, C) like points, IN: infinite beyond K
     labels,  # (N,) int32, OUT: index of the nearest center, ties to the lowest index
@@ -123,7 +127,7 @@ def assign(
 ):
     """Label each point with its nearest center."""
     n_points, n_channels = points.shape
-    for block in prange((n_points + BLOCK - 1) // BLOCK):
+    for block in prange(begin, end):
         start = block * BLOCK
         size = min(BLOCK, n_points - start)
         columns = np.zeros((n_channels, BLOCK), points.dtype)
@@ -146,8 +150,10 @@ def assign(
             distances[start + i] = best[i]
 
 
-@kernel(parallel=True)
+@kernel(parallel=True, pieces="partials")
 def accumulate(
+    begin,  # of the chunks ...
+    end,  # ... and the end of these
     points,  # (N, C) float32 or float64, IN
     weights,  # (N,) float64, IN
     labels,  # (N,) int32, IN
@@ -156,7 +162,7 @@ def accumulate(
     """Add each point to its cluster's partial sums."""
     n_points, n_channels = points.shape
     n_chunks = partials.shape[0]
-    for chunk in prange(n_chunks):
+    for chunk in prange(begin, end):
         sums = partials[chunk]
         sums[:] = 0.0
         for i in range(n_points * chunk // n_chunks, n_points * (chunk + 1) // n_chunks):

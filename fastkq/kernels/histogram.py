@@ -8,7 +8,6 @@ on 2 threads, where a counting sort of the pixels by cell took 92 ms.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -21,35 +20,15 @@ N_PARTS = 8  # of the carries
 PARTS = np.uint32(N_PARTS)
 COUNTER_MAX = 255
 OPAQUE = 255
-ONE = np.uint8(1)
+ONE, ONE64 = np.uint8(1), np.uint64(1)
 CELL_SHIFT = np.uint32(CELL_BITS)
 RUN = 512  # pixels that are passed over at once where none is opaque, nor was one before
 STRIP = 4096  # pixels whose codes are computed before they are counted
 
 
-@kernel(inline=True)
-def count_color(
-    code,  # uint32
-    table,  # (N_CODES,) uint8, INOUT
-    cells,  # (N_CELLS,) uint8, INOUT
-    full,  # (n,) uint32, OUT
-    n_full,
-):
-    """Increment the counter of a color; return how many have been full."""
-    count = np.uint8((np.uint32(table[code]) + 1) & COUNTER_MAX)
-    if count <= ONE:  # one in 40 pixels of a photo: all else about a color is done here
-        if count == 0:
-            full[n_full] = code
-            n_full += 1
-            count = ONE  # a counter at zero means "no such color"
-        else:
-            cells[code >> CELL_SHIFT] = 1
-    table[code] = count
-    return n_full
-
-
-@kernel(parallel=True)  # as a range of pieces it took 160 ms instead of 30 for 24 MP
+@kernel(each="tables")
 def count_colors(
+    slab,  # which of the tables: of so many stretches of the pixels, the one that it counts
     pixels,  # (N, 3) uint8, IN; or (N, 4), of which only the opaque ones are counted
     spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
     tables,  # (n_slabs, N_CODES) uint8, INOUT: zero, or counters of the blocks before
@@ -60,46 +39,47 @@ def count_colors(
     """Count the pixels of each color, in a table for every slab of pixels."""
     n_pixels = pixels.shape[0]
     n_slabs = tables.shape[0]
-    for slab in prange(n_slabs):
-        start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
-        table, cells, full = tables[slab], occupied[slab], carries[slab]
-        red, green, blue = spread[0], spread[1], spread[2]
-        codes = np.empty(STRIP, np.uint32)
-        n_full = n_carries[slab]
-        had_none = False
-        for first in range(start, stop, STRIP):
-            strip = pixels[first : min(first + STRIP, stop)]
-            size = np.uint64(strip.shape[0])
-            if strip.shape[1] == 4:
-                size = np.uint64(0)
-                for low in range(0, strip.shape[0], RUN):
-                    run = strip[low : min(low + RUN, strip.shape[0])]
-                    if had_none:  # to look before each run would take 7 ms more
-                        highest = np.uint8(0)
-                        for i in range(run.shape[0]):
-                            highest = max(highest, run[i, 3])
-                        if highest < OPAQUE:
-                            continue
-                    before = size
-                    for i in range(run.shape[0]):  # no branch: it would be mispredicted
-                        codes[size] = red[run[i, 0]] | green[run[i, 1]] | blue[run[i, 2]]
-                        size += np.uint64(run[i, 3] == OPAQUE)
-                    had_none = size == before
-            else:
-                for i in range(strip.shape[0]):
-                    codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
-            # Neighbours are often equal, and increments of one counter wait for each other: count
-            # in four places in turn.
-            quarter = np.int64(size) // 4
-            second, third, fourth = codes[quarter:], codes[2 * quarter :], codes[3 * quarter :]
-            for i in range(quarter):
-                n_full = count_color(codes[i], table, cells, full, n_full)
-                n_full = count_color(second[i], table, cells, full, n_full)
-                n_full = count_color(third[i], table, cells, full, n_full)
-                n_full = count_color(fourth[i], table, cells, full, n_full)
-            for i in range(4 * quarter, np.int64(size)):
-                n_full = count_color(codes[i], table, cells, full, n_full)
-        n_carries[slab] = n_full
+    start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
+    table, cells, full = tables[slab], occupied[slab], carries[slab]
+    red, green, blue = spread[0], spread[1], spread[2]
+    codes = np.empty(STRIP, np.uint32)
+    n_full = np.uint64(n_carries[slab])
+    had_none = False
+    for first in range(start, stop, STRIP):
+        strip = pixels[first : min(first + STRIP, stop)]
+        size = np.uint64(strip.shape[0])
+        if strip.shape[1] == 4:
+            size = np.uint64(0)
+            for low in range(0, strip.shape[0], RUN):
+                run = strip[low : min(low + RUN, strip.shape[0])]
+                if had_none:  # to look before each run would take 7 ms more
+                    highest = np.uint8(0)
+                    for i in range(run.shape[0]):
+                        highest = max(highest, run[i, 3])
+                    if highest < OPAQUE:
+                        continue
+                before = size
+                for i in range(run.shape[0]):  # no branch: it would be mispredicted
+                    codes[size] = red[run[i, 0]] | green[run[i, 1]] | blue[run[i, 2]]
+                    size += np.uint64(run[i, 3] == OPAQUE)
+                had_none = size == before
+        else:
+            for i in range(strip.shape[0]):
+                codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
+        # No function for what follows: each call of one would count references to its arrays,
+        # four a pixel, and take 160 ms instead of 30 for 24 MP.
+        for i in range(size):
+            code = codes[i]
+            count = np.uint8((np.uint32(table[code]) + 1) & COUNTER_MAX)
+            if count <= ONE:  # one in 40 pixels of a photo: all else about a color is done here
+                if count == 0:
+                    full[n_full] = code
+                    n_full += ONE64
+                    count = ONE  # a counter at zero means "no such color"
+                else:
+                    cells[code >> CELL_SHIFT] = 1
+            table[code] = count
+    n_carries[slab] = n_full
 
 
 @kernel()

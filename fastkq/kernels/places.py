@@ -38,16 +38,13 @@ def write_place() -> Path | None:
 
     The order is Numba's: what NUMBA_CACHE_DIR names, the package itself, the user's directory.
     """
-    digest = source_digest()
-    if digest is None:
+    if source_digest() is None:
         return None
     places = [INSIDE]
-    # By the sources and not their path, so that copies share what they compile.
-    own = Path("fastkq") / digest.hex()[:16]
-    if named := os.environ.get("NUMBA_CACHE_DIR"):
-        places.insert(0, Path(named).absolute() / own)
+    if named := _named_place():
+        places.insert(0, named)
     if has_home():
-        places.append(_user_directory() / own)
+        places.append(_user_directory() / _own_folder())
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)
@@ -62,36 +59,52 @@ def write_place() -> Path | None:
 @functools.cache
 def read_places() -> list[Path]:
     """Return where kernels may lie: what is unpacked read-only may bring its own."""
-    place = write_place()
-    places = [] if place is None else [place]
-    if place != INSIDE and not os.environ.get("NUMBA_CACHE_DIR") and INSIDE.is_dir():
-        places.append(INSIDE)
-    return places
+    if source_digest() is None:
+        return []
+    readable = _named_place() or INSIDE
+    places = [write_place(), readable if readable.is_dir() else None]
+    return list(dict.fromkeys(place for place in places if place is not None))
 
 
-def _prepared_file(what: str) -> Path | None:
-    place = write_place()
-    return None if place is None else place / f"{what}.{PYTHON}.prepared"
+def _named_place() -> Path | None:
+    """Return the place in the directory that NUMBA_CACHE_DIR names."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    return Path(named).absolute() / _own_folder() if named else None
+
+
+def _own_folder() -> Path:
+    """Return where in a directory of several kernels' users ours are.
+
+    By the sources and not their path, so that copies share what they compile.
+    """
+    return Path("fastkq") / (source_digest() or b"").hex()[:16]
 
 
 def is_prepared(what: str) -> bool:
-    """Return whether the kernels for something were all compiled here, from these sources.
+    """Return whether the kernels for something were all compiled, from these sources.
 
     It may err, as on another processor: then they are compiled where they are needed.
     """
-    file = _prepared_file(what)
+    return any(_is_prepared_in(place, what) for place in read_places())
+
+
+def _is_prepared_in(place: Path, what: str) -> bool:
     try:
-        return file is not None and file.read_bytes() == source_digest()
+        return _prepared_file(place, what).read_bytes() == source_digest()
     except OSError:
         return False
 
 
+def _prepared_file(place: Path, what: str) -> Path:
+    return place / f"{what}.{PYTHON}.prepared"
+
+
 def set_prepared(what: str) -> None:
     """Note that the kernels for something were all compiled."""
-    file, digest = _prepared_file(what), source_digest()
-    if file is not None and digest is not None:
+    place, digest = write_place(), source_digest()
+    if place is not None and digest is not None:
         with contextlib.suppress(OSError):  # on a full disk it is asked again
-            file.write_bytes(digest)
+            _prepared_file(place, what).write_bytes(digest)
 
 
 def has_home() -> bool:

@@ -12,12 +12,11 @@ from itertools import tee
 
 import numpy as np
 
-from fastkq import kernels
 from fastkq.colors.histogram import ColorHistogram, histogram_of_blocks
 from fastkq.colors.pixels import OPAQUE, as_rows, drop_alpha, split_with_alpha
 from fastkq.engine.model import Fit, FitOptions, HiddenEntries
 from fastkq.engine.opaque import fit_opaque
-from fastkq.paint.labels import Labeler, make_table
+from fastkq.paint.labels import ColorTable, Labeler
 from fastkq.types import UInt8Array
 
 HIDDEN_SHARE = 16  # at most one entry in so many, and always one, is for what nobody sees
@@ -71,7 +70,7 @@ class HiddenLabeler:
     def __init__(self, hidden: HiddenEntries, labeler: Labeler) -> None:
         self._labeler, self._first = labeler, hidden.first
         self.base_error = labeler.base_error
-        self._table, self._spread = make_table(hidden.colors)
+        self._table = ColorTable(hidden.colors)
         self._numbers = np.arange(len(hidden.visible.palette), dtype=np.uint8)
         self._numbers[hidden.first + 1 :] += np.uint8(len(hidden.colors.palette) - 1)
 
@@ -97,7 +96,7 @@ class HiddenLabeler:
             own = result[top : top + len(part)]
             hidden = np.empty(own.shape, np.uint8)
             pixels = drop_alpha(part).reshape(-1, 3)
-            kernels.remap.remap_pixels(pixels, self._spread, self._table, hidden.reshape(-1))
+            self._table.look_up(pixels, hidden.reshape(-1))
             is_hidden = part[..., 3] == 0
             own[is_hidden] = hidden[is_hidden] + np.uint8(self._first)
             top += len(part)
