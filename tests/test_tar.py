@@ -10,10 +10,14 @@ import pytest
 from PIL import Image
 
 import fastkq
+from fastkq.batch.job import JobOptions
+from fastkq.batch.plan import Job
 from fastkq.batch.pool import map_in_order
+from fastkq.batch.run import run_jobs
 from fastkq.batch.tar import expand_range, plan_tar_jobs
 from fastkq.cli import main
 from fastkq.files.tar import MAX_HEADER_BYTES, read_headers
+from fastkq.options import check_options
 
 BLOCK = tarfile.BLOCKSIZE
 
@@ -331,6 +335,11 @@ def test_what_is_not_allowed(given, options, words):
     directory = options.pop("directory", "out")
     with pytest.raises(ValueError, match=words):
         fastkq.compress_many(given, directory, **options)
+
+
+def test_a_cluster_is_refused():
+    with pytest.raises(ValueError, match="on one machine, and not on a cluster"):
+        run_jobs([Job("a.tar", "b.tar")], JobOptions(check_options()), mapper=lambda *_: iter(()))
 
 
 def test_a_missing_one_is_one_line(tmp_path):
