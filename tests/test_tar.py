@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tarfile
+import time
 
 import numpy as np
 import pytest
@@ -224,13 +225,14 @@ def whole(tmp_path):
         (lambda _: b"", "empty file"),
         (lambda _: b"no tar file, but text" * 100, "is no tar file that can be read"),
         (lambda _: raw("a.png", 1 << 40) + END, "unexpected end of data"),
-        (lambda _: raw("a.png", 0) + raw("b", -BLOCK) + END, "has a member of -512 bytes"),
+        # Of what newer versions of Python find themselves, they tell in their own words.
+        (lambda _: raw("a.png", 0) + raw("b", -BLOCK) + END, ""),
+        (lambda _: raw("x", 1 << 40, tarfile.GNUTYPE_LONGNAME) + END, ""),
+        (lambda _: raw("x", -BLOCK, tarfile.XHDTYPE) + END, ""),
         (
-            lambda _: raw("x", 1 << 40, tarfile.GNUTYPE_LONGNAME) + END,
-            "has a header of 1099511627776 bytes",
+            lambda _: raw("x", MAX_HEADER_BYTES, tarfile.XHDTYPE) + b"1" * MAX_HEADER_BYTES + END,
+            "has headers of a member over 1048576 bytes",
         ),
-        (lambda _: raw("x", MAX_HEADER_BYTES + 1, tarfile.XHDTYPE) + END, "has a header of"),
-        (lambda _: raw("x", -BLOCK, tarfile.XHDTYPE) + END, "has a header of -512 bytes"),
         (lambda _: raw("a.bmp", 0, tarfile.GNUTYPE_SPARSE) + END, "has a sparse member"),
     ],
 )
@@ -367,22 +369,15 @@ def test_headers_of_what_python_writes_are_read(tmp_path):
     assert names(tmp_path / "out.tar") == [name for name, _ in long]
 
 
-def _late(item):
-    import time
-
-    time.sleep(0.5 if item == 0 else 0)
-    return item
-
-
 def test_what_is_far_ahead_is_not_begun():
     begun = []
 
     def items():
-        for number in range(60):
-            begun.append(number)
-            yield number
+        for seconds in (0.5, *([0.001] * 59)):
+            begun.append(seconds)
+            yield seconds
 
-    results = map_in_order(_late, items(), lambda _: 1, n_workers=2)
-    assert next(results) == (0, 0)
+    results = map_in_order(time.sleep, items(), lambda _: 1, n_workers=2)
+    assert next(results) == (0.5, None)
     assert len(begun) <= 2 * 16 + 1
-    assert [outcome for _, outcome in results] == list(range(1, 60))
+    assert list(results) == [(0.001, None)] * 59

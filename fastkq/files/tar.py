@@ -14,7 +14,7 @@ from fastkq.files.errors import ImageReadError, os_error
 
 ENCODING, ERRORS = "utf-8", "surrogateescape"
 # Long names take a header of their own; one of more bytes than that is no name, and would be read
-# into memory at once.
+# into memory.
 MAX_HEADER_BYTES = 1 << 20
 COPIED_AT_ONCE = 1 << 20
 # What such a header may say instead of the plain one: written anew, since it may have changed.
@@ -22,16 +22,25 @@ WRITTEN_ANEW = {"path", "linkpath", "size"}
 
 
 class _Headers:
-    """A file of which only headers are read."""
+    """A file of which only headers are read.
+
+    Attributes
+    ----------
+    left : int
+        How many bytes may still be read of those of one member, in however many pieces.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.seek, self.tell = file.seek, file.tell
+        self.left = MAX_HEADER_BYTES
 
     def read(self, n_bytes: int) -> bytes:
-        if not 0 <= n_bytes <= MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"has a header of {n_bytes} bytes")
-        return self._file.read(n_bytes)
+        if not 0 <= n_bytes <= self.left:
+            raise tarfile.ReadError(f"has headers of a member over {MAX_HEADER_BYTES} bytes")
+        data = self._file.read(n_bytes)
+        self.left -= len(data)
+        return data
 
 
 def read_headers(file: BinaryIO, name: str) -> Iterator[tarfile.TarInfo]:
@@ -43,9 +52,10 @@ def read_headers(file: BinaryIO, name: str) -> Iterator[tarfile.TarInfo]:
         It is no tar file, it is damaged, or it ends before its last member does.
     """
     file.seek(0)
+    headers = _Headers(file)
     try:
         with tarfile.TarFile(
-            fileobj=_Headers(file),  # type: ignore[arg-type]  # which needs no more of a file
+            fileobj=headers,  # type: ignore[arg-type]  # which needs no more of a file
             encoding=ENCODING,
             errors=ERRORS,
         ) as tar:
@@ -56,6 +66,7 @@ def read_headers(file: BinaryIO, name: str) -> Iterator[tarfile.TarInfo]:
                 if info.issparse():
                     raise tarfile.ReadError("has a sparse member, which takes GNU tar")
                 yield info
+                headers.left = MAX_HEADER_BYTES
             end = tar.offset
     except tarfile.TarError as error:
         raise ImageReadError(f"{name}: is no tar file that can be read: {error}") from error
