@@ -26,6 +26,7 @@ HOMES = {
     "completion": "completion",
     "compress": "compress",
     "palette": "palette",
+    "report": "report",
     "serve": "serve",
     "warmup": "machine",
     "doctor": "machine",

@@ -198,7 +198,10 @@ def count_source(source: Source) -> ColorHistogram:
 
 
 def find_fit(
-    source: Source, options: Options, count_bytes: Callable[[Fit], int] | None = None
+    source: Source,
+    options: Options,
+    count_bytes: Callable[[Fit], int] | None = None,
+    histogram: ColorHistogram | None = None,
 ) -> Fit:
     """Find the palette of an image: given, fitted, or searched for.
 
@@ -207,17 +210,20 @@ def find_fit(
     source, options
     count_bytes : callable, optional
         Tells the size of the file that a fit leads to, for a target that bounds it.
+    histogram : ColorHistogram, optional
+        The colors of the image, where they are counted already.
     """
     sample = _take_sample(source, options)
     if sample is not None:
         return fit_sample(sample, source.n_pixels, options.fit)
-    histogram = count_source(source)
+    if histogram is None:
+        histogram = count_source(source)
     if options.palette is not None:
         palette = options.palette
         if options.palette_is_srgb:
             palette = convert_palette(palette, source)
         return apply_palette(histogram, palette)
-    fit = partial(_fit_counted, histogram, *_look_at_places(source, histogram, options))
+    fit = partial(_fit_counted, histogram, *look_at_places(source, histogram, options))
     if options.transparent != BLACK and histogram.n_transparent:
         fit = partial(fit_hidden, count_hidden(source, source.shape), fit)
     if options.target is None:
@@ -340,7 +346,7 @@ def _take_sample(source: Source, options: Options) -> ColorHistogram | None:
     return histogram if len(histogram) > FEW_COLORS else None
 
 
-def _look_at_places(
+def look_at_places(
     source: Source, histogram: ColorHistogram, options: Options
 ) -> tuple[ColorHistogram, Array | None]:
     """Return the colors as the pixels' weights count them, and of `protect`, the solid ones."""

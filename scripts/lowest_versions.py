@@ -12,7 +12,7 @@ from pathlib import Path
 # "dask[array]>=2024.8; marker": the name, without its extras, and the bound.
 REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[\w,.-]+\])?>=([\w.]+)(;.*)?$")
 OWN = re.compile(r"^fastkq\[")
-GROUPS = ("dask", "oxipng", "tiff", "zarr", "test")
+GROUPS = ("dask", "oxipng", "report", "tiff", "zarr", "test")
 
 
 def constraints(pyproject: str) -> list[str]:

@@ -147,6 +147,43 @@ def scaling() -> str:
     return f"{markdown([*header, 'extra MB'], rows)}\n\n{machine_line(report)}"
 
 
+def amdahl() -> str:
+    """Which share of an image's time no thread but one works, and what that means for many cores.
+
+    After Amdahl (1967): of two threads, t2 / t1 = serial + (1 - serial) / 2.
+    """
+    report = load("scaling")
+    times = {(row["pixels"], row["K"], row["threads"]): row["min_ms"] for row in report["rows"]}
+    rows = []
+    for (pixels, k, threads), one in times.items():
+        two = times.get((pixels, k, 2))
+        if k != MOST_COLORS or threads != 1 or two is None:
+            continue
+        serial = min(1.0, max(0.0, 2 * two / one - 1))
+        many = (one * (serial + (1 - serial) / cores) for cores in (16, 64))
+        cells = (f"{one:.1f}", f"{two:.1f}", f"{serial:.0%}", *(f"{ms:.0f}" for ms in many))
+        rows.append([f"{pixels / 1e6:.1f}", *cells])
+    header = ["MP", "1 thread, ms", "2 threads, ms", "serial", "16 cores, ms", "64 cores, ms"]
+    return f"{markdown(header, rows)}\n\n{machine_line(report)}"
+
+
+def waiting() -> str:
+    """Render what a user waits for, before and now."""
+    report = load("waiting")
+    rows = []
+    for row in report["rows"]:
+        unit = "MB" if "now_mb" in row else "ms"
+        before, now = row[f"before_{unit.lower()}"], row[f"now_{unit.lower()}"]
+        digits = 1 if now < 100 else 0
+        cells = [f"{before:.{digits}f} {unit}", f"{now:.{digits}f} {unit}", f"{now / before:.2f}"]
+        share = f"{row['of_quantette']:.2f} ({row['goal']})" if "goal" in row else ""
+        if "one_thread_ms" in row:
+            share = f"{now / row['one_thread_ms']:.2f} of one thread"
+        rows.append([row["what"], *cells, share])
+    header = ["", "fastkq 0.1.0", "now", "ratio", "of quantette's time (goal)"]
+    return f"{markdown(header, rows)}\n\n{machine_line(report)}"
+
+
 def estimator() -> str:
     """Render the times of both estimators, of the same labels."""
     report = load("estimator")
@@ -656,6 +693,8 @@ TABLES = {
     "shadow": shadow,
     "stages": stages,
     "summary": summary,
+    "amdahl": amdahl,
+    "waiting": waiting,
     "targets": targets,
     "wire": wire,
 }

@@ -32,6 +32,7 @@ SMOKE = {
     "test_png",
     "test_quantize",
     "test_tar",  # Pythons differ in what they say of damaged files
+    "test_report_page",
 }
 MARKERS = (
     "slow: minutes of compilation or of plain Python; `.ci/run` runs them, once",

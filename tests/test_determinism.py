@@ -1,6 +1,7 @@
 """The same bytes for the same input: on 1 to 4 threads and under each threading layer."""
 
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -132,3 +133,45 @@ def test_files_under_each_threading_layer(large_image, tmp_path, layer):
     fastkq.quantize(large_image, 64, max_iter=5).save(tmp_path / "here.png")
     here = hashlib.sha256((tmp_path / "here.png").read_bytes()).hexdigest()
     assert run.stdout.split() == [here, layer]
+
+
+MOST_BYTES_A_PIXEL = 30  # that more threads may take: four tables, of a small image
+
+MANY = (
+    LARGE
+    + """
+import resource, numba
+from fastkq.kernels import threads
+image = np.tile(image, (2, 4, 1))
+alpha = np.linspace(0, 255, image.shape[1]).astype(np.uint8)
+pictures = [image, np.dstack([image, np.broadcast_to(alpha, image.shape[:2])])]
+for picture in pictures:
+    fastkq.quantize(picture[:300, :300], 64, max_iter=2)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+digest = hashlib.sha256()
+for always in (True, False):
+    with threads.always(always):
+        for picture in pictures:
+            digest.update(fastkq.compress(picture, n_colors=64, max_iter=3, lossy=20, format="png"))
+print(digest.hexdigest(), numba.get_num_threads())
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / image[..., 0].size)
+"""
+)
+
+
+def test_sixteen_threads_give_the_same_bytes_in_bounded_memory():
+    """On fewer cores they wait for each other in every order there is."""
+    found = {}
+    for n_threads in (2, 16):
+        run = subprocess.run(
+            [sys.executable, "-c", MANY],
+            env=os.environ | {"NUMBA_NUM_THREADS": str(n_threads)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        digest, threads_used, bytes_a_pixel = run.stdout.split()
+        assert int(threads_used) == n_threads
+        found[n_threads] = digest, float(bytes_a_pixel)
+    assert found[2][0] == found[16][0]
+    assert found[16][1] < found[2][1] + MOST_BYTES_A_PIXEL

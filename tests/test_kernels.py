@@ -201,11 +201,13 @@ def test_label_cubes_equals_its_twin(n_threads, n_centers):
         low = decode_colors(own).astype(np.float32)
         boxes.append(np.hstack([low, low + np.float32((1 << bits // 3) - 1)]))
     offsets = rng.integers(0, 16, (3, 32)).astype(np.float32)
-    table = np.empty(64 * 32, np.uint8)
+    table, is_used = np.empty(64 * 32, np.uint8), rng.random(64) < 0.7
     kernels.cubes.label_cubes(
-        padded, names, np.uint64(n_centers), 1, np.concatenate(boxes), offsets, table
+        padded, names, np.uint64(n_centers), 1, np.concatenate(boxes), offsets, is_used, table
     )
-    points = (boxes[2][:, None, :3] + offsets.T).reshape(-1, 3)
+    points = boxes[2][:, None, :3] + offsets.T
+    points[~is_used] = boxes[2][~is_used][:, None].reshape(-1, 1, 2, 3).mean(axis=2)
+    points = points.reshape(-1, 3)
     assert np.array_equal(table, naive.assign(points, centers))
 
 

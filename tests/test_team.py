@@ -185,3 +185,20 @@ def test_the_load_of_the_machine_is_read():
     assert threads._read_runnable() >= 1
     threads._load_file.cache_clear()
     assert threads._read_runnable() >= 1
+
+
+@pytest.mark.parametrize(
+    ("n_pixels", "n_threads", "n_slabs"),
+    [
+        (1, 64, 1),
+        (2**19 - 1, 64, 1),
+        (2**20, 64, 2),
+        (24_000_000, 2, 2),
+        (24_000_000, 64, 5),  # tables of 80 MB
+        (8_000_000, 64, 4),
+        (400_000_000, 64, 64),
+    ],
+)
+def test_slabs_are_as_many_as_threads_and_memory_allow(monkeypatch, n_pixels, n_threads, n_slabs):
+    monkeypatch.setattr(threads, "n_threads", lambda: n_threads)
+    assert threads.n_slabs(n_pixels, 2**19, 2**24) == n_slabs

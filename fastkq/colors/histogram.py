@@ -24,9 +24,7 @@ from fastkq.types import UInt8Array
 CODE_BITS = 24
 # Below this many pixels, sorting their codes is faster than a pass over a table of 2^24 counters.
 SORT_LIMIT = 1 << 16
-# Tables of 16 MB, each filled by one thread; more would cost memory and time to add up.
-MAX_SLABS = 4
-PIXELS_PER_SLAB = 1 << 19  # that are worth one, and a thread
+PIXELS_PER_SLAB = 1 << 19  # that are worth a table of 16 MB, and a thread
 GRAY_BLOCK = 1 << 20  # pixels that np.bincount may widen to 8 bytes at a time
 
 
@@ -219,7 +217,7 @@ def _count_by_sorting(pixels: UInt8Array) -> ColorHistogram:
 
 def _count_by_table(blocks: Iterable[UInt8Array], n_pixels: int, max_blocks: int) -> ColorHistogram:
     kernel = kernels.histogram
-    n_slabs = min(MAX_SLABS, kernels.threads.n_threads(), -(-n_pixels // PIXELS_PER_SLAB))
+    n_slabs = kernels.threads.n_slabs(n_pixels, PIXELS_PER_SLAB, kernel.N_CODES)
     tables = _borrow_tables(n_slabs, kernel.N_CODES)
     occupied = np.zeros((n_slabs, kernel.N_CELLS), np.uint8)
     # A slab has its share of each block, rounded up; every carry stands for COUNTER_MAX pixels.

@@ -27,8 +27,7 @@ MAX_EXACT = 1 << 16  # what a table of the kernel may hold
 EXACT = -1  # the level of exact colors; at level n, cells are 2^n levels a side
 TOP_LEVEL = 4  # 16^4 cells of 16 levels a side: never more than MAX_EXACT
 N_SUMS = 5  # of the count and of the four coordinates
-# Tables of 7 MB, each filled by one thread.
-MAX_SLABS = 4
+SLAB_BYTES = 7 << 20  # of the tables that a thread fills
 MIN_SLAB = 1 << 18  # pixels; a slab of fewer is not worth the adding up
 
 
@@ -177,8 +176,7 @@ class TranslucentCounter:
     """
 
     def __init__(self, n_pixels: int) -> None:
-        n_slabs = min(MAX_SLABS, kernels.threads.n_threads(), n_pixels // MIN_SLAB)
-        self._n_slabs = max(1, n_slabs)
+        self._n_slabs = kernels.threads.n_slabs(n_pixels, MIN_SLAB, SLAB_BYTES)
         self._n_rows = min(MAX_EXACT, n_pixels)
         self._tables: tuple[Array, ...] = ()
         self._states = np.zeros((self._n_slabs, 3), np.int64)

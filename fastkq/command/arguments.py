@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import fastkq
+from fastkq.batch.plan import BESIDE
 from fastkq.colors.order import ORDERS
 from fastkq.command.compress_arguments import add_compress_arguments
 from fastkq.command.parser import Parser, closest
+from fastkq.command.report_arguments import add_report_arguments
 from fastkq.command.safety_arguments import add_reading
 from fastkq.command.shared_arguments import add_colors, add_sources
 
 _Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 COMPRESS = "compress"
-COMMANDS = (COMPRESS, "palette", "serve", "completion", "warmup", "doctor")
+COMMANDS = (COMPRESS, "palette", "report", "serve", "completion", "warmup", "doctor")
 OF_ALL = ("-h", "--help", "--version")  # options without a command
 PATH_LETTERS = "./\\*?[~"  # what a file or a glob has, and no command
 
@@ -52,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
             "fastkq photo.jpg -k 64 -o small.png",
             "fastkq photos/ -d out               all images of a folder",
             "fastkq palette photo.jpg -k 8       show its colors",
+            "fastkq report photo.jpg             show it beside its original, in a browser",
         ],
         epilog="Without a command, images are compressed.\n\n"
         "Exit codes: 0 done, 1 an input failed, 2 wrong usage, 99 a target is not reached.",
@@ -63,6 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_compress(commands)
     _add_palette(commands)
+    _add_report(commands)
     _add_serve(commands)
     _add_machine(commands)
     return parser
@@ -120,6 +124,22 @@ def _add_palette(commands: _Commands) -> None:
     add_reading(palette)
     palette.add_argument("--force", action="store_true", help="overwrite an existing output")
     palette.set_defaults(parser=palette)
+
+
+def _add_report(commands: _Commands) -> None:
+    report = commands.add_parser(
+        "report",
+        help="write a page that shows an image, its colors, and what other choices would give",
+        description="Write one HTML file for a browser: the image beside its original, what "
+        "differs, its palette, bytes and scores by the number of colors and by --lossy, and the "
+        "times of all stages. It needs fastkq[report]. The image itself is not written.",
+        examples=[
+            "fastkq report photo.jpg",
+            "fastkq report photo.jpg -k 64 --lossy 40 -o photo.html",
+        ],
+    )
+    add_report_arguments(report, f"{BESIDE}.html")
+    report.set_defaults(parser=report)
 
 
 def _add_serve(commands: _Commands) -> None:

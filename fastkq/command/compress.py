@@ -22,7 +22,7 @@ from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
 from fastkq.command.options import color_options
-from fastkq.command.sources import STREAM, is_pipe
+from fastkq.command.sources import STREAM, is_pipe, open_named
 from fastkq.command.timeout import end_after
 from fastkq.files.animations import default_format
 from fastkq.files.formats import PNG, format_of
@@ -31,7 +31,6 @@ from fastkq.files.write import check_output, write_file
 from fastkq.install import terminal
 from fastkq.options import check_options
 from fastkq.result import most_bytes
-from fastkq.types import ImageSource
 
 DONE = 0
 WRITE_ANYWAY = "; --allow-larger writes it all the same"
@@ -46,6 +45,7 @@ FOR_MANY = (
     "copy_unchanged",
     "shared_palette",
     "report",
+    "html",
     "fail_fast",
     "dry_run",
     "in_place",
@@ -179,8 +179,6 @@ def _compress_stream(
     source: str, output: str | Path, name: str, options: argparse.Namespace
 ) -> int:
     """Compress from the standard input or to the standard output, which then has nothing else."""
-    if source == STREAM and sys.stdin is None:
-        raise OSError("the standard input is closed; a file, or an open stream, is allowed")
     if output == STREAM and sys.stdout is None:
         raise OSError("the standard output is closed; -o FILE, or an open stream, is allowed")
     if output == STREAM and sys.stdout.isatty():
@@ -189,7 +187,7 @@ def _compress_stream(
         raise FileExistsError(f"{output}: exists; --force overwrites it")
     chosen = color_options(options)
     terminal.share(terminal.extras_of(chosen, name))
-    image = _open_source(source)
+    image = open_named(source)
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_any(image, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
@@ -217,13 +215,6 @@ def _compress_stream(
             hint = f"; no gain, not written{hint}{WRITE_ANYWAY}"
         print(f"{names}: {found}{hint}", file=sys.stderr)
     return DONE
-
-
-def _open_source(source: str) -> ImageSource:
-    """Return what is read: the standard input, what a pipe holds, or the path of a file."""
-    if source == STREAM:
-        return sys.stdin.buffer
-    return Path(source).read_bytes() if is_pipe(source) else source
 
 
 def _format(options: argparse.Namespace, output: str | Path) -> str:

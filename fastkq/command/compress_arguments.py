@@ -18,9 +18,9 @@ from fastkq.paint.dither import MOST_LOSSY
 def add_compress_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `fastkq compress`."""
     add_sources(parser)
-    _add_colors(parser.add_argument_group("colors"))
-    _add_look(parser.add_argument_group("how it looks"))
-    _add_size(parser.add_argument_group("how small it gets"))
+    add_choice(parser.add_argument_group("colors"))
+    add_look(parser.add_argument_group("how it looks"))
+    add_size(parser.add_argument_group("how small it gets"))
     _add_targets(
         parser.add_argument_group(
             "what you want, instead of how many colors",
@@ -47,7 +47,8 @@ def add_compress_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_colors(group: argparse._ArgumentGroup) -> None:
+def add_choice(group: argparse._ArgumentGroup) -> None:
+    """Add what decides over the colors of one picture."""
     add_colors(group)
     group.add_argument(
         "--palette",
@@ -81,7 +82,8 @@ def _add_colors(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_look(group: argparse._ArgumentGroup) -> None:
+def add_look(group: argparse._ArgumentGroup) -> None:
+    """Add what decides over how pixels are labeled."""
     group.add_argument(
         "--dither",
         choices=("none", "diffusion", "ordered", "adaptive"),
@@ -112,7 +114,8 @@ def _add_look(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_size(group: argparse._ArgumentGroup) -> None:
+def add_size(group: argparse._ArgumentGroup) -> None:
+    """Add what makes files smaller."""
     group.add_argument(
         "--lossy",
         type=partial(number_to, MOST_LOSSY),
@@ -291,6 +294,11 @@ def _add_many(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--report", metavar="JSONL", help="add a line of JSON for each image to this file"
+    )
+    group.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write a page with a table of all images, for browsers; needs fastkq[report]",
     )
     group.add_argument(
         "--fail-fast", action="store_true", help="stop after the first image that fails"

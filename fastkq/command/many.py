@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from fastkq.batch.job import JobOptions, skip_reason
+from fastkq.batch.job import JobOptions, JobResult, skip_reason
 from fastkq.batch.plan import Job
 from fastkq.batch.progress import JSON, LINES, QUIET, follow
 from fastkq.batch.text import printable
@@ -27,16 +27,7 @@ def compress_many(options: argparse.Namespace) -> int:
     from fastkq.batch.run import run_jobs
     from fastkq.batch.tar import is_tar
 
-    if options.copy_unchanged and options.directory is None:
-        options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
-    for name in ("copy_unchanged", "in_place"):
-        if getattr(options, name) and options.page == ALL_PAGES:
-            flag = name.replace("_", "-")
-            options.parser.error(f"--{flag} is for whole files, not for --page all")
-    if options.allow_larger and options.min_savings:
-        options.parser.error("--min-savings and --allow-larger exclude each other")
-    if options.backup is not None and not options.in_place:
-        options.parser.error("--backup is for --in-place: other outputs replace no source")
+    _check_together(options)
     chosen = job_options(options)
     settings = check_job_options(
         options.colors,
@@ -82,12 +73,47 @@ def compress_many(options: argparse.Namespace) -> int:
         fail_fast=options.fail_fast,
         timeout=options.timeout,
     )
+    kept: list[JobResult] = []
+    if options.html is not None:
+        results = _keep(results, kept)
     summary = follow(results, n_images, style)
     if style == JSON:
         print(json.dumps({"summary": summary.to_dict()}))
     elif style == LINES:
         print(summary.describe())
+    if options.html is not None:
+        from fastkq.report import report_batch
+
+        report_batch(kept, options.html, overwrite=options.force)
     return FAILED if summary.n_failed else DONE
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """End the command where options exclude each other, or a page cannot be written."""
+    if options.copy_unchanged and options.directory is None:
+        options.parser.error("--copy-unchanged needs -d: beside its source, a copy is of no use")
+    for name in ("copy_unchanged", "in_place"):
+        if getattr(options, name) and options.page == ALL_PAGES:
+            flag = name.replace("_", "-")
+            options.parser.error(f"--{flag} is for whole files, not for --page all")
+    if options.allow_larger and options.min_savings:
+        options.parser.error("--min-savings and --allow-larger exclude each other")
+    if options.backup is not None and not options.in_place:
+        options.parser.error("--backup is for --in-place: other outputs replace no source")
+    if options.html is not None and options.dry_run:
+        options.parser.error("--html and --dry-run exclude each other")
+    if options.html is not None:
+        from fastkq.report.page import check_extra, check_page
+
+        check_extra()  # now, and not after an hour
+        check_page(options.html, overwrite=options.force, makes_folder=True)
+
+
+def _keep(results: Iterable[JobResult], kept: list[JobResult]) -> Iterator[JobResult]:
+    """Yield results, and keep them for a page."""
+    for result in results:
+        kept.append(result)
+        yield result
 
 
 def _preview(jobs: Sequence[Job], settings: JobOptions, style: str) -> int:

@@ -64,7 +64,7 @@ def add_colors(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--effort",
         choices=("fast", "balanced", "best"),
-        help="fast takes half the time for large photos and makes 1 to 3 %% more error; best makes "
+        help="fast takes half the time and makes 1 to 5 %% more error; best makes "
         "1 to 5 %% less error in ten times the time (default: balanced)",
     )
     parser.add_argument(

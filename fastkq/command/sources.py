@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from fastkq.command.manifest import read_manifest
+from fastkq.types import ImageSource
 
 STREAM = "-"
 # How a shell names the pipe of a process substitution, `<(...)`.
@@ -37,6 +38,15 @@ def is_pipe(source: str) -> bool:
         return source.startswith(PIPES) and stat.S_ISFIFO(os.stat(source).st_mode)
     except OSError:
         return False
+
+
+def open_named(source: str) -> ImageSource:
+    """Return what is read: the standard input, what a pipe holds, or the path of a file."""
+    if source == STREAM:
+        if sys.stdin is None:
+            raise OSError("the standard input is closed; a file, or an open stream, is allowed")
+        return sys.stdin.buffer
+    return Path(source).read_bytes() if is_pipe(source) else source
 
 
 def _read_names(path: str) -> bytes:

@@ -18,6 +18,7 @@ from fastkq.kernels.candidates import (
 from fastkq.kernels.compile import kernel
 
 ROOT_STRIDE = 37
+HALF = np.float32(0.5)
 
 
 @kernel(pieces="n_roots")
@@ -30,6 +31,7 @@ def label_cubes(
     n_roots,  # R
     boxes,  # (R + 8 R + 64 R, 6) float32, IN: of the roots, the eight parents in each, their cells
     offsets,  # (3, n) float32, IN: points in every cell, from its low corner; whole LANES
+    is_used,  # (64 R,) bool, IN: whether a cell's points differ; else all have its middle's label
     table,  # (64 R * n,) uint8, OUT
 ):
     """Label points that lie alike in every cell of the color cube with their nearest center."""
@@ -63,11 +65,18 @@ def label_cubes(
                 for i in range(n_points):
                     labels[i] = names[CELL, 0]
                 continue
+            n_compared = np.uint64(n_points)
             for channel in range(3):
                 low = boxes[9 * n_roots + cell, channel]
                 for i in range(n_points):
                     points[channel, i] = low + offsets[channel, i]
-            for first in range(np.uint64(0), np.uint64(n_points), N_LANES):
+            if not is_used[cell]:
+                n_compared = N_LANES
+                for channel in range(3):
+                    low = boxes[9 * n_roots + cell, channel]
+                    high = boxes[9 * n_roots + cell, 3 + channel]
+                    points[channel, 0] = (low + high) * HALF
+            for first in range(np.uint64(0), n_compared, N_LANES):
                 find_nearest(
                     points,
                     first,
@@ -81,3 +90,6 @@ def label_cubes(
                 )
                 for lane in range(N_LANES):
                     labels[first + lane] = nearest[lane]
+            if not is_used[cell]:
+                for i in range(n_points):
+                    labels[i] = nearest[0]

@@ -32,6 +32,7 @@ _turn = threading.RLock()
 _is_serial = False
 _always: bool | None = None  # None: as the machine's load tells
 LOAD_BYTES = 100
+FEW_SLABS, TABLE_BYTES_A_PIXEL = 4, 4  # see `n_slabs`
 
 
 class SharedKernel:
@@ -146,6 +147,21 @@ def _load_file() -> int | None:
         return os.open("/proc/loadavg", os.O_RDONLY)
     except OSError:
         return None
+
+
+def n_slabs(n_pixels: int, least: int, table_bytes: int) -> int:
+    """Return into how many slabs an image is cut, each with tables that one thread fills.
+
+    As many as threads, where tables then have no more than four bytes a pixel, or there are few.
+
+    Parameters
+    ----------
+    n_pixels : int
+    least : int, pixels that are worth a slab
+    table_bytes : int, of the tables of a slab
+    """
+    affordable = max(FEW_SLABS, TABLE_BYTES_A_PIXEL * n_pixels // table_bytes)
+    return max(1, min(n_threads(), affordable, n_pixels // least))
 
 
 def set_threads(n: int) -> None:

@@ -20,8 +20,7 @@ from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
 from fastkq.types import MAX_COLORS, Array, UInt8Array
 
 # Slabs of pixels, each with tables of its own: the labels are the same with any number of them.
-MAX_SLABS = 4
-MIN_SLAB = 1 << 16  # pixels
+MIN_SLAB, SLAB_BYTES = 1 << 16, 33 << 20  # pixels; of its tables
 N_SIDES = 32  # cells of each coordinate
 # Between which coordinates of points lie.
 SRGB_ENDS = (0.0, 0.0, 0.0, 0.0), (255.0, 255.0, 255.0, 255.0)
@@ -80,8 +79,8 @@ class NearestEntries:
         numbers.flags.writeable = False  # one type for the kernel, whatever the source
         if not self._inputs:
             self._inputs = _prepare(self._palette, self._space)
-        wanted = min(MAX_SLABS, kernels.threads.n_threads(), len(numbers) // MIN_SLAB)
-        tables = self._borrow_tables(max(1, wanted))
+        n_slabs = kernels.threads.n_slabs(len(numbers), MIN_SLAB, SLAB_BYTES)
+        tables = self._borrow_tables(n_slabs)
         errors = np.empty(len(tables.lists), np.int64)
         kernels.entries.label_pixels(
             numbers,
