@@ -92,8 +92,8 @@ def test_a_larger_result_says_what_helps(tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
     assert re.search(r"\(\d+% larger\)", result.stdout)
     assert result.stdout.endswith(
-        "no gain, not written; fewer colors (-k), --optimize or a WebP (--format webp) may make it "
-        "smaller; --allow-larger writes it all the same\n"
+        "no gain, not written; a higher --lossy, fewer colors (-k), --optimize or a WebP "
+        "(--format webp) may make it smaller; --allow-larger writes it all the same\n"
     )
     assert len(result.stdout.splitlines()) == 1
     assert not target.exists()
@@ -117,12 +117,12 @@ def test_streams_get_a_picture_whatever_its_size_and_files_do_not(tmp_path):
     piped = subprocess.run([*command, "-"], input=data, capture_output=True, check=True)
     assert piped.stdout == fastkq.compress(data)
     assert len(piped.stdout) > len(data)
-    assert b"; no smaller than its source; fewer colors (-k)" in piped.stderr
+    assert b"; no smaller than its source; a higher --lossy, fewer" in piped.stderr
     target = tmp_path / "out.png"
     target.write_bytes(b"mine")
     command += [target, "--force"]
     kept = subprocess.run(command, input=data, capture_output=True, check=True)
-    assert b"; no gain, not written; fewer colors (-k)" in kept.stderr
+    assert b"; no gain, not written; a higher --lossy, fewer" in kept.stderr
     assert target.read_bytes() == b"mine"
     subprocess.run([*command, "--allow-larger"], input=data, capture_output=True, check=True)
     assert target.read_bytes() == piped.stdout

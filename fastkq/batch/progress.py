@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from fastkq.batch.job import DONE, EXISTS, FAILED, NO_GAIN, NOT_REACHED, OWN_OUTPUT, JobResult
 from fastkq.batch.text import printable
 from fastkq.files.formats import GIF, WEBP, Output
+from fastkq.paint.dither import MOST_LOSSY
 
 LINES, JSON, QUIET = "lines", "json", "quiet"
 FEWEST_COLORS = 2
@@ -137,15 +138,17 @@ def tell_frames(n_frames: int) -> str:
     return f", {n_frames} frames" if n_frames > 1 else ""
 
 
-def suggest(output: Output, n_colors: int) -> str:
+def suggest(output: Output, lossy: float, n_colors: int) -> str:
     """Return what a user can try whose output of so many colors is larger than its source.
 
     Examples
     --------
-    >>> suggest(Output("webp"), 64)
-    '; fewer colors (-k) or --optimize may make it smaller'
+    >>> suggest(Output("webp"), 20, 64)
+    '; a higher --lossy, fewer colors (-k) or --optimize may make it smaller'
     """
     ways = {
+        "a higher --lossy": 0 < lossy < MOST_LOSSY,
+        "--lossy": lossy == 0,
         "fewer colors (-k)": n_colors > FEWEST_COLORS,
         "--optimize": not output.optimize and output.format != GIF,
         "a WebP (--format webp)": output.format != WEBP,

@@ -170,7 +170,7 @@ def _compress_one(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.to_dict()))
     elif not options.quiet:
-        hint = suggest(checked.output, len(written.palette)) + WRITE_ANYWAY
+        hint = suggest(checked.output, checked.dithering.lossy, len(written.palette)) + WRITE_ANYWAY
         print(describe(result) + ("" if written.fits else hint))
     return DONE
 
@@ -206,7 +206,7 @@ def _compress_stream(
         found = (
             f"{size}, PSNR {psnr:.1f} dB, {score}{n_colors} colors{tell_frames(written.n_frames)}"
         )
-        hint = suggest(checked.output, n_colors)
+        hint = suggest(checked.output, checked.dithering.lossy, n_colors)
         if written.fits:
             hint = ""
         elif output == STREAM:
