@@ -1,6 +1,6 @@
 """fastkq against its peers, in one run: time, error and bytes, undithered.
 
-    pip install -e ".[peers]"
+    pip install -e . --group peers
     python bench/peers.py [IMAGE ...] [--k 16 64 256] [--json bench/results/peers.json]
 
 An array goes in, palette and labels come out; only pngquant and pyvips make files, which their

@@ -198,17 +198,6 @@ def test_the_command_takes_addresses_a_manifest_and_shards(memory, tmp_path, cap
     assert "a-fastkq.png" in names(memory, "in")
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [("{", "line 1 is no JSON"), ("[1]", "line 1 is '[1]'; a name, or an object")],
-)
-def test_a_wrong_manifest_is_told(tmp_path, capsys, line, words):
-    path = tmp_path / "keys.jsonl"
-    path.write_text(line)
-    assert main(["compress", "--manifest", str(path), "-d", str(tmp_path)]) == 1
-    assert words in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", "1/0"])
 def test_a_wrong_shard_is_told(part, capsys):
     with pytest.raises(SystemExit):

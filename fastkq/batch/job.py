@@ -18,7 +18,7 @@ from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.engine.search import TargetNotReachedError
 from fastkq.files.formats import format_of
-from fastkq.files.mark import is_own_output
+from fastkq.files.mark import is_own_data, is_own_output
 from fastkq.files.write import check_output, write_file
 from fastkq.options import Options, for_format
 from fastkq.result import most_bytes
@@ -169,18 +169,31 @@ def run_job(job: Job, options: JobOptions) -> JobResult:
             result = _copy(job, job.copy, options, result)
         return result
     except Exception as error:
-        return JobResult(
-            job.source,
-            job.target,
-            FAILED,
-            seconds=time.perf_counter() - start,
-            error=_name_source(job.source, one_line(error)),
-        )
+        return failed(job, one_line(error), start)
+
+
+def failed(job: Job, text: str, start: float | None = None) -> JobResult:
+    """Return the result of a job that failed, with a line that has its source's name."""
+    seconds = 0.0 if start is None else time.perf_counter() - start
+    error = _name_source(job.source, text)
+    return JobResult(job.source, job.target, FAILED, seconds=seconds, error=error)
 
 
 def _name_source(source: str, text: str) -> str:
     """Return what is wrong with an image, with its name: of many, it must be told which one."""
     return text if printable(source) in text else f"{printable(source)}: {text}"
+
+
+def run_bytes(
+    job: Job, data: bytes, put: Callable[[bytes], str], options: JobOptions, start: float
+) -> JobResult:
+    """Compress an image that is in memory; see `compress_job`. A bad one raises nothing."""
+    try:
+        if is_own_data(data):
+            return JobResult(job.source, job.target, OWN_OUTPUT)
+        return compress_job(job, data, data.__len__, put, options, start)
+    except Exception as error:
+        return failed(job, one_line(error).replace("<bytes>: ", ""), start)
 
 
 def check_source(path: str) -> None:

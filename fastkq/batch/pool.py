@@ -6,9 +6,10 @@ decoder that crashes takes its process with it; `bench/folder.py` measures threa
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 
 # Items handed out a worker: one in work, one that waits, so that no worker does.
 ITEMS_A_WORKER = 2
+# How many items a worker may be begun before one that takes long has its turn.
+ITEMS_AHEAD = 16
 # A share of 32 MP (about 400 MB, at 12 bytes a pixel with its input, alpha or not) for each worker,
 # or two medium ones beside a large one.
 PIXELS_A_WORKER = 32_000_000
@@ -61,12 +64,11 @@ def map_images(
         ended; a daemonic process has none, and no timeout.
     """
     n_workers = min(n_workers, n_cores(), len(items))
-    is_alone = n_workers <= 1 and timeout is None
-    if is_alone or not items or multiprocessing.current_process().daemon:
+    if not items or _works_here(n_workers, timeout):
         for item in items:
             yield item, function(item)
         return
-    budget = max(MIN_PIXELS_AT_ONCE, n_workers * PIXELS_A_WORKER)
+    budget = _pixels_at_once(n_workers)
 
     def pixels(item: Item) -> int:
         path = path_of(item)
@@ -76,6 +78,60 @@ def map_images(
     yield from map_unordered(
         function, items, n_workers, cost=pixels, budget=budget, timeout=timeout
     )
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    pixels_of: Callable[[Item], int],
+    n_workers: int,
+    timeout: float | None = None,
+) -> Generator[tuple[Item, Result | WorkerDiedError]]:
+    """Call a function for each of some images and yield each with its result, in their order.
+
+    Few results wait for an earlier one: what is far ahead of it is not begun. For the parameters,
+    see `map_images`; items are taken one at a time.
+    """
+    n_workers = min(n_workers, n_cores())
+    if _works_here(n_workers, timeout):
+        for item in items:
+            yield item, function(item)
+        return
+    budget = _pixels_at_once(n_workers)
+    waiting: dict[int, tuple[Item, Result | WorkerDiedError]] = {}
+    n_done = 0
+
+    def pixels(numbered: tuple[int, Item]) -> float:
+        number, item = numbered
+        is_near = number < n_done + n_workers * ITEMS_AHEAD
+        return min(pixels_of(item), budget) if is_near else math.inf
+
+    for (number, item), outcome in map_unordered(
+        partial(_call_for_item, function),
+        enumerate(items),
+        n_workers,
+        cost=pixels,
+        budget=budget,
+        timeout=timeout,
+    ):
+        waiting[number] = item, outcome
+        while n_done in waiting:
+            yield waiting.pop(n_done)
+            n_done += 1
+
+
+def _call_for_item(function: Callable[[Item], Result], numbered: tuple[int, Item]) -> Result:
+    return function(numbered[1])
+
+
+def _works_here(n_workers: int, timeout: float | None) -> bool:
+    """Return whether work is done in this process."""
+    is_alone = n_workers <= 1 and timeout is None
+    return is_alone or multiprocessing.current_process().daemon
+
+
+def _pixels_at_once(n_workers: int) -> int:
+    return max(MIN_PIXELS_AT_ONCE, n_workers * PIXELS_A_WORKER)
 
 
 def map_unordered(

@@ -13,6 +13,7 @@ from fastkq.batch.job import JobOptions
 from fastkq.batch.plan import Job, check_suffix, plan_jobs
 from fastkq.batch.remote import is_url, plan_remote_jobs
 from fastkq.batch.shared import sum_histograms
+from fastkq.batch.tar import is_tar, plan_tar_jobs
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.defaults import choose_look
 from fastkq.engine.fit import fit_histogram
@@ -99,9 +100,10 @@ def plan_for(
     name: str | None = None,
     shard: tuple[int, int] = (1, 1),
 ) -> list[Job]:
-    """Plan the jobs of a run, on disk, or in a store where something is an address.
+    """Plan the jobs of a run: on disk, in a store where something is an address, or of tar files.
 
-    See `plan.plan_jobs`, `remote.plan_remote_jobs`, and `compress_many` for the shard.
+    See `plan.plan_jobs`, `remote.plan_remote_jobs`, `tar.plan_tar_jobs`, and `compress_many` for
+    the shard.
     """
     number, n_shards = shard
     check_integer(n_shards, "shard[1]", 1)
@@ -112,15 +114,17 @@ def plan_for(
         name = check_suffix(suffix, beside=directory is None)
     sources, format = list(sources), options.image.output.format
     is_paged = options.image.reading.page == ALL_PAGES
-    if any(is_url(path) for path in (*sources, directory)):
-        given = {
-            "copy_unchanged": options.copy_unchanged,
-            "in_place": options.in_place,
-            "page 'all'": is_paged,
-        }
-        for what, is_given in given.items():
-            if is_given:
-                raise ValueError(f"{what} is for directories on disk, and not for stores")
+    given = {
+        "in_place": options.in_place,
+        "page 'all'": is_paged,
+        "copy_unchanged": options.copy_unchanged,
+    }
+    if any(map(is_tar, sources)):
+        del given["copy_unchanged"]  # what is unchanged is kept in any case
+        _check_none(given, "tar files")
+        planned = plan_tar_jobs(sources, directory, name=name)
+    elif any(is_url(path) for path in (*sources, directory)):
+        _check_none(given, "stores")
         planned = plan_remote_jobs(
             [os.fspath(source) for source in sources],
             None if directory is None else os.fspath(directory),
@@ -142,11 +146,20 @@ def plan_for(
     return planned[number - 1 :: n_shards]
 
 
+def _check_none(given: dict[str, bool], sources: str) -> None:
+    """Raise ValueError for an option that is given, and not for such sources."""
+    for what, is_given in given.items():
+        if is_given:
+            raise ValueError(f"{what} is for directories on disk, and not for {sources}")
+
+
 def share_palette(
     jobs: Iterable[Job], options: JobOptions, *, n_workers: int, timeout: float | None = None
 ) -> tuple[JobOptions, dict[str, str]]:
     """Fit one palette to all sources; return options that have it, and the errors by source."""
     sources = dict.fromkeys(job.source for job in jobs)  # once, however many pages
+    if any(map(is_tar, sources)):
+        raise ValueError("palette is 'shared'; with tar files, one that exists is allowed")
     histogram, errors = sum_histograms(
         sources, n_workers=n_workers, timeout=timeout, reading=reading_of_shared(options)
     )

@@ -76,8 +76,8 @@ class Summary:
         return f"{self._bytes_saved / 1e6:.1f} MB saved, {rate:.1f} MP/s"
 
 
-def follow(results: Iterable[JobResult], total: int, style: str) -> Summary:
-    """Tell of results as they come, and return their summary.
+def follow(results: Iterable[JobResult], total: int | None, style: str) -> Summary:
+    """Tell of results as they come, of so many if that is known, and return their summary.
 
     Lines and JSON go to the standard output, what failed to the standard error, where a bar is
     drawn if it is a terminal; lines are spared then if they would go to the same place.
@@ -85,7 +85,7 @@ def follow(results: Iterable[JobResult], total: int, style: str) -> Summary:
     from tqdm import tqdm
 
     summary = Summary()
-    on_terminal = _is_terminal(sys.stderr) and style == LINES
+    on_terminal = is_terminal(sys.stderr) and style == LINES
     with tqdm(
         total=total, unit=" images", disable=not on_terminal, dynamic_ncols=True, leave=False
     ) as bar:
@@ -95,14 +95,15 @@ def follow(results: Iterable[JobResult], total: int, style: str) -> Summary:
                 tqdm.write(f"fastkq: {result.error}", file=sys.stderr)
             elif style == JSON:
                 print(json.dumps(result.to_dict()), flush=True)
-            elif style == LINES and not (on_terminal and _is_terminal(sys.stdout)):
+            elif style == LINES and not (on_terminal and is_terminal(sys.stdout)):
                 print(describe(result), flush=True)
             bar.set_postfix_str(summary.describe_rate(), refresh=False)
             bar.update()
     return summary
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether somebody sees what is written to a stream."""
     return stream is not None and stream.isatty()
 
 

@@ -16,23 +16,22 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from fastkq.batch.job import (
     DONE,
     EXISTS,
-    FAILED,
-    OWN_OUTPUT,
     JobOptions,
     JobResult,
-    compress_job,
+    failed,
+    run_bytes,
 )
 from fastkq.batch.names import check_name, fill_name
 from fastkq.batch.plan import BESIDE, Job
-from fastkq.batch.text import one_line, printable
+from fastkq.batch.text import one_line
 from fastkq.files.formats import check_format
-from fastkq.files.mark import is_own_data
 from fastkq.files.signatures import SUFFIXES
 
 if TYPE_CHECKING:
@@ -165,23 +164,10 @@ def run_remote_job(job: Job, options: JobOptions) -> JobResult:
         if not options.overwrite and _exists(job.target):
             return JobResult(job.source, job.target, EXISTS)
         data = read(job.source)
-        if is_own_data(data):
-            return JobResult(job.source, job.target, OWN_OUTPUT)
-
-        def put(output: bytes) -> str:
-            return _put(job.target, output, overwrite=options.overwrite)
-
-        return compress_job(job, data, data.__len__, put, options, start)
     except Exception as error:
-        text = one_line(error).replace("<bytes>: ", "")
-        name = printable(job.source)
-        return JobResult(
-            job.source,
-            job.target,
-            FAILED,
-            seconds=time.perf_counter() - start,
-            error=text if name in text else f"{name}: {text}",
-        )
+        return failed(job, one_line(error), start)
+    put = partial(_put, job.target, overwrite=options.overwrite)
+    return run_bytes(job, data, put, options, start)
 
 
 def _put(url: str, data: bytes, *, overwrite: bool) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from operator import attrgetter
@@ -19,6 +19,7 @@ from fastkq.batch.job import (
     OWN_OUTPUT,
     JobOptions,
     JobResult,
+    failed,
     is_copied,
     run_job,
     skip_reason,
@@ -27,7 +28,8 @@ from fastkq.batch.plan import Job, plan_jobs, remove_leftovers
 from fastkq.batch.prepare import SHARED, check_job_options, check_timeout, plan_for, share_palette
 from fastkq.batch.remote import is_url, lives_here, run_remote_job
 from fastkq.batch.report import RunReport
-from fastkq.batch.text import printable
+from fastkq.batch.tar import compress_tars, is_tar
+from fastkq.batch.text import one_line
 from fastkq.files.mark import is_own_output
 from fastkq.options import JobKeywords
 from fastkq.types import MAX_COLORS
@@ -88,10 +90,11 @@ def compress_many(
     sources : paths of files, folders, and globs, or addresses such as s3://photos/2024
         See `fastkq.batch.plan.plan_jobs` for which files are taken and what their targets are
         called; addresses need `fastkq[remote]`, see `fastkq.batch.remote`. What fastkq itself wrote
-        is recognized and skipped.
+        is recognized and skipped. Or tar files, as "train-{000..146}.tar": the pictures in them are
+        compressed, and all else in them is kept; see `fastkq.batch.tar`.
     directory : path or None
         Where the targets go; it is made if it does not exist. With None, each target goes beside
-        its source: "a.jpg" becomes "a-fastkq.png".
+        its source: "a.jpg" becomes "a-fastkq.png". Of one tar file, the name of another.
     jobs : int, optional
         How many images are compressed at once, each in a process of its own: at most, and by
         default, one a core, with one thread for its kernels. With 1, and in a daemonic process,
@@ -226,7 +229,27 @@ def run_jobs(
     With a mapper, the jobs that need work are its; without, of `n_workers` processes.
     """
     lines = None if report is None else RunReport(report, options.settings)
-    return _run_jobs(jobs, options, mapper or _map_locally(n_workers, timeout), lines, fail_fast)
+    if any(is_tar(job.source) for job in jobs):
+        if mapper is not None:
+            raise ValueError("tar files are compressed on one machine, and not on a cluster")
+        results = compress_tars(jobs, options, n_workers=n_workers, timeout=timeout)
+    else:
+        mapper = mapper or _map_locally(n_workers, timeout)
+        results = _run_jobs(jobs, options, mapper, lines)
+    return _report(results, lines, fail_fast)
+
+
+def _report(
+    results: Generator[JobResult], report: RunReport | None, fail_fast: bool
+) -> Iterator[JobResult]:
+    """Yield results, and write each into the report before."""
+    with report or nullcontext(), closing(results):
+        for result in results:
+            if report is not None:
+                report.add(result)
+            yield result
+            if fail_fast and result.status == FAILED:
+                return
 
 
 def _map_locally(n_workers: int, timeout: float | None) -> Mapper:
@@ -236,42 +259,29 @@ def _map_locally(n_workers: int, timeout: float | None) -> Mapper:
 
 
 def _run_jobs(
-    jobs: Sequence[Job],
-    options: JobOptions,
-    mapper: Mapper,
-    report: RunReport | None,
-    fail_fast: bool,
-) -> Iterator[JobResult]:
+    jobs: Sequence[Job], options: JobOptions, mapper: Mapper, report: RunReport | None
+) -> Generator[JobResult]:
     from fastkq.batch.pool import WorkerDiedError
 
-    with report or nullcontext():
-        remove_leftovers(jobs)
-        remaining = []
-        try:
-            for job in jobs:
-                decided = _decide(job, options, report)
-                if decided is None:
-                    remaining.append(job)
-                else:
-                    if report is not None:
-                        report.add(decided)
-                    yield decided
-            # Which targets are to be written is settled: should a worker die behind its write, the
-            # next must not take the target for one that was there before.
-            function = partial(_run_any, options=replace(options, is_settled=True))
-            for job, outcome in mapper(function, remaining):
-                if isinstance(outcome, WorkerDiedError):
-                    error = printable(f"{job.source}: {outcome}")
-                    result = JobResult(job.source, job.target, FAILED, error=error)
-                else:
-                    result = outcome
-                if report is not None:
-                    report.add(result)
-                yield result
-                if fail_fast and result.status == FAILED:
-                    return
-        finally:
-            remove_leftovers(remaining)  # of workers that died
+    remove_leftovers(jobs)
+    remaining = []
+    try:
+        for job in jobs:
+            decided = _decide(job, options, report)
+            if decided is None:
+                remaining.append(job)
+            else:
+                yield decided
+        # Which targets are to be written is settled: should a worker die behind its write, the
+        # next must not take the target for one that was there before.
+        function = partial(_run_any, options=replace(options, is_settled=True))
+        for job, outcome in mapper(function, remaining):
+            if isinstance(outcome, WorkerDiedError):
+                yield failed(job, one_line(outcome))
+            else:
+                yield outcome
+    finally:
+        remove_leftovers(remaining)  # of workers that died
 
 
 def _run_any(job: Job, options: JobOptions) -> JobResult:

@@ -13,9 +13,11 @@ from fastkq.animation.entry import compress_any, open_any
 from fastkq.batch.job import DONE as JOB_DONE
 from fastkq.batch.job import NO_GAIN, JobResult
 from fastkq.batch.names import check_name, fill_name, format_of_name
+from fastkq.batch.passes import with_bar
 from fastkq.batch.plan import BESIDE
 from fastkq.batch.progress import describe, megabytes, suggest, tell_frames
 from fastkq.batch.remote import is_url
+from fastkq.batch.tar import is_tar
 from fastkq.batch.text import one_line, printable
 from fastkq.colors.metrics import psnr_from_mse
 from fastkq.command.many import compress_many
@@ -70,6 +72,7 @@ NOT_WITH_PALETTE = (
 def compress(options: argparse.Namespace) -> int:
     """Compress one image, or many where several are named or an option is for many."""
     _check_together(options)
+    _take_tars(options)
     for_many = _reasons_for_many(options)
     if not for_many and len(options.sources) == 1:
         with end_after(options.timeout, printable(options.sources[0])):
@@ -110,8 +113,15 @@ def _reasons_for_many(options: argparse.Namespace) -> list[str]:
         reasons.append("--shard")
     if options.page == ALL_PAGES:
         reasons.append("--page all")
-    reasons += [source for source in options.sources if is_url(source)]
+    reasons += [source for source in options.sources if is_url(source) or is_tar(source)]
     return reasons
+
+
+def _take_tars(options: argparse.Namespace) -> None:
+    """Have -o name the tar file that is made of one, as -d may name it as well."""
+    names_tar = options.output is not None and is_tar(options.output)
+    if names_tar and options.directory is None and any(map(is_tar, options.sources)):
+        options.directory, options.output = options.output, None
 
 
 def _is_given(options: argparse.Namespace, name: str) -> bool:
@@ -141,6 +151,8 @@ def _compress_one(options: argparse.Namespace) -> int:
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_any(source, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
+    if not (options.quiet or options.json):
+        opened = with_bar(opened)
     written = compress_any(opened, checked, target, exclusive=not options.force, most=most)
     result = JobResult(
         source,
@@ -179,6 +191,8 @@ def _compress_stream(
     checked = check_options(palette=options.palette, format=name, **chosen)
     opened = open_any(image, checked)
     most = None if options.allow_larger else most_bytes(opened.n_bytes)
+    if not options.quiet:
+        opened = with_bar(opened)
     written = compress_any(opened, checked, most=most)
     if output == STREAM:  # whoever reads it gets a picture, whatever its size
         sys.stdout.buffer.write(written.data)

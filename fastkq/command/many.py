@@ -25,6 +25,7 @@ def compress_many(options: argparse.Namespace) -> int:
     from fastkq.batch.prepare import SHARED, check_job_options, plan_for, share_palette
     from fastkq.batch.remote import lives_here
     from fastkq.batch.run import run_jobs
+    from fastkq.batch.tar import is_tar
 
     _check_together(options)
     chosen = job_options(options)
@@ -57,7 +58,10 @@ def compress_many(options: argparse.Namespace) -> int:
         n_workers = 1
     look = choose_look(chosen, options.palette, is_shared=options.shared_palette)
     name = settings.image.output.format
-    terminal.prepare_workers(len(jobs), n_workers, terminal.extras_of(look, name))
+    # How many images tar files have is known when they have been read.
+    n_images = None if any(is_tar(job.source) for job in jobs) else len(jobs)
+    n_expected = n_workers if n_images is None else n_images
+    terminal.prepare_workers(n_expected, n_workers, terminal.extras_of(look, name))
     if options.shared_palette:
         # Images that cannot be read are told of when their turn comes.
         settings, _ = share_palette(jobs, settings, n_workers=n_workers, timeout=options.timeout)
@@ -72,7 +76,7 @@ def compress_many(options: argparse.Namespace) -> int:
     kept: list[JobResult] = []
     if options.html is not None:
         results = _keep(results, kept)
-    summary = follow(results, len(jobs), style)
+    summary = follow(results, n_images, style)
     if style == JSON:
         print(json.dumps({"summary": summary.to_dict()}))
     elif style == LINES:

@@ -15,7 +15,8 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="SOURCE",
         help="a JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG XL, JPEG 2000, PPM or TGA, or a "
-        "folder or a glob of them; - is the standard input",
+        "folder or a glob of them; - is the standard input. Or tar files, whose pictures are "
+        "compressed, also as 'train-{000..146}.tar'",
     )
     parser.add_argument(
         "--files-from",
@@ -27,7 +28,8 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         "--manifest",
         metavar="FILE",
         help="read further sources from this file of JSON lines, each a name or an object with one "
-        'as its "source"; it may be an address',
+        'as its "source", or from the column source, path or key of a .parquet file, or its first '
+        "of texts, which needs fastkq[parquet]; it may be an address",
     )
     parser.add_argument(
         "--page",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import json
 import os
 import stat
 import sys
 from pathlib import Path
 
-from fastkq.batch.remote import is_url, read
+from fastkq.command.manifest import read_manifest
 from fastkq.types import ImageSource
 
 STREAM = "-"
@@ -24,7 +23,7 @@ def list_sources(options: argparse.Namespace) -> list[str]:
     if options.files_from is not None:
         sources += _split_names(_read_names(options.files_from))
     if options.manifest is not None:
-        sources += _read_manifest(options.manifest)
+        sources += read_manifest(options.manifest)
     sources = [source for source in sources if source]
     if not sources:
         options.parser.error("no source")
@@ -56,27 +55,6 @@ def _read_names(path: str) -> bytes:
     if sys.stdin is None:
         raise OSError("the standard input is closed; --files-from takes a file as well")
     return sys.stdin.buffer.read()
-
-
-def _read_manifest(path: str) -> list[str]:
-    """Return the sources of a file of JSON lines."""
-    data = read(path) if is_url(path) else Path(path).read_bytes()
-    sources = []
-    for number, line in enumerate(data.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{path}: line {number} is no JSON: {error}") from error
-        source = entry.get("source") if isinstance(entry, dict) else entry
-        if not isinstance(source, str):
-            raise ValueError(
-                f"{path}: line {number} is {line[:40].decode(errors='replace')!r}; a name, or an "
-                'object with one as its "source", is allowed'
-            )
-        sources.append(source)
-    return sources
 
 
 def _split_names(data: bytes) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 
 import numpy as np
 
@@ -76,7 +76,16 @@ def read_image(source: ImageSource, reading: ReadOptions = DEFAULT) -> InputImag
 
 
 def count_pixels(path: str) -> int:
-    """Return how many pixels an image file has, by its header.
+    """Return how many pixels an image file has, by its header; see `count_pixels_of`."""
+    try:
+        with open_file(path) as file:
+            return count_pixels_of(file, path)
+    except (OSError, ValueError):
+        return 0
+
+
+def count_pixels_of(file: BinaryIO, name: str) -> int:
+    """Return how many pixels the image has that a file begins with, by its header.
 
     It is 0 for a file that is no image: reading that fails soon enough. Of a file that has more
     than Pillow makes room for, it is any large number.
@@ -84,7 +93,7 @@ def count_pixels(path: str) -> int:
     from PIL import Image
 
     try:
-        with open_file(path) as file, open_image(file, check_format(file, path)) as image:
+        with open_image(file, check_format(file, name)) as image:
             return image.width * image.height
     except Image.DecompressionBombError:
         return MANY_PIXELS
