@@ -5,9 +5,9 @@
 It takes about ten minutes. With `--groups`, the file keeps what it has of the others. Needs the
 group `peers` and ../shared/photos. pngquant writes each picture with 256, 128 and 64 colors; fastkq
 with a palette of 256 colors, of drawings also of 128 and 64, in Oklab, with masking, at several
-values of `lossy`. Its bytes at
-pngquant's score lie on the line between two of these; where the highest score of fastkq is below
-that of pngquant, or the lowest above, on the line beyond, and exact pictures are left out. Pictures
+values of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where the
+highest score of fastkq is below that of pngquant, on the line beyond; where the lowest is above,
+its bytes count. Pictures that pngquant shows exactly are left out. Pictures
 with alpha are looked at over middle gray. Butteraugli (where libjxl's `butteraugli_main` is) and
 FLIP are compared at pngquant's bytes, or just below.
 """
@@ -75,10 +75,15 @@ def mode_of(image: np.ndarray) -> str:
 
 
 def at_score(curve: list[Point], score: float) -> float:
-    """Return the bytes of a curve at a score, by lines through the logarithms of its bytes."""
+    """Return the bytes of a curve at a score, by lines through the logarithms of its bytes.
+
+    Those of a lower score than any measured count as those of the lowest: no line beyond it, which
+    would promise bytes that nobody has seen.
+    """
     ordered = sorted((own, np.log(size)) for size, own in curve)
     scores = np.array([own for own, _ in ordered])
     logs = np.array([log for _, log in ordered])
+    score = max(score, scores[0])
     right = int(np.clip(np.searchsorted(scores, score), 1, len(scores) - 1))
     rise = scores[right] - scores[right - 1]
     share = (score - scores[right - 1]) / rise if rise > 0 else 0.0
