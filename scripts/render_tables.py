@@ -460,7 +460,8 @@ def rate() -> str:
         for metric in ("butteraugli", "flip"):
             found = [row[metric] for row in own if metric in row]
             better = 100 * sum(value < 1 for value in found) / len(found)
-            cells.append(f"{geometric_mean(found):.2f}, {better:.0f} %")
+            part = geometric_mean([value for value in found if value > 0])  # 0: ours is exact
+            cells.append(f"{part:.2f}, {better:.0f} %")
         lines.append([group, *cells])
     header = ["pictures", *ratios, "butteraugli", "FLIP"]
     return f"{markdown(header, lines)}\n\n{machine_line(report)}"

@@ -18,7 +18,7 @@ CELL_BITS = 12
 PARENT_BITS = 15
 ROOT_BITS = 18
 MAX_CHUNKS = 64  # partial sums; fixed by the data, not by the threads
-COLORS_PER_CHUNK = 4096
+COLORS_PER_CHUNK = 8192
 CHUNK_STRIDE = 4
 
 
