@@ -2,10 +2,10 @@
 
     python bench/other_formats.py [--json bench/results/other_formats.json]
 
-It takes about ten minutes, nearly all of it for the metric. Needs ssimulacra2 (in the group
-`peers`), a Pillow with AVIF and ../shared/photos. Of each photo, fastkq writes a PNG and a lossless
-WebP, and Pillow the other formats at the quality whose SSIMULACRA2 is nearest to that of fastkq's.
-All are measured against the decoded source, whose own losses nobody sees here.
+It takes a minute or two. Needs a Pillow with AVIF and ../shared/photos. Of each photo, fastkq
+writes a PNG and a lossless WebP, and Pillow the other formats at the quality whose SSIMULACRA2 is
+nearest to that of fastkq's. All are measured against the decoded source, whose own losses nobody
+sees here.
 """
 
 from __future__ import annotations
@@ -30,20 +30,13 @@ OTHERS: dict[str, tuple[str, dict[str, object]]] = {
     "WebP, lossy": ("WEBP", {"method": 6}),
     "AVIF": ("AVIF", {"speed": 6}),
 }
-PACKAGES = ("pillow", "ssimulacra2")
+PACKAGES = ("pillow",)
 
 
 def score(image: np.ndarray, data: bytes) -> float:
     """Return the SSIMULACRA2 of a file, 100 for the image itself."""
-    from ssimulacra2 import compute_ssimulacra2
-
-    original, shown = io.BytesIO(), io.BytesIO()
-    Image.fromarray(image).save(original, "PNG", compress_level=1)
     with Image.open(io.BytesIO(data)) as decoded:
-        decoded.convert("RGB").save(shown, "PNG", compress_level=1)
-    for file in (original, shown):
-        file.seek(0)
-    return float(compute_ssimulacra2(original, shown))
+        return fastkq.ssimulacra2(image, np.asarray(decoded.convert("RGB")))
 
 
 def encode(image: np.ndarray, kind: str, quality: int) -> bytes:
