@@ -1,6 +1,7 @@
 """Reading: formats, modes, orientation, kinds of source; pixels exact where the format is."""
 
 import io
+from functools import cache
 
 import numpy as np
 import pytest
@@ -179,7 +180,9 @@ def test_the_array_given_stays_writeable():
     mine[0, 0] = 1
 
 
+@cache
 def srgb_profile():
+    """A profile, once: it holds the second in which it was made."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 

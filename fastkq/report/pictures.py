@@ -78,7 +78,8 @@ def _view(
 ) -> View:
     quality = PREVIEW_QUALITY if is_reduced else None
     height, width = difference.shape
-    amplified = np.minimum(difference * np.uint16(AMPLIFIED), MAX_LEVEL).astype(np.uint8)
+    # As uint16 first: NumPy 1 takes the type of an array and not of a number beside it.
+    amplified = np.minimum(difference.astype(np.uint16) * AMPLIFIED, MAX_LEVEL).astype(np.uint8)
     return View(
         to_address(to_webp(_in_srgb(as_shown(original), profile), quality)),
         to_address(to_webp(_in_srgb(as_shown(result), profile), quality)),
