@@ -139,8 +139,9 @@ def test_the_error_is_that_of_the_saved_image(photo, method, effort):
     plain = fastkq.quantize(large, 64, effort=effort)
     assert np.array_equal(result.palette, plain.palette)
     assert result.inertia > squared_error(large, plain.palette, plain.labels)
-    # From afar, it is nearer to the image.
-    assert far_error(large, result) < far_error(large, plain)
+    # From afar, it is nearer to the image; ordered, where 64 colors mix in pairs, as near.
+    most = 1.05 if method == "ordered" else 0.75
+    assert far_error(large, result) < most * far_error(large, plain)
 
 
 def far_error(image, result):
