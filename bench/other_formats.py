@@ -22,6 +22,7 @@ from pictures import PHOTOS, photo
 from PIL import Image, features
 
 import fastkq
+from fastkq.defaults import choose_look
 
 PICTURES = ("louvre", "akihabara", "hokkaido", "futuristic")
 QUALITIES = (5, 98)
@@ -73,8 +74,8 @@ def find_nearest(image: np.ndarray, kind: str, wanted: list[float]) -> list[repo
 
 
 def compress(image: np.ndarray, n_colors: int) -> list[report.Row]:
-    """Return what fastkq writes of an image; its formats show the same."""
-    result = fastkq.quantize(image, n_colors, color_space="oklab", dither="adaptive")
+    """Return what fastkq writes by default, with `optimize`; its formats show the same."""
+    result = fastkq.quantize(image, n_colors, **choose_look({}))
     png, webp = (result.encode(format, optimize=True) for format in ("png", "webp"))
     seen = score(image, png)
     return [
