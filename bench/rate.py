@@ -7,9 +7,9 @@ group `peers` and ../shared/photos. pngquant writes each picture with 256, 128 a
 with a palette of 256 colors, of drawings also of 128 and 64, in Oklab, with masking, at several
 values of `lossy`. Its bytes at pngquant's score lie on the line between two of these; where the
 highest score of fastkq is below that of pngquant, on the line beyond; where the lowest is above,
-its bytes count. Pictures that pngquant shows exactly are left out. Pictures
-with alpha are looked at over middle gray. Butteraugli (where libjxl's `butteraugli_main` is) and
-FLIP are compared at pngquant's bytes, or just below.
+its bytes count. Pictures that pngquant shows exactly are left out. Pictures with alpha are looked
+at over middle gray. Butteraugli (where libjxl's `butteraugli_main` is) and FLIP are compared at
+pngquant's bytes, or just below.
 """
 
 from __future__ import annotations

@@ -15,15 +15,16 @@ DONE, FAILED = 0, 1
 
 def warmup(options: argparse.Namespace) -> int:
     """Compile all kernels, into a directory if one is given."""
-    if options.into is not None:  # before anything asks where kernels lie
-        os.environ["NUMBA_CACHE_DIR"] = os.path.abspath(options.into)
+    into = None if options.into is None else Path(os.path.abspath(options.into))
+    if into is not None:  # before anything asks where kernels lie
+        os.environ["NUMBA_CACHE_DIR"] = str(into)
     from fastkq.batch.pool import n_cores
     from fastkq.install.warmup import warm_up
     from fastkq.kernels import places
 
-    if options.into is not None:
+    if into is not None:
         place = places.write_place()
-        if place is None or Path(os.path.abspath(options.into)) not in place.parents:
+        if place is None or into not in place.parents:
             raise ValueError(
                 f"--into {options.into} cannot be written; a directory that can be is allowed"
             )
