@@ -31,6 +31,10 @@ from waiting_work import LARGE, MEDIUM, PAUSE, QUANTETTE, SMALL, name_of
 
 N_BUSY = 50
 WORK = str(Path(waiting_work.__file__).resolve())
+OPEN_SMALL = (
+    "import time, numpy as np\nfrom PIL import Image\nimport fastkq\n"
+    f"image = np.asarray(Image.open({str(SMALL)!r}).convert('RGB'))\n"
+)
 
 
 class Revision:
@@ -113,35 +117,24 @@ def commands(revisions: list[Revision], turns: int, only: str) -> Iterator[repor
     """Time whole processes: with kernels on disk, and without."""
     with tempfile.TemporaryDirectory() as folder:
         target = str(Path(folder, "out.png"))
-        compress = ("-m", "fastkq", "compress", "-q", "-o", target)
+        compress = ("-m", "fastkq", "compress", "-q", "--force", "-o", target)
 
         def flags(revision: Revision) -> tuple[str, ...]:
             told = revision.run("-m", "fastkq", "compress", "--help")
             return ("--lossy", "0", "--color-space", "srgb") if "--lossy" in told else ()
 
         plain = {revision: flags(revision) for revision in revisions}
-        force = {
-            revision: ("--force",)
-            if "--force" in revision.run("-m", "fastkq", "compress", "--help")
-            else ()
-            for revision in revisions
-        }
-        script = (
-            "import sys, numpy as np\nfrom PIL import Image\nimport fastkq\n"
-            f"image = np.asarray(Image.open({str(SMALL)!r}).convert('RGB'))\n"
-            "fastkq.quantize(image, 64)\n"
-        )
         timers: dict[str, tuple[Timer, int]] = {
             "the command, 24 MP, plain": (
-                lambda r: r.time_process(*compress, *force[r], *plain[r], str(LARGE)),
+                lambda r: r.time_process(*compress, *plain[r], str(LARGE)),
                 5,
             ),
             "the command, 24 MP, as by default": (
-                lambda r: r.time_process(*compress, *force[r], str(LARGE)),
+                lambda r: r.time_process(*compress, str(LARGE)),
                 5,
             ),
             "a later process, import to first result, 0.4 MP": (
-                lambda r: r.time_process("-c", script),
+                lambda r: r.time_process("-c", OPEN_SMALL + "fastkq.quantize(image, 64)"),
                 10,
             ),
         }
@@ -155,14 +148,13 @@ def commands(revisions: list[Revision], turns: int, only: str) -> Iterator[repor
             "then the first as by default": ("default",),
         }
         if any(only in name for name in firsts):
-            yield from _first_pictures(revisions, firsts, compress, force, plain)
+            yield from _first_pictures(revisions, firsts, compress, plain)
 
 
 def _first_pictures(
     revisions: list[Revision],
     firsts: dict[str, tuple[str, ...]],
     compress: tuple[str, ...],
-    force: dict[Revision, tuple[str, ...]],
     plain: dict[Revision, tuple[str, ...]],
 ) -> Iterator[report.Row]:
     times: dict[str, list[float]] = {name: [] for name in firsts}
@@ -171,7 +163,7 @@ def _first_pictures(
             for name, own in firsts.items():
                 options = () if own == ("default",) else (*plain[revision], *own)
                 seconds = revision.time_process(
-                    *compress, *force[revision], *options, str(SMALL), NUMBA_CACHE_DIR=cache
+                    *compress, *options, str(SMALL), NUMBA_CACHE_DIR=cache
                 )
                 times[name].append(seconds)
     for name, (before, now) in times.items():
@@ -183,9 +175,7 @@ def busy(revisions: list[Revision], only: str) -> Iterator[report.Row]:
     name = "0.4 MP, K = 64, beside two processes that spin"
     if only not in name:
         return
-    script = (
-        "import sys, time, numpy as np\nfrom PIL import Image\nimport fastkq\n"
-        f"image = np.asarray(Image.open({str(SMALL)!r}).convert('RGB'))\n"
+    script = OPEN_SMALL + (
         "for turn in range(55):\n"
         "    start = time.perf_counter()\n"
         "    fastkq.quantize(image, 64)\n"
