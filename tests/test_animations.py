@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from faulty_writers import faulty
 from naive import lzw_decode
 from PIL import Image, ImageOps
 
@@ -25,7 +26,7 @@ from fastkq.files.deltas import (
 from fastkq.files.gif_codes import encode_labels
 from fastkq.files.icc import PRIMARIES, ColorNumbers
 from fastkq.files.mark import is_own_output
-from fastkq.files.timing import Clock, as_fraction
+from fastkq.files.timing import Clock, as_fraction, durations_held
 
 FORMATS = ("gif", "png", "webp")
 SUFFIX_TO_PILLOW = {"gif": "GIF", "png": "PNG", "webp": "WEBP"}
@@ -452,6 +453,66 @@ def test_a_writer_that_errs_is_told_of(monkeypatch, writer, tmp_path):
     with pytest.raises(OSError, match="has other pixels in frame 0"):
         fastkq.compress(fastkq.Animation(scene("solid"), DURATIONS), target, verify=True)
     assert list(tmp_path.iterdir()) == []
+
+
+WRITERS = {"gif": "GifWriter", "png": "ApngWriter", "webp": "WebpWriter"}
+FAULTS = {
+    "duration": "has frame 2 shown for 80 ms instead of 60 ms",
+    "loop": "has the loop count 4 instead of 3",
+    "frame": "has 4 frames instead of 5",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_time_a_loop_or_a_frame_that_is_lost_is_told_of(monkeypatch, tmp_path, format, fault):
+    film = fastkq.Animation(scene("solid"), DURATIONS, loop=3)
+    target = tmp_path / f"a.{format}"
+    fastkq.compress(film, target, verify=True)
+    before = target.read_bytes()
+    monkeypatch.setattr(painter, WRITERS[format], faulty(getattr(painter, WRITERS[format]), fault))
+    with pytest.raises(OSError, match=FAULTS[fault]) as caught:
+        fastkq.compress(film, target, 32, verify=True)
+    assert "\n" not in str(caught.value)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+    fastkq.compress(film, target, 32)  # who does not ask is not told
+    assert target.read_bytes() != before
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("loop", [0, 1, 2, 65535])
+@pytest.mark.parametrize(
+    "durations",
+    [
+        0,
+        7,
+        10,
+        12.5,
+        1000 / 60,
+        [33.3] * 4 + [0],
+        [0, 5, 10, 11, 99.99],
+        [4.9, 4.9, 15, 26, 655_350],
+    ],
+    ids=str,
+)
+def test_times_are_verified_as_the_format_holds_them(format, loop, durations):
+    for kind in ("sprite", "still", "flash"):
+        film = fastkq.Animation(scene(kind), durations, loop=loop)
+        fastkq.compress(film, format=format, verify=True)
+
+
+def test_equal_frames_become_one_only_where_a_format_has_room_for_it():
+    film = fastkq.Animation(scene("still"), [600_000, 500_000, 100_000, 12, 12.5])
+    for format in FORMATS:
+        found = open_animation(fastkq.compress(film, format=format, verify=True))
+        assert [round(ms, -1) for ms in found.durations] == [600_000, 600_000, 20]
+
+
+def test_durations_by_hand():
+    assert durations_held("gif", [4, 655_350]) == [0, 655_350]
+    assert durations_held("gif", [12.5, 12.5, 0, 1]) == [20, 20, 0, 0]
+    assert durations_held("webp", [1000 / 60] * 3) == [17, 16, 17]
+    assert durations_held("png", [1000 / 60, 0, 40]) == [1000 / 60, 0, 40]
 
 
 def test_masking_is_for_pictures_unless_it_is_asked_for():
