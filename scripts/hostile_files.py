@@ -42,6 +42,7 @@ from fastkq.files.reading import ReadOptions
 SECONDS, MEMORY = 10, 6 << 30
 CUTS, FLIPS, FILM_FLIPS, SEED = 64, 10_000, 1_000, 15
 N_FRAMES, FILM_SIDE, STEP = 5, 64, 6
+FILM_PIXELS = 1 << 21  # about a second's work
 HANG, CRASH = "hang", "crash"
 SAME, AS_DECODED, REFUSED, WRONG, OTHER = "same", "as decoded", "refused", "wrong", "other error"
 PNG, DEPTH_AT = b"\x89PNG", 24
@@ -176,8 +177,12 @@ def differs_from_pillow(data: bytes, frames: list[np.ndarray]) -> str:
     for number, (frame, other) in enumerate(zip(frames, expected, strict=True)):
         if frame.shape != other.shape:
             return f"frame {number} is {frame.shape}; Pillow decodes {other.shape}"
-        # What a frame of a GIF leaves free, Pillow fills with a color.
+        # What a frame of a GIF leaves free, Pillow fills with a color; and the entry that is
+        # transparent in the first frame, it leaves so where a later one has another.
         seen = frame[..., 3] > 0
+        lost = seen & (other[..., 3] == 0)
+        if len(np.unique(frame[lost], axis=0)) == 1:
+            seen &= ~lost
         if not np.array_equal(frame[seen], other[seen]):
             return f"other pixels in frame {number}"
     return ""
@@ -186,16 +191,21 @@ def differs_from_pillow(data: bytes, frames: list[np.ndarray]) -> str:
 def judge_film(data: bytes, whole: bytes) -> tuple[str, str]:
     """Read a file of an animation as one, and its first frame as a picture; return the outcome.
 
-    What is no animation any more, such as one whose header lost the word for it, is a picture. One
-    that is compressed must have no more frames than were read.
+    What is no animation any more, such as one whose header lost the word for it, is a picture. It
+    is compressed as well, unless its pixels would take longer than a file may, and must have no
+    more frames than were read.
     """
     try:
-        written = fastkq.compress(data, n_colors=16, format="png", effort="fast")
         if count_frames(io.BytesIO(data)) == 1:
-            return (WRONG, "a picture") if len(data) < len(whole) else judge(data, None)
+            outcome = judge(data, None)
+            is_cut = len(data) < len(whole) and outcome[0] != REFUSED
+            return (WRONG, "it is cut off, and was read") if is_cut else outcome
         film = open_animation(data)
         frames = [visible(frame) for frame in film]
         first = read_image(data, ReadOptions(frame=0)).array
+        written = b""
+        if film.n_pixels <= FILM_PIXELS:
+            written = fastkq.compress(data, n_colors=16, format="png", effort="fast")
     except fastkq.ImageReadError as error:
         return (REFUSED, str(error)) if "\n" not in str(error) else (OTHER, "several lines")
     except Exception as error:
