@@ -13,7 +13,13 @@ import fastkq
 from fastkq.animation import painter
 from fastkq.batch.plan import plan_jobs
 from fastkq.cli import main
-from fastkq.files.animations import count_frames, default_format, open_animation
+from fastkq.files import gif_blocks, reading
+from fastkq.files.animations import (
+    count_frames,
+    default_format,
+    open_animation,
+    open_animation_file,
+)
 from fastkq.files.compose import BACKGROUND, KEEP, PREVIOUS
 from fastkq.files.deltas import (
     DRAWN,
@@ -430,6 +436,62 @@ def test_large_canvases_are_refused_by_their_header(format):
     with pytest.raises(fastkq.ImageReadError, match="max_pixels allows 100"):
         fastkq.quantize(data, frame=1, max_pixels=100)
     assert fastkq.quantize(data, frame=1, max_pixels=HEIGHT * WIDTH).labels.shape == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_all_frames_together_have_a_bound_as_well(format, monkeypatch):
+    """A small file may draw a pixel of a large picture a million times."""
+    data = fastkq.compress(fastkq.Animation(scene("sprite")), format=format)
+    n_pixels = 5 * HEIGHT * WIDTH
+    monkeypatch.setattr(reading, "MAX_PIXELS_OF_FILM", n_pixels - 1)
+    words = f"its 5 frames of {WIDTH} x {HEIGHT} pixels have {n_pixels}; max_pixels allows"
+    with pytest.raises(fastkq.ImageReadError, match=words):
+        fastkq.compress(data)
+    with pytest.raises(fastkq.ImageReadError, match=words):
+        fastkq.compress(data, max_pixels=HEIGHT * WIDTH)
+    assert fastkq.compress(data, max_pixels=n_pixels)
+
+
+@pytest.mark.parametrize("color", ["#ff0000", (250, 250, 250)])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_background_lies_behind_every_frame(format, color):
+    """As of a still: each frame over it, by the formula."""
+    levels = (255, 0, 0) if color == "#ff0000" else color
+    film = fastkq.Animation(scene("soft"), DURATIONS)
+    shown, _ = by_pillow(
+        fastkq.compress(film, format=format, background=color, lossy=0, color_space="srgb")
+    )
+    for frame, drawn in zip(scene("soft"), shown, strict=True):
+        share = frame[..., 3:] / 255
+        wanted = frame[..., :3] * share + np.array(levels) * (1 - share)
+        assert (drawn[..., 3] == 255).all()
+        assert np.abs(drawn[..., :3] - wanted).mean() < 8
+        assert np.abs(drawn[:, 0, :3] - np.array(levels)).max() < 20  # nothing but background
+
+
+def test_a_webp_of_fewer_frames_than_its_chunks_is_an_error():
+    data = fastkq.compress(fastkq.Animation(scene("noise")), format="webp")
+    broken = bytearray(data)
+    words = "cannot be decoded: the file has 5 frames; 1 can be decoded"
+    broken[20] &= ~2  # it is no animation, by its header: Pillow reads one frame
+    assert count_frames(io.BytesIO(bytes(broken))) == 1
+    with pytest.raises(fastkq.ImageReadError, match=words):
+        list(open_animation_file(bytes(broken), "<bytes>"))
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 4])
+def test_a_gif_that_ends_between_two_frames_is_an_error(n_frames):
+    """Also behind the first one, where it says that it is to be repeated."""
+    data = fastkq.compress(fastkq.Animation(scene("noise"), DURATIONS), format="gif")
+    ends = [place.stop for kind, place in gif_blocks._walk(data) if kind == b","]
+    cut = data[: ends[n_frames - 1]]
+    with pytest.raises(fastkq.ImageReadError, match="ends before its trailer"):
+        fastkq.compress(cut)
+    with pytest.raises(ValueError, match=r"is an animation|ends before"):
+        fastkq.quantize(cut)
+    if n_frames > 1:
+        film = open_animation(cut, reading.ReadOptions(allow_truncated=True))
+        assert len(film) == n_frames
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -109,6 +109,8 @@ def test_the_rows_are_read_by_pillow_as_they_are_meant():
             continue
         # Pillow does not take back a rectangle of a PNG as the specification has it.
         is_known = "taken back" not in row.name and "equal" not in row.name
+        if row.section == "PNG" and row.name.startswith("translucent, over a picture"):
+            continue  # Pillow mixes its alpha as well
         if len(row.times) > 1 and is_known:
             frames, times, loop = by_pillow(row.make())
             if row.name == "a picture for readers of stills":
