@@ -14,12 +14,7 @@ from fastkq.animation import painter
 from fastkq.batch.plan import plan_jobs
 from fastkq.cli import main
 from fastkq.files import gif_blocks, reading
-from fastkq.files.animations import (
-    count_frames,
-    default_format,
-    open_animation,
-    open_animation_file,
-)
+from fastkq.files.animations import count_frames, default_format, open_animation
 from fastkq.files.compose import BACKGROUND, KEEP, PREVIOUS
 from fastkq.files.deltas import (
     DRAWN,
@@ -470,13 +465,12 @@ def test_a_background_lies_behind_every_frame(format, color):
 
 
 def test_a_webp_of_fewer_frames_than_its_chunks_is_an_error():
-    data = fastkq.compress(fastkq.Animation(scene("noise")), format="webp")
-    broken = bytearray(data)
-    words = "cannot be decoded: the file has 5 frames; 1 can be decoded"
-    broken[20] &= ~2  # it is no animation, by its header: Pillow reads one frame
-    assert count_frames(io.BytesIO(bytes(broken))) == 1
+    """Where the chunk inside of the last frame has another name, libwebp leaves the frame out."""
+    data = bytearray(fastkq.compress(fastkq.Animation(scene("noise")), format="webp"))
+    data[data.rindex(b"VP8L")] ^= 1
+    words = "<bytes>: cannot be decoded: the file has 5 frames; 4 can be decoded"
     with pytest.raises(fastkq.ImageReadError, match=words):
-        list(open_animation_file(bytes(broken), "<bytes>"))
+        fastkq.compress(bytes(data))
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 4])
