@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastkq.command.timeout import SOON, is_in_callback
+from fastkq.kernels import threads
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     try:
         _open_streams()
-        with _ended_by_signals(), _plain_warnings():
+        with _ended_by_signals(), _plain_warnings(), threads.always(False):
             return _run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED

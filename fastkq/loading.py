@@ -64,6 +64,12 @@ def load_pixel_kernels() -> None:
 def compile_kmeans() -> None:
     """Load, or compile, the kernels that `ColorCells` has for `quantize`."""
     few = ColorHistogram(np.arange(4, dtype=np.uint32), np.ones(4, np.int64))
-    for on_numba_threads in (True, False):
+    for on_numba_threads in kernels.threads.forms():
         with kernels.threads.always(on_numba_threads):
             ColorCells(few).assign(np.zeros((2, 3)))
+
+
+def compile_kmeans_of_commands() -> None:
+    """Load, or compile, those of them that commands and their workers use."""
+    with kernels.threads.always(False):
+        compile_kmeans()

@@ -26,6 +26,8 @@ event.register("numba:compile", Listener())
 """
 PREPARE = """
 from fastkq.install.first_run import prepare_kernels
+from fastkq.kernels import threads
+threads.leave_numba_out()  # as commands do
 told = []
 for _ in range(2):
     prepare_kernels(lambda: told.append(len(compiled)), EXTRAS)

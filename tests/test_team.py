@@ -5,8 +5,10 @@ import threading
 import time
 from queue import SimpleQueue
 
+import numpy as np
 import pytest
 
+import fastkq
 from fastkq.kernels import team, threads
 
 
@@ -177,6 +179,40 @@ def test_whose_threads_can_be_said(load):
         kernel(8)
     kernel(8)
     assert calls == ["team", "numba 0 8", "team"]
+
+
+def test_numbas_threads_rest_where_work_of_the_team_follows(load):
+    """They spin on for 8 ms; those that other threads call for are not concerned."""
+    calls = []
+    kernel = make_kernel(calls, least=8)
+    with threads.numba_rests(True):
+        kernel(8)
+        other = threading.Thread(target=kernel, args=(8,))
+        other.start()
+        other.join()
+        with threads.numba_rests(False):
+            kernel(8)
+    kernel(8)
+    assert calls == ["team", "numba 0 8", "numba 0 8", "numba 0 8"]
+
+
+@pytest.mark.parametrize("dither", ["none", "diffusion"])
+def test_kmeans_leaves_the_cores_to_dithering(load, monkeypatch, dither):
+    rests = []
+    ask = threads._is_for_numba
+    monkeypatch.setattr(threads, "_is_for_numba", lambda n: rests.append(ask(2)) or False)
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    fastkq.quantize(image, 4, dither=dither, max_iter=2)
+    assert set(rests) == {dither == "none"}
+
+
+def test_forms_are_those_that_a_process_will_need(monkeypatch):
+    monkeypatch.setattr(threads, "n_threads", lambda: 2)
+    assert threads.forms() == (True, False)
+    with threads.always(False):
+        assert threads.forms() == (False,)
+    monkeypatch.setattr(threads, "n_threads", lambda: 1)
+    assert threads.forms() == (False,)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/loadavg"), reason="the system does not tell its load")

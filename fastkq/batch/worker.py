@@ -174,6 +174,7 @@ def _become_worker(n_threads: int, folder: str) -> None:
     faulthandler.enable(STDERR)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     kernels.threads.set_threads(n_threads)
+    kernels.threads.leave_numba_out()
 
 
 def _exit_with_parent() -> None:

@@ -31,10 +31,14 @@ EXTRAS = {
     "scoring": "compile_scoring",
 }
 # Functions of `loading`.
-LOADING = {QUANTIZING: "compile_kmeans", "pixels": "load_pixel_kernels"}
+LOADING = {
+    QUANTIZING: "compile_kmeans_of_commands",
+    "kmeans": "compile_kmeans",
+    "pixels": "load_pixel_kernels",
+}
 # All that there is to compile, the longest first; what several need comes before.
 STAGES = (
-    (QUANTIZING, "pixels", "scoring", "compile_tables"),
+    ("kmeans", "pixels", "scoring", "compile_tables"),
     (
         "compile_rare_dithering",
         "lossy-gif",

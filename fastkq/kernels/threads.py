@@ -5,7 +5,9 @@ well, which wait for work by spinning and so begin it sooner: on idle cores, a s
 colors takes 0.35 ms of them and 0.5 of the team. But they are waited for by their caller, all of
 them: beside two processes that spin, the same step took 15 ms, and 1.4 of the team. So Numba's have
 it where the system tells that cores are free (`is_busy`). Nor are they used where long work of the
-team follows (`numba_rests`): they spin on for 8 ms, on cores that the team needs.
+team follows (`numba_rests`): they spin on for 8 ms, on cores that the team needs. Commands and
+workers have the team alone (`always`): what Numba's threads gain is a tenth of K-means, and takes
+2 s more to compile.
 
 Numba has three threading layers. `workqueue` aborts the process when two threads enter parallel
 kernels at once; GNU OpenMP (`omp`) ends a forked child that enters one after its parent did, and a
@@ -116,6 +118,13 @@ def _is_for_numba(n_useful: int) -> bool:
     return n_useful > 1 and not getattr(_rest, "wanted", False) and not is_busy()
 
 
+def forms() -> tuple[bool, ...]:
+    """Return what `always` may be told so that the kernels which this process will need run."""
+    if _always is not None:
+        return (_always,)
+    return (True, False) if n_threads() > 1 else (False,)
+
+
 @contextmanager
 def always(numba_threads: bool) -> Iterator[None]:
     """Run the kernels that have the choice on Numba's threads, or never: for this process."""
@@ -125,6 +134,12 @@ def always(numba_threads: bool) -> Iterator[None]:
         yield
     finally:
         _always = before
+
+
+def leave_numba_out() -> None:
+    """Run the kernels that have the choice on the team, until this process ends: for workers."""
+    global _always  # noqa: PLW0603 - of the process
+    _always = False
 
 
 @contextmanager
