@@ -8,8 +8,8 @@ from fastkq import kernels
 from fastkq.paint.tables import PaletteTables, squared_distances, to_steps
 from fastkq.types import Array, UInt8Array
 
-# An error in a and b counts so much beside one of lightness where mixtures are found: 0.7 scored 0.4
-# to 1.2 SSIMULACRA2 more than 1 with as many colors, 1.4 less than 1, and 0.5 wrote more bytes.
+# An error in a and b counts so much beside one of lightness where mixtures are found: 0.7 scored
+# 0.4 to 1.2 SSIMULACRA2 more than 1 with as many colors, 1.4 less than 1; 0.5 wrote more bytes.
 CHROMA = 0.7
 AXES = np.array([1, CHROMA, CHROMA])
 
