@@ -324,22 +324,6 @@ def map_strengths(image, table):
     return result
 
 
-def mix(points, entries, labels, thresholds, strength, neighbours):
-    """Ordered dithering pixel by pixel, in float64; labels (H, W), instead of the nearest."""
-    labels = labels.copy()
-    for y, x in np.ndindex(labels.shape):
-        nearest = entries[labels[y, x]].astype(float)
-        best, share = labels[y, x], 0.0
-        for entry in neighbours[labels[y, x]]:
-            way = entries[entry] - nearest
-            part = (points[y, x] - nearest) @ way / (way @ way) if np.any(way) else 0.0
-            if part > share:
-                best, share = entry, part
-        if (thresholds[y % 64, x % 64] + 0.5) / 256 < strength * share:
-            labels[y, x] = best
-    return labels
-
-
 def composite(image, background):
     """An image (..., 4) over a background color, in floats (..., 3)."""
     share = image[..., 3:].astype(float) / 255

@@ -1,6 +1,7 @@
 """Dithering of images with alpha: translucent pixels too, and nothing crosses a gap."""
 
 import naive
+import naive_ordered
 import numba
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from steps import to_points, to_steps
 import fastkq
 from fastkq import kernels
 from fastkq.paint.dither import PASSED_ON, Ditherer, Dithering
-from fastkq.paint.mask import blue_noise, blue_noise_ranks
+from fastkq.paint.mask import blue_noise_ranks, fine_noise
 
 METHODS = ("diffusion", "ordered", "adaptive")
 INKS = [[0, 0, 0], [255, 255, 255], [0, 255, 0], [0, 0, 255], [255, 0, 0], [255, 255, 0]]
@@ -78,19 +79,20 @@ def test_ordered_is_that_of_its_twin(name):
         assert np.array_equal(labels, twin)
         return
     own = np.flatnonzero(palette[:, 3] == 255)
-    every = np.arange(len(palette))
-    expected = np.full(alphas.shape, np.argmin(palette[:, 3]))
-    for allowed, some in ((own, alphas == 255), (every, (alphas > 0) & (alphas < 255))):
-        allowed = allowed if len(allowed) else every  # noqa: PLW2901
-        is_own = palette[allowed, 3] == 255
-        apart = naive.distances(entries[allowed], entries[allowed])
-        apart[~is_own[:, None] & is_own] = np.inf  # translucent ones do not mix with opaque ones
-        order = apart.argsort(axis=1, kind="stable")[:, :17]
-        order = np.where(np.take_along_axis(apart, order, axis=1) < np.inf, order, order[:, :1])
-        neighbours = np.zeros((len(palette), min(16, len(allowed) - 1)), int)
-        neighbours[allowed] = allowed[order[:, 1:]]
-        twin = naive.mix(points, entries, nearest, blue_noise(), 0.8, neighbours)
-        expected[some] = twin[some]
+    is_own = palette[:, 3] == 255
+    apart = naive.distances(entries, entries)
+    apart[~is_own[:, None] & is_own] = np.inf  # translucent ones do not mix with opaque ones
+    order = apart.argsort(axis=1, kind="stable")[:, :17]
+    order = np.where(np.take_along_axis(apart, order, axis=1) < np.inf, order, order[:, :1])
+    mask = fine_noise()
+    expected = naive_ordered.mix_pairs(points, entries, nearest, mask, 0.8, order[:, 1:])
+    expected[alphas == 0] = np.argmin(palette[:, 3])
+    if len(own) > 0:
+        middles = to_steps(image[..., :3] // 4 * 4 + 2)
+        first = np.searchsorted(own, nearest).clip(max=len(own) - 1)
+        colors, known = image[..., :3], entries[own, :3]
+        twin = naive_ordered.mix(colors, points[..., :3], middles, known, first, mask, 0.8)
+        expected[alphas == 255] = own[twin][alphas == 255]
     # float32 may fall to the other side where two choices are equally good.
     assert np.mean(labels != expected) < 1e-3
 

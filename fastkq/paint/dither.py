@@ -18,7 +18,8 @@ import numpy as np
 from fastkq import kernels
 from fastkq.colors.contrast import map_by_contrast
 from fastkq.colors.spaces import linear_levels
-from fastkq.paint.mask import blue_noise, blue_noise_ranks
+from fastkq.paint.mask import blue_noise_ranks, fine_noise
+from fastkq.paint.mixtures import Mixtures
 from fastkq.paint.tables import LIGHT_BOX, OKLAB_BOX, make_tables
 from fastkq.types import UInt8Array
 from fastkq.validate import check_number
@@ -117,8 +118,8 @@ class Ditherer:
         self._packed, self._members = tables.packed, tables.members
         if self._method == "ordered":
             if not tables.is_coarse:
-                self._neighbours, self._ways = tables.ways()
-                self._plain_ways = np.ascontiguousarray(self._ways[0, :, :3])
+                self._mixtures = Mixtures(tables)
+                self._ways = tables.ways()
             return
         self._groups = tables.groups
         has_table = tables.has_opaque and not tables.is_coarse
@@ -216,16 +217,16 @@ class Ditherer:
     def _mix(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
         """Dither an opaque image in order."""
         errors = np.empty(len(labels), np.int64)
+        own = pixels[lead : lead + len(labels)]
         kernels.ordered.mix(
-            pixels[lead : lead + len(labels)],
+            own,
             first,
-            blue_noise(),
+            fine_noise(),
             np.float32(self._strength),
             self._light,
             self._packed,
             self._tables.points[:3],
-            self._neighbours[0],
-            self._plain_ways,
+            *self._mixtures.find(own, own.shape[1] // labels.shape[1]),
             labels,
             errors,
         )
@@ -247,8 +248,10 @@ class Ditherer:
             mask = blue_noise_ranks()
             kernels.ordered.blend(own, first, mask, *known, *self._members, labels, errors)
         else:
-            ways = self._neighbours, self._ways
-            kernels.ordered.mix_any(own, first, blue_noise(), *known, *ways, labels, errors)
+            found = self._mixtures.find(own, own.shape[1] // labels.shape[1])
+            kernels.ordered.mix_any(
+                own, first, fine_noise(), *known, *self._ways, *found, labels, errors
+            )
         return sum(errors.tolist())  # without an end
 
     def _diffuse(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:

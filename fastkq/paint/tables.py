@@ -94,30 +94,26 @@ class PaletteTables:
         return cells, further, groups
 
     def ways(self) -> tuple[UInt8Array, Array]:
-        """Return the neighbours (2, K, LANES) of each entry, and the ways (2, K, 4, LANES) to them.
+        """Return the neighbours (K, LANES) of each entry, and the ways (K, 4, LANES) to them.
 
-        For opaque pixels and for others. Where there is no neighbour, or an equal entry, there is
+        For pixels that are not opaque. Where there is no neighbour, or an equal entry, there is
         no way, and so no share. Nor is there one from a translucent entry to an opaque one: dots
         of it stood out along the edge of a picture on its shadow.
         """
         is_opaque = self.colors[:, 3] == OPAQUE
         n_lanes, n_colors = int(kernels.nearest.LANES), len(self.colors)
-        neighbours = np.zeros((2, n_colors, n_lanes), np.uint8)
-        ways = np.zeros((2, n_colors, 4, n_lanes), np.float32)
-        for kind, some in enumerate((self.own.astype(np.intp), np.arange(n_colors))):
-            if kind and is_opaque.all():
-                neighbours[1], ways[1] = neighbours[0], ways[0]
-                break
-            distances = squared_distances(self.points[:, some])
-            distances[~is_opaque[some][:, None] & is_opaque[some]] = np.inf
-            order = np.argsort(distances, axis=1, kind="stable")[:, : 1 + n_lanes]
-            near = some[order[:, 1:]]
-            steps = self.points.T[near] - self.points.T[some][:, None]
-            steps[~is_opaque[some][:, None] & is_opaque[near]] = 0
-            lengths = np.sum(steps**2, axis=2, keepdims=True)
-            steps = steps / np.where(lengths == 0, np.float32(1), lengths)
-            neighbours[kind, some, : near.shape[1]] = near
-            ways[kind, some, :, : near.shape[1]] = steps.transpose(0, 2, 1)
+        neighbours = np.zeros((n_colors, n_lanes), np.uint8)
+        ways = np.zeros((n_colors, 4, n_lanes), np.float32)
+        distances = squared_distances(self.points)
+        distances[~is_opaque[:, None] & is_opaque] = np.inf
+        order = np.argsort(distances, axis=1, kind="stable")[:, : 1 + n_lanes]
+        near = order[:, 1:]
+        steps = self.points.T[near] - self.points.T[:, None]
+        steps[~is_opaque[:, None] & is_opaque[near]] = 0
+        lengths = np.sum(steps**2, axis=2, keepdims=True)
+        steps = steps / np.where(lengths == 0, np.float32(1), lengths)
+        neighbours[:, : near.shape[1]] = near
+        ways[:, :, : near.shape[1]] = steps.transpose(0, 2, 1)
         return neighbours, ways
 
 
