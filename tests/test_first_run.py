@@ -34,8 +34,10 @@ for _ in range(2):
 import fastkq, numpy as np
 before = len(compiled)
 image = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)
-for dither in ("none", "diffusion", "ordered", "adaptive")[: 4 if DITHER else 1]:
-    fastkq.quantize(image, 16, dither=dither)
+for method in METHODS:
+    fastkq.quantize(image, 16, dither=method)
+for format in FORMATS:
+    fastkq.compress(image, format=format)
 print(json.dumps([told, compiled[:before], compiled[before:]]))
 """
 AGAIN = """
@@ -58,15 +60,25 @@ def run_python(code, cwd, cache):
     )
 
 
+# What is prepared beside K-means, and then done: dithered by these methods, and written.
+PREPARED = {
+    "quantizing": ([], ["none"], []),
+    "dithering": (["diffusion", "ordered"], ["diffusion", "ordered", "adaptive"], []),
+    "files": (["masking", "lossy", "lossy-gif"], [], ["png", "webp", "gif"]),
+}
+
+
 @pytest.fixture(
     scope="module",
-    params=[False, pytest.param(True, marks=pytest.mark.slow)],
-    ids=["quantizing", "dithering"],
+    params=[
+        "quantizing",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in list(PREPARED)[1:]),
+    ],
 )
 def prepared(request, tmp_path_factory):
     """What two calls of `prepare_kernels` did with an empty cache, in a poisoned directory."""
-    extras = ["diffusion", "ordered"] if request.param else []
-    start = f"DITHER, EXTRAS = {request.param}, {extras}\n"
+    extras, methods, formats = PREPARED[request.param]
+    start = f"EXTRAS, METHODS, FORMATS = {extras}, {methods}, {formats}\n"
     folder = tmp_path_factory.mktemp("poisoned")
     for name in STANDARD_MODULES:
         (folder / f"{name}.py").write_text(f"open('ran-{name}', 'w')\n")

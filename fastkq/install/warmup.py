@@ -8,16 +8,22 @@ import time
 import numpy as np
 
 from fastkq.api import quantize, remap
-from fastkq.colors.pixels import OPAQUE
+from fastkq.colors.histogram import ColorHistogram
+from fastkq.colors.masking import mask_colors
+from fastkq.colors.pixels import OPAQUE, as_rows
 from fastkq.colors.ssimulacra2 import Picture, score_pictures
 from fastkq.colors.translucent import count_translucent
 from fastkq.compression import compress
 from fastkq.engine.dense import kmeans
+from fastkq.engine.model import Fit
 from fastkq.engine.sample import label_cubes
+from fastkq.files.formats import GIF
 from fastkq.files.frames import Animation
+from fastkq.files.gif import encode_gif
 from fastkq.kernels import threads
 from fastkq.loading import load_kernels
 from fastkq.paint.dither import Ditherer, Dithering
+from fastkq.paint.labels import Labeler
 
 DITHERINGS = ("diffusion", "ordered", "adaptive")
 
@@ -54,12 +60,19 @@ def compile_kmeans_of_points() -> None:
 def compile_diffusion() -> None:
     """Load, or compile, the kernels of error diffusion, for opaque images and most palettes."""
     for method in ("diffusion", "adaptive"):
-        remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither=method)
+        paint(Dithering(method))
 
 
 def compile_ordered() -> None:
     """Load, or compile, those of ordered dithering, for opaque images and most palettes."""
-    remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], dither="ordered")
+    paint(Dithering("ordered"))
+
+
+def paint(dithering: Dithering) -> None:
+    """Label a pixel, by no kernels but those of painting: other processes compile the others."""
+    palette = np.array([[0, 0, 0], [9, 9, 9]], np.uint8)
+    fit = Fit(palette, np.zeros(1, np.uint8), np.zeros(1, np.uint32), 0.0, 0.0, 0)
+    Labeler(fit, dithering, 3).label(as_rows(np.zeros((1, 1, 3), np.uint8)))
 
 
 def compile_tables() -> None:
@@ -83,12 +96,13 @@ def compile_rare_dithering() -> None:
 
 def compile_masking() -> None:
     """Load, or compile, the kernels that weigh colors by what is seen of them."""
-    quantize(np.arange(12, dtype=np.uint8).reshape(1, 4, 3), 2, masking=True)
+    few = ColorHistogram(np.zeros(1, np.uint32), np.ones(1, np.int64))
+    mask_colors(few, [as_rows(np.zeros((1, 4, 3), np.uint8))])
 
 
 def compile_lossy() -> None:
     """Load, or compile, the kernels of labels by cost."""
-    remap(np.zeros((1, 1, 3), np.uint8), [[0, 0, 0], [9, 9, 9]], lossy=1)
+    paint(Dithering(lossy=1))
 
 
 def compile_animations() -> None:
@@ -101,8 +115,8 @@ def compile_animations() -> None:
 
 def compile_lossy_gif() -> None:
     """Load, or compile, the kernels of labels by cost for GIF, and those that write it."""
-    palette, image = [[0, 0, 0], [9, 9, 9]], np.zeros((1, 1, 3), np.uint8)
-    compress(image, palette=palette, lossy=1, format="gif")
+    paint(Dithering(lossy=1, format=GIF))
+    encode_gif(np.zeros((1, 1), np.uint8), np.zeros((1, 3), np.uint8))
 
 
 def compile_scoring() -> None:
