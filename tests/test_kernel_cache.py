@@ -207,6 +207,19 @@ def test_a_cache_that_cannot_be_written_is_used_from_where_it_is(prepared, tmp_p
     assert run.stdout == "None []\n"
 
 
+def test_loading_kernels_loads_nothing_of_the_compiler(prepared):
+    """Numba's registries, and SciPy where it is installed, took half of a process's first image."""
+    code = (
+        "import sys\n"
+        "import numpy as np\n"
+        "import fastkq\n"
+        "image = np.random.default_rng(0).integers(0, 256, (500, 600, 3), dtype=np.uint8)\n"
+        "fastkq.quantize(image, 16)\n"
+        "print({'numba.np.linalg', 'scipy.linalg'} & set(sys.modules))\n"
+    )
+    assert run_python("-c", code, NUMBA_CACHE_DIR=str(prepared.parents[1])).stdout == "set()\n"
+
+
 def test_a_process_that_can_write_no_file_works_uncached(tmp_path):
     """Its cache directory looks as if it could be written."""
     resource = pytest.importorskip("resource", reason="Windows has no limits of file sizes")

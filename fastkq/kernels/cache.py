@@ -8,9 +8,9 @@ keeps what was compiled for it. A file that cannot be used is compiled anew; one
 written is done without.
 
 What this takes from Numba besides its public names: where a dispatcher keeps its cache (`_cache`),
-how it serializes what it compiled (`_reduce`, `_rebuild`, `dumps`), and whether that is possible
-(`lifted`, `has_dynamic_globals`). All of them are in 0.60 to 0.68. Without them kernels have
-Numba's own cache.
+how it serializes what it compiled (`_reduce`, `_rebuild`, `dumps`), whether that is possible
+(`lifted`, `has_dynamic_globals`), and what loaded code needs of its runtime (`rtsys`). All of them
+are in 0.60 to 0.68. Without them kernels have Numba's own cache.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from fastkq.kernels import places
 
 try:
     from numba.core.compiler import CompileResult
+    from numba.core.runtime import rtsys
     from numba.core.serialize import dumps
 except ImportError:  # a later Numba, which has moved them
-    CompileResult = dumps = None
+    CompileResult = rtsys = dumps = None
 
 _log = logging.getLogger("fastkq")
 
@@ -56,7 +57,9 @@ class KernelCache:
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Return what was compiled for a signature, or None."""
-        target_context.refresh()  # so that it knows all that a kernel may call
+        # All that compiled code calls besides what it is linked with. To refresh the context, as
+        # Numba does here, would load all that it can compile, and SciPy: 0.2 s of a process.
+        rtsys.initialize(target_context)
         name = self._file_name(signature, target_context.codegen())
         for place in places.read_places():
             try:
