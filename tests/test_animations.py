@@ -367,9 +367,8 @@ def test_metadata_and_density_come_along_if_asked_for(format):
     with Image.open(io.BytesIO(fastkq.compress(data, format=format, metadata="keep"))) as image:
         assert image.n_frames == 3
         assert image.getexif()[0x010E] == "a disc"
-        xmp = (
-            image.info.get("xmp") or image.info["XML:com.adobe.xmp"].encode()
-        )  # Pillow 10: a PNG's
+        # Pillow 10 has that of a PNG under its keyword.
+        xmp = image.info.get("xmp") or image.info["XML:com.adobe.xmp"].encode()
         assert b"<x:xmpmeta/>" in xmp
     with Image.open(io.BytesIO(fastkq.compress(data, format=format))) as image:
         assert 0x010E not in image.getexif()
