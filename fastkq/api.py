@@ -136,8 +136,8 @@ def quantize(
     max_pixels : int, optional
         A file whose header says more pixels is refused before it is decoded. By default that keeps
         the memory below about 2 GB, whatever a file of some kB says: 179 megapixels for files that
-        are decoded whole, 2147 megapixels for TIFF that come by blocks. Arrays and PIL images,
-        which are in memory already, are not bound.
+        are decoded whole, 2147 megapixels for TIFF that come by blocks. It is of a frame of an
+        animation. Arrays and PIL images, which are in memory already, are not bound.
     allow_truncated : bool
         Whether a file that ends early is read as far as it goes, the rest left gray, black or
         transparent as its decoder fills it. By default that is an error.

@@ -76,13 +76,14 @@ FAULTS = {
             "test_a_c",
         ],
     },
-    "a source that changes, or an output that is not what was written, in place": {
+    "a source that changes, or an output that is not what was to be written": {
         "test_in_place": [
             "test_a_fault",
             "test_a_wrong_file",
-            "test_an_animation_that_is_not",
+            "test_an_animation_",
             "test_what_is_not_replaced",
         ],
+        "test_animations": ["test_a_time_a_loop", "test_a_writer_that_errs"],
     },
 }
 

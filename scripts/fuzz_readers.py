@@ -1,7 +1,8 @@
-"""Fuzz the readers of images and palettes with atheris, guided by the branches they take.
+"""Fuzz the readers of images, animations and palettes with atheris, guided by their branches.
 
     pip install atheris
     python scripts/fuzz_readers.py images -max_total_time=60
+    python scripts/fuzz_readers.py animations -max_total_time=60
     python scripts/fuzz_readers.py palettes -max_total_time=60
 
 What is no picture or palette must be one line of an ImageReadError or ValueError; all else ends the
@@ -23,10 +24,13 @@ except ImportError:
 
 with atheris.instrument_imports(include=["fastkq", "PIL"]):
     import fastkq
+    from fastkq.files.animations import open_animation
     from fastkq.files.palettes import SUFFIXES, read_palette
     from fastkq.files.read import read_image
+    from fastkq.files.reading import ReadOptions
 
 MAX_BYTES = 20_000
+SMALL = ReadOptions(max_pixels=1 << 16)  # canvases of more would fill the time of a run
 FOLDER = tempfile.TemporaryDirectory()
 
 
@@ -40,6 +44,19 @@ def read_one_image(data: bytes) -> None:
     else:
         if array.dtype != "uint8" or not array.size:
             raise AssertionError(f"an array of {array.dtype} {array.shape}")
+
+
+def read_one_animation(data: bytes) -> None:
+    """Read all frames of an animation; it has as many as it says, or one line says why not."""
+    try:
+        film = open_animation(data, SMALL)
+        n_frames = 0 if film is None else sum(1 for _ in film)
+    except fastkq.ImageReadError as error:
+        if "\n" in str(error):
+            raise AssertionError("several lines") from error
+    else:
+        if film is not None and not n_frames == len(film) == len(film.durations):
+            raise AssertionError(f"{n_frames} frames of {len(film)}")
 
 
 def read_one_palette(data: bytes) -> None:
@@ -57,9 +74,9 @@ def read_one_palette(data: bytes) -> None:
             raise AssertionError(f"{len(palette)} colors")
 
 
-def make_seeds() -> str:
-    """Write small pictures of each format; return their folder."""
-    from hostile_files import make_pictures
+def make_seeds(target: str) -> str:
+    """Write small pictures or animations of each format; return their folder."""
+    from hostile_files import make_films, make_pictures
     from PIL import Image
 
     folder = Path(FOLDER.name, "seeds")
@@ -67,20 +84,25 @@ def make_seeds() -> str:
     photo = Path(__file__).parents[1] / "tests" / "images" / "kodim03.png"
     with Image.open(photo) as image:
         small = image.convert("RGB").crop((200, 150, 232, 182))
-    for name, data in make_pictures(small).items():
+    files = make_films(small) if target == "animations" else make_pictures(small)
+    for name, data in files.items():
         (folder / name.replace(" ", "-")).write_bytes(data)
     return str(folder)
 
 
 def main() -> None:
     """Fuzz what the first argument says."""
-    targets = {"images": read_one_image, "palettes": read_one_palette}
+    targets = {
+        "images": read_one_image,
+        "animations": read_one_animation,
+        "palettes": read_one_palette,
+    }
     if len(sys.argv) < 2 or sys.argv[1] not in targets:
         sys.exit(f"one of {tuple(targets)} is allowed as the first argument")
     name = sys.argv.pop(1)
     arguments = [*sys.argv, f"-max_len={MAX_BYTES}", "-timeout=10", "-rss_limit_mb=4096"]
-    if name == "images":
-        arguments.append(make_seeds())
+    if name != "palettes":
+        arguments.append(make_seeds(name))
     atheris.Setup(arguments, targets[name])
     atheris.Fuzz()
 

@@ -2,12 +2,13 @@
 
     python scripts/hostile_files.py --photos ../shared/photos --json bench/results/robustness.json
 
-Four sets: PngSuite whole, a corpus of files that broke other decoders, six files cut off at every
-64th of their length, and 10,000 copies of eight files with flipped bits. A file is read in a child
+Six sets: PngSuite whole, a corpus of files that broke other decoders, six files cut off at every
+64th of their length, 10,000 copies of eight files with flipped bits, and the same two of
+animations, which are read as such and as a picture, their first frame. A file is read in a child
 that has ten seconds and a bound on its memory; what ends the child is a crash or a hang, and the
 next file has a new one. What the outcomes mean:
 
-- same: the pixels are those of the whole file;
+- same: the pixels, and of animations times and loop, are those of the whole file;
 - as decoded: the damage is one that its format has no checksum for; the pixels are those that
   Pillow, asked in its strictest way, decodes;
 - refused: `fastkq.ImageReadError`, in one line;
@@ -34,10 +35,14 @@ import numpy as np
 from PIL import Image
 
 import fastkq
+from fastkq.files.animations import count_frames, open_animation
 from fastkq.files.read import read_image
+from fastkq.files.reading import ReadOptions
 
 SECONDS, MEMORY = 10, 6 << 30
-CUTS, FLIPS, SEED = 64, 10_000, 15
+CUTS, FLIPS, FILM_FLIPS, SEED = 64, 10_000, 1_000, 15
+N_FRAMES, FILM_SIDE, STEP = 5, 64, 6
+FILM_PIXELS = 1 << 21  # about a second's work
 HANG, CRASH = "hang", "crash"
 SAME, AS_DECODED, REFUSED, WRONG, OTHER = "same", "as decoded", "refused", "wrong", "other error"
 PNG, DEPTH_AT = b"\x89PNG", 24
@@ -61,6 +66,35 @@ def make_pictures(photo: Image.Image) -> dict[str, bytes]:
         buffer = io.BytesIO()
         picture.save(buffer, kind, **options)
         files[name] = buffer.getvalue()
+    return files
+
+
+def make_films(photo: Image.Image) -> dict[str, bytes]:
+    """Return an animation, a window that moves over a picture, as files of each format.
+
+    Those of Pillow have whole frames in the GIF and PNG where all changes; those of fastkq have
+    rectangles, and pixels that show what was there before.
+    """
+    places = [(STEP * i, 0, FILM_SIDE + STEP * i, FILM_SIDE) for i in range(N_FRAMES)]
+    frames = [photo.crop(place) for place in places]
+    durations = [40 + 10 * i for i in range(N_FRAMES)]
+    files = {}
+    for name, options in (
+        ("gif", {}),
+        ("png", {}),
+        ("webp", {"quality": 80}),
+    ):
+        buffer = io.BytesIO()
+        common = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 3}
+        frames[0].save(buffer, name, **common, **options)
+        files[f"{name} of Pillow"] = buffer.getvalue()
+    still = np.asarray(frames[0])
+    drawn = [still.copy() for _ in frames]
+    for i, frame in enumerate(drawn):
+        frame[8 * i : 8 * i + 16, 20:40] = 255 - frame[8 * i : 8 * i + 16, 20:40]
+    for format in ("gif", "png", "webp"):
+        film = fastkq.Animation(np.stack(drawn), durations, loop=3)
+        files[f"{format} of fastkq"] = fastkq.compress(film, format=format, n_colors=32)
     return files
 
 
@@ -117,18 +151,96 @@ def judge(data: bytes, whole: bytes | None) -> tuple[str, str]:
     return (AS_DECODED, "") if is_equal else (WRONG, "other pixels")
 
 
+def visible(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels (..., 4) without the colors that cannot be seen."""
+    return np.where(pixels[..., 3:] == 0, 0, pixels)
+
+
+def by_pillow(data: bytes) -> list[np.ndarray]:
+    """Return the frames of an animation that Pillow decodes."""
+    with Image.open(io.BytesIO(data)) as image:
+        frames = []
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            frames.append(visible(np.asarray(image.convert("RGBA"))))
+        return frames
+
+
+def differs_from_pillow(data: bytes, frames: list[np.ndarray]) -> str:
+    """Return how frames differ from those that Pillow decodes of a file; nothing if they do not."""
+    try:
+        expected = by_pillow(data)
+    except Exception as error:
+        return f"Pillow says: {error}"
+    if len(frames) != len(expected):
+        return f"{len(frames)} frames; Pillow decodes {len(expected)}"
+    for number, (frame, other) in enumerate(zip(frames, expected, strict=True)):
+        if frame.shape != other.shape:
+            return f"frame {number} is {frame.shape}; Pillow decodes {other.shape}"
+        # What a frame of a GIF leaves free, Pillow fills with a color; and the entry that is
+        # transparent in the first frame, it leaves so where a later one has another.
+        seen = frame[..., 3] > 0
+        lost = seen & (other[..., 3] == 0)
+        if len(np.unique(frame[lost], axis=0)) == 1:
+            seen &= ~lost
+        if not np.array_equal(frame[seen], other[seen]):
+            return f"other pixels in frame {number}"
+    return ""
+
+
+def judge_film(data: bytes, whole: bytes) -> tuple[str, str]:
+    """Read a file of an animation as one, and its first frame as a picture; return the outcome.
+
+    What is no animation any more, such as one whose header lost the word for it, is a picture. It
+    is compressed as well, unless its pixels would take longer than a file may, and must have no
+    more frames than were read.
+    """
+    try:
+        if count_frames(io.BytesIO(data)) == 1:
+            outcome = judge(data, None)
+            is_cut = len(data) < len(whole) and outcome[0] != REFUSED
+            return (WRONG, "it is cut off, and was read") if is_cut else outcome
+        film = open_animation(data)
+        frames = [visible(frame) for frame in film]
+        first = read_image(data, ReadOptions(frame=0)).array
+        written = b""
+        if film.n_pixels <= FILM_PIXELS:
+            written = fastkq.compress(data, n_colors=16, format="png", effort="fast")
+    except fastkq.ImageReadError as error:
+        return (REFUSED, str(error)) if "\n" not in str(error) else (OTHER, "several lines")
+    except Exception as error:
+        return OTHER, f"{type(error).__name__}: {error}"
+    wanted = open_animation(whole)
+    is_same = film.shape == wanted.shape and film.durations == wanted.durations
+    is_same = is_same and film.loop == wanted.loop
+    if is_same and all(map(np.array_equal, frames, map(visible, wanted))):
+        return SAME, ""
+    words = "it is cut off, and was read" if len(data) < len(whole) else ""
+    if first.shape[:2] != film.size or count_frames(io.BytesIO(written)) > len(frames):
+        words = "other frames where it is compressed"
+    words = words or differs_from_pillow(data, frames)
+    return (WRONG, words) if words else (AS_DECODED, "")
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process had; what `getrusage` tells counts its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
+
+
 def work() -> None:
     """Judge the files that are named on the standard input, a line of JSON each."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for line in sys.stdin:
-        path, whole = json.loads(line)
+        path, whole, is_film = json.loads(line)
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         start = time.perf_counter()
         original = None if whole is None else Path(whole).read_bytes()
-        outcome, words = judge(Path(path).read_bytes(), original)
+        look = judge_film if is_film else judge
+        outcome, words = look(Path(path).read_bytes(), original)
         seconds = time.perf_counter() - start
         faulthandler.cancel_dump_traceback_later()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        peak = peak_megabytes()
         print(json.dumps([outcome, words, seconds, peak]), flush=True)
 
 
@@ -138,7 +250,9 @@ class Guard:
     def __init__(self) -> None:
         self._child: subprocess.Popen[str] | None = None
 
-    def read(self, path: str, whole: str | None) -> tuple[str, str, float, float]:
+    def read(
+        self, path: str, whole: str | None, *, is_film: bool = False
+    ) -> tuple[str, str, float, float]:
         """Return the outcome, what there is to say, and the child's seconds and peak in MB."""
         child = self._child or subprocess.Popen(
             [sys.executable, __file__, "--work"],
@@ -149,7 +263,7 @@ class Guard:
         )
         self._child = child
         start = time.perf_counter()
-        child.stdin.write(json.dumps([path, whole]) + "\n")
+        child.stdin.write(json.dumps([path, whole, is_film]) + "\n")
         child.stdin.flush()
         line = child.stdout.readline()
         if line:
@@ -166,7 +280,10 @@ class Guard:
 
 
 def run_set(
-    cases: Iterator[tuple[str, bytes, bytes | None]], tell: Callable[[str], None]
+    cases: Iterator[tuple[str, bytes, bytes | None]],
+    tell: Callable[[str], None],
+    *,
+    is_film: bool = False,
 ) -> dict[str, object]:
     """Read the files of a set; return how often each outcome was."""
     counts: Counter[str] = Counter()
@@ -179,7 +296,9 @@ def run_set(
             if whole is not None and whole not in wholes:
                 wholes[whole] = os.path.join(folder, f"whole{len(wholes)}")
                 Path(wholes[whole]).write_bytes(whole)
-            outcome, words, seconds, megabytes = guard.read(path, wholes.get(whole))
+            outcome, words, seconds, megabytes = guard.read(
+                path, wholes.get(whole), is_film=is_film
+            )
             counts[outcome] += 1
             slowest, peak = max(slowest, seconds), max(peak, megabytes)
             if outcome in (HANG, CRASH, WRONG, OTHER):
@@ -207,6 +326,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, help="a folder with pngsuite and broken in it")
     parser.add_argument("--flips", type=int, default=FLIPS)
+    parser.add_argument("--film-flips", type=int, default=FILM_FLIPS)
+    parser.add_argument("--only", help="a word of the names of the sets that are read")
     parser.add_argument("--json", type=Path, help="store the figures in this file")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -228,13 +349,22 @@ def main() -> None:
             sets[name] = ((path.name, path.read_bytes(), None) for path in files)
     sets["cut off"] = cut_files({name: large[name] for name in six})
     sets["flipped bits"] = flip_bits(make_pictures(small), options.flips)
+    films = make_films(whole)
+    sets["animations cut off"] = cut_files(films)
+    sets["animations, flipped bits"] = flip_bits(films, options.film_flips)
     results = {}
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
     for name, cases in sets.items():
-        results[name] = run_set(cases, lambda text: print(text, file=sys.stderr))
+        if options.only is not None and options.only not in name:
+            continue
+        results[name] = run_set(cases, say, is_film=name.startswith("animations"))
         print(name, json.dumps(results[name]))
     if options.json is not None:
         known = json.loads(options.json.read_text()) if options.json.exists() else {}
-        known["machine"], known["files"] = describe_machine(), results
+        known["machine"], known["files"] = describe_machine(), known.get("files", {}) | results
         options.json.write_text(json.dumps(known, indent=1) + "\n")
 
 

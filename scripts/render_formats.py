@@ -1,7 +1,7 @@
-"""Write the tables of docs/formats.md from the pictures of tests/format_rows.py; or `--check`.
+"""Write the tables of docs/formats.md from the pictures of tests/*_rows.py; or `--check`.
 
 Each row is compressed here, and what comes out is described; that it is right is what
-tests/test_every_format.py checks.
+tests/test_every_format.py and tests/test_film_rows.py check.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "formats.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
-import format_rows  # noqa: E402 - it lies beside the tests
+import film_rows  # noqa: E402 - it lies beside the tests
+import format_rows  # noqa: E402
 
 import fastkq  # noqa: E402
+from fastkq.files.animations import open_animation  # noqa: E402
 
 COLORS = "Colors"
 GRAY, INDEXED = 0, 3
@@ -103,7 +105,33 @@ def colors() -> str:
     return table(["what comes in", "what happens", "in a PNG", "in a WebP", "in a GIF"], rows)
 
 
-TABLES = {"formats": formats, "colors": colors}
+def describe_film(row: film_rows.FilmRow, format: str) -> str:
+    """Return how many frames come out, for how many ms each, and how often; or the error."""
+    try:
+        data = fastkq.compress(row.make(), format=format, lossy=0, **row.options)
+    except ValueError as error:
+        return f"error: {str(error).removeprefix('<bytes>: ')}"
+    film = open_animation(data)
+    if film is None:
+        return "a picture"
+    times = ", ".join(f"{ms:.4g}" for ms in film.durations)
+    loop = {0: "for ever", 1: "once"}.get(film.loop, f"{film.loop} times")
+    return f"{len(film)} frames of {times} ms, {loop}"
+
+
+def films() -> str:
+    """Return the table of animations, by the format that is written."""
+    rows = []
+    for row in film_rows.ALL:
+        outcomes = [describe_film(row, format) for format in ("gif", "png", "webp")]
+        if len(set(outcomes)) == 1:
+            outcomes[1:] = ["the same", "the same"]
+        rows.append([row.section, row.name, row.happens, *outcomes])
+    header = ["format", "what comes in", "what happens", "as a GIF", "as a PNG", "as a WebP"]
+    return table(header, rows)
+
+
+TABLES = {"formats": formats, "colors": colors, "films": films}
 
 
 def render(text: str) -> str:

@@ -567,6 +567,8 @@ SETS = {
     "broken": "files that broke other decoders",
     "cut off": "six files, cut off at every 64th",
     "flipped bits": "eight files with 1 to 8 flipped bits",
+    "animations cut off": "six animations, cut off at every 64th",
+    "animations, flipped bits": "six animations with 1 to 8 flipped bits",
 }
 
 

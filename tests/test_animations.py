@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from faulty_writers import faulty
 from naive import lzw_decode
 from PIL import Image, ImageOps
 
@@ -12,6 +13,7 @@ import fastkq
 from fastkq.animation import painter
 from fastkq.batch.plan import plan_jobs
 from fastkq.cli import main
+from fastkq.files import gif_blocks, reading
 from fastkq.files.animations import count_frames, default_format, open_animation
 from fastkq.files.compose import BACKGROUND, KEEP, PREVIOUS
 from fastkq.files.deltas import (
@@ -25,7 +27,7 @@ from fastkq.files.deltas import (
 from fastkq.files.gif_codes import encode_labels
 from fastkq.files.icc import PRIMARIES, ColorNumbers
 from fastkq.files.mark import is_own_output
-from fastkq.files.timing import Clock, as_fraction
+from fastkq.files.timing import Clock, as_fraction, durations_held
 
 FORMATS = ("gif", "png", "webp")
 SUFFIX_TO_PILLOW = {"gif": "GIF", "png": "PNG", "webp": "WEBP"}
@@ -434,6 +436,61 @@ def test_large_canvases_are_refused_by_their_header(format):
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_all_frames_together_have_a_bound_as_well(format, monkeypatch):
+    """A small file may draw a pixel of a large picture a million times."""
+    data = fastkq.compress(fastkq.Animation(scene("sprite")), format=format)
+    n_pixels = 5 * HEIGHT * WIDTH
+    monkeypatch.setattr(reading, "MAX_PIXELS_OF_FILM", n_pixels - 1)
+    words = f"its 5 frames of {WIDTH} x {HEIGHT} pixels have {n_pixels}; max_pixels allows"
+    with pytest.raises(fastkq.ImageReadError, match=words):
+        fastkq.compress(data)
+    with pytest.raises(fastkq.ImageReadError, match=words):
+        fastkq.compress(data, max_pixels=HEIGHT * WIDTH)
+    assert fastkq.compress(data, max_pixels=n_pixels)
+
+
+@pytest.mark.parametrize("color", ["#ff0000", (250, 250, 250)])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_background_lies_behind_every_frame(format, color):
+    """As of a still: each frame over it, by the formula."""
+    levels = (255, 0, 0) if color == "#ff0000" else color
+    film = fastkq.Animation(scene("soft"), DURATIONS)
+    shown, _ = by_pillow(
+        fastkq.compress(film, format=format, background=color, lossy=0, color_space="srgb")
+    )
+    for frame, drawn in zip(scene("soft"), shown, strict=True):
+        share = frame[..., 3:] / 255
+        wanted = frame[..., :3] * share + np.array(levels) * (1 - share)
+        assert (drawn[..., 3] == 255).all()
+        assert np.abs(drawn[..., :3] - wanted).mean() < 8
+        assert np.abs(drawn[:, 0, :3] - np.array(levels)).max() < 20  # nothing but background
+
+
+def test_a_webp_of_fewer_frames_than_its_chunks_is_an_error():
+    """Where the chunk inside of the last frame has another name, libwebp leaves the frame out."""
+    data = bytearray(fastkq.compress(fastkq.Animation(scene("noise")), format="webp"))
+    data[data.rindex(b"VP8L")] ^= 1
+    words = "<bytes>: cannot be decoded: the file has 5 frames; 4 can be decoded"
+    with pytest.raises(fastkq.ImageReadError, match=words):
+        fastkq.compress(bytes(data))
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 4])
+def test_a_gif_that_ends_between_two_frames_is_an_error(n_frames):
+    """Also behind the first one, where it says that it is to be repeated."""
+    data = fastkq.compress(fastkq.Animation(scene("noise"), DURATIONS), format="gif")
+    ends = [place.stop for kind, place in gif_blocks._walk(data) if kind == b","]
+    cut = data[: ends[n_frames - 1]]
+    with pytest.raises(fastkq.ImageReadError, match="ends before its trailer"):
+        fastkq.compress(cut)
+    with pytest.raises(ValueError, match=r"is an animation|ends before"):
+        fastkq.quantize(cut)
+    if n_frames > 1:
+        film = open_animation(cut, reading.ReadOptions(allow_truncated=True))
+        assert len(film) == n_frames
+
+
+@pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("kind", ["sprite", "solid", "flash", "noise", "still"])
 @pytest.mark.parametrize("lossy", [0, 60])
 def test_what_is_drawn_is_verified(format, kind, lossy):
@@ -454,6 +511,66 @@ def test_a_writer_that_errs_is_told_of(monkeypatch, writer, tmp_path):
     with pytest.raises(OSError, match="has other pixels in frame 0"):
         fastkq.compress(fastkq.Animation(scene("solid"), DURATIONS), target, verify=True)
     assert list(tmp_path.iterdir()) == []
+
+
+WRITERS = {"gif": "GifWriter", "png": "ApngWriter", "webp": "WebpWriter"}
+FAULTS = {
+    "duration": "has frame 2 shown for 80 ms instead of 60 ms",
+    "loop": "has the loop count 4 instead of 3",
+    "frame": "has 4 frames instead of 5",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_time_a_loop_or_a_frame_that_is_lost_is_told_of(monkeypatch, tmp_path, format, fault):
+    film = fastkq.Animation(scene("solid"), DURATIONS, loop=3)
+    target = tmp_path / f"a.{format}"
+    fastkq.compress(film, target, verify=True)
+    before = target.read_bytes()
+    monkeypatch.setattr(painter, WRITERS[format], faulty(getattr(painter, WRITERS[format]), fault))
+    with pytest.raises(OSError, match=FAULTS[fault]) as caught:
+        fastkq.compress(film, target, 32, verify=True)
+    assert "\n" not in str(caught.value)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+    fastkq.compress(film, target, 32)  # who does not ask is not told
+    assert target.read_bytes() != before
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("loop", [0, 1, 2, 65535])
+@pytest.mark.parametrize(
+    "durations",
+    [
+        0,
+        7,
+        10,
+        12.5,
+        1000 / 60,
+        [33.3] * 4 + [0],
+        [0, 5, 10, 11, 99.99],
+        [4.9, 4.9, 15, 26, 655_350],
+    ],
+    ids=str,
+)
+def test_times_are_verified_as_the_format_holds_them(format, loop, durations):
+    for kind in ("sprite", "still", "flash"):
+        film = fastkq.Animation(scene(kind), durations, loop=loop)
+        fastkq.compress(film, format=format, verify=True)
+
+
+def test_equal_frames_become_one_only_where_a_format_has_room_for_it():
+    film = fastkq.Animation(scene("still"), [600_000, 500_000, 100_000, 12, 12.5])
+    for format in FORMATS:
+        found = open_animation(fastkq.compress(film, format=format, verify=True))
+        assert [round(ms, -1) for ms in found.durations] == [600_000, 600_000, 20]
+
+
+def test_durations_by_hand():
+    assert durations_held("gif", [4, 655_350]) == [0, 655_350]
+    assert durations_held("gif", [12.5, 12.5, 0, 1]) == [20, 20, 0, 0]
+    assert durations_held("webp", [1000 / 60] * 3) == [17, 16, 17]
+    assert durations_held("png", [1000 / 60, 0, 40]) == [1000 / 60, 0, 40]
 
 
 def test_masking_is_for_pictures_unless_it_is_asked_for():

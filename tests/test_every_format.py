@@ -124,6 +124,23 @@ def test_what_a_missing_plugin_would_read_is_told(module, name, kind, monkeypatc
     assert str(caught.value).endswith(f"pip install {module}")
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_an_avif_of_frames_is_no_picture_unless_its_first_frame_is_wanted(tmp_path):
+    pictures = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in (9, 90, 200)]
+    path = tmp_path / "film.avif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=50)
+    words = "has 3 frames, and only the first one can be read; frame=0 takes it"
+    with Image.open(path) as image:
+        for source in (path, path.read_bytes(), image):
+            for call in (fastkq.compress, fastkq.quantize):
+                with pytest.raises(fastkq.ImageReadError, match=words):
+                    call(source)
+            first = fastkq.quantize(source, frame=0)
+            assert abs(int(first.palette[0, 0]) - 9) < 4
+            with pytest.raises(ValueError, match="frame is 1, and the image is no animation"):
+                fastkq.quantize(source, frame=1)
+
+
 def test_each_suffix_is_found_in_folders(tmp_path):
     for suffix in signatures.SUFFIXES:
         (tmp_path / f"a{suffix}").write_bytes(b"")

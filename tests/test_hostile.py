@@ -46,6 +46,49 @@ def test_files_with_flipped_bits(hostile, files):
     assert {found[0] for found in outcomes} >= {"as decoded", "refused"}
 
 
+@pytest.fixture(scope="module")
+def films(hostile):
+    with Image.open(ROOT / "tests" / "images" / "kodim03.png") as image:
+        return hostile.make_films(image.convert("RGB"))
+
+
+def test_animations_that_are_cut_off_are_refused(hostile, films):
+    for name, data, whole in list(hostile.cut_files(films))[::5]:
+        assert (name, hostile.judge_film(data, whole)[0]) == (name, "refused")
+
+
+def test_animations_with_flipped_bits(hostile, films):
+    outcomes = [
+        (name, *hostile.judge_film(data, whole))
+        for name, data, whole in hostile.flip_bits(films, 180, 1)
+    ]
+    assert [found for found in outcomes if found[1] not in GOOD] == []
+    assert {found[1] for found in outcomes} >= {"as decoded", "refused"}
+
+
+@pytest.mark.parametrize("fault", ["loop", "durations", "frames", "pixels"])
+def test_the_judge_sees_what_is_wrong_of_an_animation(hostile, films, monkeypatch, fault):
+    data = films["gif of fastkq"]
+    assert hostile.judge_film(data, data) == ("same", "")
+    good, calls = hostile.open_animation, []
+
+    def first_is_other(read):
+        film = good(read)
+        calls.append(read)
+        if len(calls) > 1:
+            return film
+        frames = np.array(list(film))
+        frames[1, 5, 5, :3] ^= fault == "pixels"
+        n_frames = len(film) - (fault == "frames")
+        durations = [ms + 10 * (fault == "durations") for ms in film.durations[:n_frames]]
+        return hostile.fastkq.Animation(frames[:n_frames], durations, film.loop + (fault == "loop"))
+
+    monkeypatch.setattr(hostile, "open_animation", first_is_other)
+    outcome = hostile.judge_film(data, data)
+    # A file may tell any times and loop: they are no longer the same, and that is all there is.
+    assert outcome[0] == ("as decoded" if fault in ("loop", "durations") else "wrong")
+
+
 def test_the_judge_sees_what_is_wrong(hostile, files, monkeypatch):
     good = hostile.read_image
 

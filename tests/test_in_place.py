@@ -10,10 +10,12 @@ import sys
 
 import numpy as np
 import pytest
+from faulty_writers import faulty
 from PIL import Image
 
 import fastkq
 from fastkq import cli
+from fastkq.animation import painter
 from fastkq.batch import in_place
 from fastkq.batch.plan import plan_jobs
 from fastkq.files import verify, write
@@ -246,6 +248,18 @@ def test_an_animation_that_is_not_what_was_drawn_is_not_replaced(films, monkeypa
     results = replace(films, backup=".orig")
     assert {result.status for result in results.values()} == {"failed"}
     assert all("has other pixels in frame 0" in result.error for result in results.values())
+    assert contents(films) == before
+
+
+@pytest.mark.parametrize("fault", ["duration", "loop"])
+def test_an_animation_of_another_time_or_loop_is_not_replaced(films, monkeypatch, fault):
+    for kind in ("GifWriter", "ApngWriter", "WebpWriter"):
+        monkeypatch.setattr(painter, kind, faulty(getattr(painter, kind), fault))
+    before = contents(films)
+    results = replace(films, backup=".orig")
+    assert {result.status for result in results.values()} == {"failed"}
+    words = "shown for" if fault == "duration" else "has the loop count"
+    assert all(words in result.error for result in results.values())
     assert contents(films) == before
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastkq.animation.colors import FrameColors, fit_all_frames, fit_frame
 from fastkq.animation.shots import Shot, read_shots
 from fastkq.animation.steady import Steady
-from fastkq.animation.verify import check_frames, digest
+from fastkq.animation.verify import WrittenFrame, check_film, digest
 from fastkq.colors.metrics import squared_error
 from fastkq.colors.pixels import OPAQUE, as_rows, drop_alpha
 from fastkq.colors.ssimulacra2 import Picture, score_pictures
@@ -70,7 +70,7 @@ class Painter:
         self._shared = None if options.frame_palettes else fit_all_frames(animation, options)
         self._writer: Writer | None = None
         self._waiting: Waiting | None = None
-        self._digests: list[bytes] = []  # of the frames that were written
+        self._written: list[WrittenFrame] = []
 
     def draw_all(self) -> Written:
         """Return the file and what there is to tell of it."""
@@ -89,7 +89,7 @@ class Painter:
         self._flush()
         data = b"" if self._writer is None else self._writer.finish()
         if self._options.safety.verify:
-            check_frames(data, self._digests)
+            check_film(data, self._format, self._written, self._animation.loop)
         return Written(
             palette,
             inertia,
@@ -97,7 +97,7 @@ class Painter:
             len(data),
             data,
             score=scores / len(self._animation) if self._options.score else None,
-            n_frames=len(self._digests),
+            n_frames=len(self._written),
         )
 
     def _draw(self, shot: Shot, colors: FrameColors) -> Packed:
@@ -211,7 +211,7 @@ class Painter:
         last, self._waiting = self._waiting, None
         if last is not None and self._writer is not None:
             self._writer.write(last.data, last.duration, last.disposal, last.mark)
-            self._digests.append(last.digest)
+            self._written.append(WrittenFrame(last.digest, last.duration))
 
     def _make_writer(self, palette: UInt8Array) -> Writer:
         options, animation = self._options, self._animation

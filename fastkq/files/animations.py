@@ -109,13 +109,16 @@ def open_animation_file(
         read: Callable[[], Iterator[UInt8Array]]
         if kind == "WebP":
             durations, loop = _webp_times(data)
-            read = partial(_read_webp, data, name, width * height)
+            read = partial(_read_webp, data, name, len(durations), width * height)
         else:
-            film = split_gif(data) if kind == "GIF" else split_apng(data)
+            is_partial = reading.allow_truncated
+            is_gif = kind == "GIF"
+            film = split_gif(data, allow_truncated=is_partial) if is_gif else split_apng(data)
             durations, loop = [patch.duration for patch in film.patches], film.loop
             height, width = film.height, film.width
             read = partial(compose, film, name)
         reading.check_size(name, width, height)
+        reading.check_film(name, len(durations), width, height)
         shape: tuple[int, ...] = (len(durations), height, width, 4)
         shape, read = _turn(shape, read, orientation)
         read, attached = _convert(read, shape, attached, reading)
@@ -254,12 +257,15 @@ def _webp_times(data: bytes) -> tuple[list[float], int]:
     return durations, loop
 
 
-def _read_webp(data: bytes, name: str, n_pixels: int) -> Iterator[UInt8Array]:
+def _read_webp(data: bytes, name: str, n_frames: int, n_pixels: int) -> Iterator[UInt8Array]:
     """Yield the frames of a WebP, which libwebp puts together."""
     try:
         with pillow_reads(n_pixels, DEFAULT):
             opened = open_image(io.BytesIO(data), "WebP")
         with opened as image:
+            n_found = getattr(image, "n_frames", 1)
+            if n_found != n_frames:
+                raise ValueError(f"the file has {n_frames} frames; {n_found} can be decoded")
             yield from _seek_frames(image)
     except MemoryError:
         raise

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fastkq.files.checksums import PngFacts
 
 MAX_16_BIT = 65535
+FIRST_FRAME_ALONE = ("AVIF", "JXL")  # what Pillow calls formats with frames that are not read
 TRANSPARENCY = "transparency"
 TURNING = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # may tell an orientation
 HANDED_OVER = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
@@ -151,6 +152,7 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
             else:
                 index = check_page(1, reading.page) - 1
             reading.check_size(name, *image.size)
+            check_first_frame(image, name, reading)
             with pillow_reads(image.width * image.height, reading):
                 decode = _decode_tiff if kind == TIFF else _decode_plain
                 decoded = decode(file, image, index, reading)
@@ -164,6 +166,19 @@ def decode_file(file: BinaryIO, name: str, reading: ReadOptions = DEFAULT) -> In
         raise ImageReadError(f"{name}: {error}") from error
     except Exception as error:
         raise damage(name, error) from error
+
+
+def check_first_frame(image: object, name: str, reading: ReadOptions) -> None:
+    """Raise ImageReadError for an opened image of frames of which one is read, unless that is said.
+
+    The frames of a GIF, PNG and WebP are counted before, by `files.animations`.
+    """
+    n_frames = int(getattr(image, "n_frames", 1))
+    is_film = getattr(image, "format", "") in FIRST_FRAME_ALONE and n_frames > 1
+    if is_film and reading.frame is None:
+        raise ImageReadError(
+            f"{name}: has {n_frames} frames, and only the first one can be read; frame=0 takes it"
+        )
 
 
 def damage(name: str, error: Exception) -> ImageReadError:

@@ -16,6 +16,7 @@ import numpy as np
 from fastkq.colors.pixels import OPAQUE
 from fastkq.files.compose import BACKGROUND, KEEP, OVER, PREVIOUS, Film, Patch
 from fastkq.files.mark import GIF_COMMENT
+from fastkq.files.timing import GIF_TICK
 from fastkq.types import UInt8Array
 
 SIGNATURES = (b"GIF87a", b"GIF89a")
@@ -28,7 +29,6 @@ EXTENSION, IMAGE, TRAILER = b"!", b",", b";"
 CONTROL_LABEL, APPLICATION_LABEL = 0xF9, 0xFF
 LOOPING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 HAS_TRANSPARENT = 1
-TICK = 10.0  # ms
 DISPOSALS = {2: BACKGROUND, 3: PREVIOUS}  # others leave the frame as it is
 DISPOSAL_FIELDS = {KEEP: 1, BACKGROUND: 2, PREVIOUS: 3}
 MAX_BLOCK = 255
@@ -91,36 +91,49 @@ def check_opaque_or_clear(palette: UInt8Array) -> None:
 
 
 def count_gif_frames(data: bytes) -> int:
-    """Return how many frames a GIF has, with one that it ends inside of."""
+    """Return how many frames a GIF has, with one that it ends inside of.
+
+    One that is to be repeated and has no trailer lacks at least a frame.
+    """
     n_frames = 0
+    kind, is_looped = b"", False
     try:
-        for kind, _ in _walk(data):
+        for kind, place in _walk(data):
             n_frames += kind == IMAGE
+            is_looped |= kind == EXTENSION and data[place].startswith(LOOPING, 3)
     except ValueError:
-        n_frames += 1
-    return n_frames
+        return n_frames + 1
+    return n_frames + (is_looped and kind != TRAILER)
 
 
-def split_gif(data: bytes) -> Film:
+def split_gif(data: bytes, *, allow_truncated: bool = False) -> Film:
     """Return the frames of a GIF and what it says of their time.
+
+    Some programs leave out the trailer, and so does what was cut off between two frames: who
+    allows for the latter gets the frames that are there.
 
     Raises
     ------
     ValueError
-        The file ends inside a block.
+        The file ends inside a block, or before its trailer.
     """
     width, height, flags, *_ = HEADER.unpack_from(data, len(SIGNATURES[0]))
     table = data[_table(data, len(SIGNATURES[0]) + HEADER.size, flags)]
     patches: list[Patch] = []
     loop, control = 1, (0, 0, 0)
+    kind = b""
     for kind, place in _walk(data):
         if kind == IMAGE:
             patches.append(_cut_frame(data, place, table, control))
             control = (0, 0, 0)
+        elif kind == TRAILER:
+            break
         elif data[place.start + 1] == CONTROL_LABEL and data[place.start + 2] >= CONTROL.size:
             control = CONTROL.unpack_from(data, place.start + 3)
         elif data[place.start + 1] == APPLICATION_LABEL:
             loop = _read_loop(data[place], loop)
+    if kind != TRAILER and not allow_truncated:
+        raise ValueError("the file ends before its trailer, so that frames may be missing")
     if patches:  # as browsers have it, the first frame may be larger than the screen
         first = patches[0]
         width, height = (max(width, first.x + first.width), max(height, first.y + first.height))
@@ -155,7 +168,7 @@ def _cut_frame(data: bytes, place: slice, table: bytes, control: tuple[int, int,
         ]
     )
     disposal = DISPOSALS.get(control_flags >> 2 & 7, KEEP)
-    return Patch(left, top, width, height, still, delay * TICK, disposal, OVER)
+    return Patch(left, top, width, height, still, delay * GIF_TICK, disposal, OVER)
 
 
 def table_bits(n_colors: int) -> int:
@@ -164,10 +177,7 @@ def table_bits(n_colors: int) -> int:
 
 
 def _walk(data: bytes) -> Iterator[tuple[bytes, slice]]:
-    """Yield the extensions and images of a GIF, and where each of them is.
-
-    Some programs leave out the trailer, so a file may end behind any block.
-    """
+    """Yield the extensions, images and trailer, if any, of a GIF, and where each of them is."""
     if not data.startswith(SIGNATURES) or len(data) < len(SIGNATURES[0]) + HEADER.size:
         raise ValueError("the file ends inside its header")
     flags = data[len(SIGNATURES[0]) + 4]
@@ -175,6 +185,7 @@ def _walk(data: bytes) -> Iterator[tuple[bytes, slice]]:
     while position < len(data):
         start, kind = position, data[position : position + 1]
         if kind == TRAILER:
+            yield kind, slice(start, start + 1)
             return
         if kind == EXTENSION:
             position = _skip_blocks(data, start + 2)

@@ -10,10 +10,8 @@ from fastkq.files import gif_blocks
 from fastkq.files.compose import KEEP
 from fastkq.files.deltas import Drawing
 from fastkq.files.gif_codes import Costs, choose_labels, encode_labels
-from fastkq.files.timing import Clock
+from fastkq.files.timing import gif_clock
 from fastkq.types import UInt8Array
-
-MOST_TICKS = 65535
 
 
 class GifWriter:
@@ -29,7 +27,7 @@ class GifWriter:
 
     def __init__(self, shape: tuple[int, int], loop: int, palette: UInt8Array) -> None:
         self._table = palette
-        self._clock = Clock(gif_blocks.TICK, MOST_TICKS, "gif", is_coarse=True)
+        self._clock = gif_clock()
         self._parts = [gif_blocks.begin(shape, palette), gif_blocks.looping(loop)]
 
     def encode(self, drawing: Drawing) -> bytes:

@@ -16,6 +16,8 @@ MAX_PIXELS_WHOLE = 178_956_970
 # By blocks of rows, memory does not grow with the image but for its labels, a byte a pixel: again
 # two gigabytes.
 MAX_PIXELS_BY_BLOCKS = 1 << 31
+# Of all frames of an animation, which are decoded one at a time: for the time they take.
+MAX_PIXELS_OF_FILM = 1 << 34
 ALL_PAGES = "all"
 KEEP, SRGB, STRIP = ICC_CHOICES = ("keep", "srgb", "strip")
 NO_METADATA, KEEP_METADATA = METADATA_CHOICES = ("none", "keep")
@@ -31,7 +33,8 @@ class ReadOptions:
     max_pixels : int, or None
         A file whose header says more pixels is refused before it is decoded. By default, the limit
         keeps the memory below about 2 GB: 179 megapixels for files that are decoded whole, 2147
-        megapixels for those that come by blocks of rows.
+        megapixels for those that come by blocks of rows. It is of each frame of an animation,
+        whose frames may have 17179 megapixels together, or `max_pixels` if that is more.
     allow_truncated : bool
         Whether a file that ends early is read as far as it goes, the rest left as the decoder fills
         it. By default that is an error.
@@ -93,6 +96,16 @@ class ReadOptions:
             raise ImageReadError(
                 f"{name}: its header says {width} x {height} pixels, {width * height}; max_pixels "
                 f"allows {most}"
+            )
+
+    def check_film(self, name: str, n_frames: int, width: int, height: int) -> None:
+        """Raise ImageReadError for an animation whose frames have more pixels than are allowed."""
+        most = max(MAX_PIXELS_OF_FILM, self.max_pixels or 0)
+        n_pixels = n_frames * width * height
+        if n_pixels > most:
+            raise ImageReadError(
+                f"{name}: its {n_frames} frames of {width} x {height} pixels have {n_pixels}; "
+                f"max_pixels allows {most} of them together"
             )
 
 

@@ -21,7 +21,7 @@ from fastkq.files.animations import (
     refuse_animation,
     too_many_frames,
 )
-from fastkq.files.decode import decode_file, open_file
+from fastkq.files.decode import check_first_frame, decode_file, open_file
 from fastkq.files.errors import ImageReadError, PixelsNotAllowedError
 from fastkq.files.frames import Animation
 from fastkq.files.profiles import from_srgb
@@ -63,6 +63,11 @@ def open_source(
     """
     if reading.frame is not None:
         return _open_frame(read_once(image), reading.frame, reading)
+    return _open_picture(image, reading, large_pixels)
+
+
+def _open_picture(image: Any, reading: ReadOptions, large_pixels: int | None = None) -> Source:
+    """Return an image that is no animation, or of a format whose first frame alone is read."""
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         source = open_tiff(path, reading, large_pixels=large_pixels)
@@ -91,6 +96,7 @@ def _hold_decoded(image: Any, reading: ReadOptions) -> Source:
     """Return an image that Pillow has opened, or that is nothing of what is allowed."""
     if is_animated_pillow_image(image):
         raise too_many_frames(type(image).__name__, getattr(image, "n_frames", 2))
+    check_first_frame(image, type(image).__name__, reading)
     decoded = read_image(image, reading)
     name = f"{type(image).__name__} {decoded.array.shape}"
     return hold(decoded.array, name, attached=decoded.attached)
@@ -116,7 +122,7 @@ def _open_frame(image: Any, number: int, reading: ReadOptions) -> Source:
     if animation is None:
         if number > 0:
             raise ValueError(f"frame is {number}, and the image is no animation; 0 is allowed")
-        return open_source(image, replace(reading, frame=None))
+        return _open_picture(image, reading)
     origin = animation.origin
     array = check_array(choose_frame(animation, number))
     attached, path = origin.attached, origin.path

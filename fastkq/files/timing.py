@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+
+from fastkq.files.formats import GIF, WEBP
 
 # Players show frames of up to 10 ms for 100 ms, as authors of old GIFs that said 0 expect it.
 NOT_TAKEN = 10.0  # ms
+MOST_MERGED = 600_000.0  # ms, that a field of every format can hold
 MAX_FIELD = 65535  # of both parts of a fraction in an APNG
+GIF_TICK, MOST_GIF_TICKS = 10.0, 65535  # ms, of a field of 16 bits
+WEBP_TICK, MOST_WEBP_TICKS = 1.0, (1 << 24) - 1
 
 
 class Clock:
@@ -37,6 +43,8 @@ class Clock:
         """
         exact = duration / self._tick + self._debt
         ticks = max(round(exact), self._least if duration > NOT_TAKEN else 0)
+        if ticks > self._most >= round(duration / self._tick):
+            ticks = self._most  # what is owed can wait
         if ticks > self._most:
             raise ValueError(
                 f"a frame is shown for {duration / 1000:.0f} s; a {self._name} has frames of up to "
@@ -44,6 +52,34 @@ class Clock:
             )
         self._debt = min(max(exact - ticks, -1.0), 1.0)
         return ticks
+
+
+def gif_clock() -> Clock:
+    """Return what rounds the durations of a GIF, for one file."""
+    return Clock(GIF_TICK, MOST_GIF_TICKS, "gif", is_coarse=True)
+
+
+def webp_clock() -> Clock:
+    """Return what rounds the durations of a WebP, for one file."""
+    return Clock(WEBP_TICK, MOST_WEBP_TICKS, "webp")
+
+
+def durations_held(format: str, durations: Sequence[float]) -> list[float]:
+    """Return the durations (ms) that a file of a format tells, written with these.
+
+    Examples
+    --------
+    >>> durations_held("gif", [33.3, 33.3, 33.3]), durations_held("webp", [33.3, 33.3, 33.3])
+    ([30.0, 40.0, 30.0], [33.0, 34.0, 33.0])
+    """
+    if format == GIF:
+        clock = gif_clock()
+        return [clock.ticks(duration) * GIF_TICK for duration in durations]
+    if format == WEBP:
+        clock = webp_clock()
+        return [clock.ticks(duration) * WEBP_TICK for duration in durations]
+    fractions = [as_fraction(duration) for duration in durations]
+    return [1000 * numerator / denominator for numerator, denominator in fractions]
 
 
 def as_fraction(duration: float) -> tuple[int, int]:
@@ -68,4 +104,4 @@ def as_fraction(duration: float) -> tuple[int, int]:
 
 def can_merge(one: float, other: float) -> bool:
     """Return whether players show two equal frames for as long as one of both durations (ms)."""
-    return one > NOT_TAKEN and other > NOT_TAKEN
+    return min(one, other) > NOT_TAKEN and one + other <= MOST_MERGED

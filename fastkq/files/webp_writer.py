@@ -18,12 +18,11 @@ from fastkq.files.attached import NOTHING, Attached
 from fastkq.files.compose import OVER, SOURCE
 from fastkq.files.deltas import DRAWN, Drawing, Rectangle, unpack_colors
 from fastkq.files.formats import WEBP_BEST_EFFORT, WEBP_EFFORT, webp_parts
-from fastkq.files.timing import Clock
+from fastkq.files.timing import webp_clock
 from fastkq.types import UInt8Array
 
 HAS_PROFILE, HAS_ALPHA, HAS_EXIF, HAS_XMP, IS_ANIMATED = 0x20, 0x10, 0x08, 0x04, 0x02
 DOES_NOT_BLEND = 2
-MOST_TICKS = (1 << 24) - 1  # of 1 ms
 RIFF_HEAD, CHUNK_HEAD = 12, 8
 
 
@@ -49,7 +48,7 @@ class WebpWriter:
     ) -> None:
         self._shape, self._loop, self._attached = shape, loop, attached
         self._effort: dict[str, Any] = WEBP_BEST_EFFORT if optimize else WEBP_EFFORT
-        self._clock = Clock(1.0, MOST_TICKS, "webp")
+        self._clock = webp_clock()
         self._frames: list[bytes] = []
 
     def encode(self, drawing: Drawing) -> tuple[Rectangle, int, bytes]:

@@ -32,6 +32,7 @@ CELL_STEPS, SMALL_STEPS = 32, 8
 CELL_SHIFT = np.uint64(5)  # from steps to cells
 N_SMALL = 64  # in a cell
 LEAST_CELLS = 8  # that a thread is asked to list candidates for
+LEAST_LISTS = 1024  # that a thread is asked to write: 0.1 ms
 # An entry of the table of cells is the number of its first group above six bits: those that are set
 # are taken from the color, for the groups of the small cells.
 SPLIT = 63
@@ -141,8 +142,10 @@ def list_small_candidates(
             )
 
 
-@kernel()
+@kernel(pieces="firsts", least=LEAST_LISTS)
 def fill_groups(
+    begin,  # of the lists ...
+    end,  # ... and the end of these
     palette,  # (3, K) float32, IN: in steps
     lists,  # (n, K) uint8, IN
     lengths,  # (n,) int64, IN
@@ -151,7 +154,7 @@ def fill_groups(
     groups,  # (n_groups, 4, LANES) int16, OUT: coordinates in steps, and numbers
 ):
     """Write lists of candidates in groups, the last of each filled up with its first candidate."""
-    for row in range(firsts.shape[0]):
+    for row in range(begin, end):
         first = firsts[row]
         n_further = further[first + 1] - further[first]
         for i in range((1 + n_further) * LANES):

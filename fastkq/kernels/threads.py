@@ -4,7 +4,8 @@ Kernels are shared with the threads of `team`. Those of K-means are compiled for
 well, which wait for work by spinning and so begin it sooner: on idle cores, a step over 305,000
 colors takes 0.35 ms of them and 0.5 of the team. But they are waited for by their caller, all of
 them: beside two processes that spin, the same step took 15 ms, and 1.4 of the team. So Numba's have
-it where the system tells that cores are free (`is_busy`).
+it where the system tells that cores are free (`is_busy`). Nor are they used where long work of the
+team follows (`numba_rests`): they spin on for 8 ms, on cores that the team needs.
 
 Numba has three threading layers. `workqueue` aborts the process when two threads enter parallel
 kernels at once; GNU OpenMP (`omp`) ends a forked child that enters one after its parent did, and a
@@ -31,6 +32,7 @@ from fastkq.kernels import team
 _turn = threading.RLock()
 _is_serial = False
 _always: bool | None = None  # None: as the machine's load tells
+_rest = threading.local()
 LOAD_BYTES = 100
 FEW_SLABS, TABLE_BYTES_A_PIXEL = 4, 4  # see `n_slabs`
 
@@ -109,7 +111,9 @@ def _is_for_numba(n_useful: int) -> bool:
     """Return whether Numba's threads should do what so many threads could help with."""
     if _is_serial:
         return False
-    return n_useful > 1 and not is_busy() if _always is None else _always
+    if _always is not None:
+        return _always
+    return n_useful > 1 and not getattr(_rest, "wanted", False) and not is_busy()
 
 
 @contextmanager
@@ -121,6 +125,17 @@ def always(numba_threads: bool) -> Iterator[None]:
         yield
     finally:
         _always = before
+
+
+@contextmanager
+def numba_rests(wanted: bool) -> Iterator[None]:
+    """Run the kernels that the calling thread calls on the team, if wanted: work of it follows."""
+    before = getattr(_rest, "wanted", False)
+    _rest.wanted = wanted
+    try:
+        yield
+    finally:
+        _rest.wanted = before
 
 
 def is_busy() -> bool:
