@@ -20,23 +20,38 @@ from hypothesis import settings
 settings.register_profile("fastkq", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("fastkq")
 
-# A set that touches every part of the package in half a minute, for installations that the whole
-# suite is not run on: the wheel, and the lowest versions of what the package needs.
+# A set that touches every part of the package in a minute, for installations that the whole suite
+# is not run on: the wheel, and the lowest versions of what the package needs. Of each test in these
+# files it has the first case, and the first of every format, mode and type of array.
 SMOKE = {
+    "test_alpha",
+    "test_animations",
+    "test_blocks",  # Zarr and Dask
+    "test_command",
+    "test_dither_alpha",
+    "test_estimator",
     "test_fast",
     "test_formats",
+    "test_gif_frames",
+    "test_histogram",
     "test_image_io",
+    "test_kernels",
     "test_kmeans",
+    "test_lossy",
+    "test_masking",
     "test_one_way",
     "test_palette_files",
     "test_png",
     "test_quantize",
-    "test_tar",  # Pythons differ in what they say of damaged files
+    "test_remote",
     "test_report_page",
+    "test_tar",  # in worker processes; and Pythons differ in what they say of damaged files
+    "test_weights",
 }
+SMOKE_KINDS = {"png", "webp", "gif", "L", "LA", "RGB", "RGBA"}
 MARKERS = (
     "slow: minutes of compilation or of plain Python; `.ci/run` runs them, once",
-    "smoke: the set for other installations, which conftest.py names by files",
+    "smoke: the set for other installations, which conftest.py names",
 )
 # Test runs of at least so many tests need nearly every kernel.
 WHOLE_SUITE = 1000
@@ -62,9 +77,19 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
+    seen = set()
     for item in items:
-        if item.path.stem in SMOKE:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        kinds = tuple(str(value) for value in parameters if is_smoke_kind(value))
+        case = item.nodeid.split("[")[0], kinds
+        if item.path.stem in SMOKE and case not in seen:
+            seen.add(case)
             item.add_marker(pytest.mark.smoke)
+
+
+def is_smoke_kind(value):
+    """Whether the first test with this parameter is one of the smoke tests."""
+    return isinstance(value, type) or (isinstance(value, str) and value in SMOKE_KINDS)
 
 
 def pytest_collection_finish(session):
@@ -86,9 +111,9 @@ def prepare_whole_run(n_tests):
     """
     modes = ("NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK")  # these runs compile other code, or none
     if n_tests >= WHOLE_SUITE and not any(map(os.environ.get, modes)):
-        from fastkq.install.first_run import prepare_kernels
+        from fastkq.install.first_run import compile_all
 
-        prepare_kernels(lambda: None, ["diffusion", "ordered", "lossy"])
+        compile_all(lambda: None, n_processes=2)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The command, run as a process of its own."""
+"""The command: one image, what it is told, and the process that it is."""
 
 import os
 import pty
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 from painting import PLAIN_FLAGS
 from PIL import Image
 
@@ -18,14 +19,10 @@ import fastkq
 from fastkq.cli import main
 
 
-def run(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "fastkq", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
+def start(*arguments):
+    """Run a command as a process of its own."""
+    command = [sys.executable, "-m", "fastkq", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def assert_fails(result, code, *words):
@@ -47,7 +44,7 @@ def photo(tmp_path, images):
 
 
 def test_it_writes_beside_the_input_and_prints_one_line(photo, tmp_path):
-    result = run("compress", photo, "-k", 16)
+    result = start("compress", photo, "-k", 16)
     target = tmp_path / "my photo ü-fastkq.png"
     assert (result.returncode, result.stderr) == (0, "")
     pattern = (
@@ -150,7 +147,7 @@ def test_a_bad_input_is_one_line_and_exit_code_1(tmp_path, name, make, words):
 
 def test_a_bad_target_is_one_line_and_exit_code_1(photo, tmp_path):
     target = "missing/out.png"
-    assert_fails(run("compress", photo, "-o", tmp_path / target), 1, target)
+    assert_fails(start("compress", photo, "-o", tmp_path / target), 1, target)
 
 
 def test_colors_that_matter(photo, tmp_path):
@@ -246,7 +243,7 @@ def test_wrong_usage_is_exit_code_2(arguments, words):
 
 
 def test_version():
-    result = run("--version")
+    result = start("--version")
     assert (result.returncode, result.stdout) == (0, f"fastkq {fastkq.__version__}\n")
 
 
@@ -627,6 +624,6 @@ def test_what_becomes_of_transparency(tmp_path, arguments, options):
 
 
 def test_a_background_that_is_no_color():
-    result = run("compress", "a.png", "--background", "white")
+    result = start("compress", "a.png", "--background", "white")
     assert result.returncode == 2
     assert "'white' is not a color such as ffffff" in result.stderr

@@ -271,7 +271,7 @@ def test_a_histogram_is_small_on_the_wire():
 
 
 @pytest.mark.parametrize("method", ["diffusion", "ordered", "adaptive"])
-@pytest.mark.parametrize("chunks", [(700, 90, 3), (1, 13, 1), (50, 40, 3), (300, 90, 2)])
+@pytest.mark.parametrize("chunks", [(700, 90, 3), (1, 50, 1), (50, 40, 3), (300, 90, 2)])
 def test_dithered_blocks_have_no_borders(method, chunks):
     rows, columns = np.mgrid[:519, :90]
     image = np.stack([rows // 3, 2 * columns, (rows + columns) // 3], axis=2).astype(np.uint8)

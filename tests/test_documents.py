@@ -63,8 +63,9 @@ def test_there_are_examples():
 
 @pytest.mark.skipif(not DOCUMENTS, reason="the installed package has no documents")
 @pytest.mark.parametrize("path", named(path for path in DOCUMENTS if commands(path)))
-def test_examples_on_the_command_line(path, place, capsys):
+def test_examples_on_the_command_line(path, place, capsys, monkeypatch):
     """On small pictures under the names of the examples, one command after the other."""
+    monkeypatch.setattr("fastkq.batch.pool.n_cores", lambda: 1)  # workers have tests of their own
     with Image.open("photo.png") as image:
         small = image.crop((300, 100, 460, 220))
     small.save("photo.png", compress_level=0)

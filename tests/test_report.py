@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from commands import run
 from PIL import Image
 
 import fastkq
@@ -149,12 +148,9 @@ def test_what_is_no_file_is_no_report(photos, tmp_path):
 
 def test_the_command_tells_of_bad_lines_in_one_line(photos, tmp_path):
     report = tmp_path / "run.jsonl"
-    command = [sys.executable, "-m", "fastkq", "compress", photos, "-d", tmp_path / "out", "-q"]
     for told in ("", f"fastkq: {report}: 1 of 9 lines are not of a report, the first is line 9; "):
-        run = subprocess.run(
-            [*command, "--report", report], capture_output=True, text=True, check=False
-        )
-        assert run.returncode == 0
-        assert run.stderr.startswith(told)
-        assert run.stderr.count("\n") == bool(told)
+        done = run("compress", photos, "-d", tmp_path / "out", "-q", "-j", 1, "--report", report)
+        assert done.returncode == 0
+        assert done.stderr.startswith(told)
+        assert done.stderr.count("\n") == bool(told)
         report.write_bytes(report.read_bytes() + b"nonsense\n")
