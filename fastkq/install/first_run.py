@@ -2,7 +2,8 @@
 
 Numba compiles one kernel at a time, under a lock. So while this process compiles the kernels that
 touch pixels, another one compiles those of K-means, which take as long, into the cache on disk; and
-where images are dithered, a third one compiles that kernel, and this one its tables.
+where images are dithered, a third one compiles that kernel, and this one its tables. What takes
+less time than another process does to start is this one's as well.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ STAGES = (
     ),
 )
 WITH_TABLES = {"diffusion", "ordered", "lossy"}  # which this process compiles
+QUICK = "masking"  # compiled in 0.6 s; a process takes one to begin
 
 _is_told = False  # whether compilation was told of
 _is_shared = False  # whether processes were asked for
@@ -75,8 +77,8 @@ def share_compilation(notify: Callable[[], None], extras: Sequence[str] = ()) ->
         if _is_shared or not needed or kernels.places.write_place() is None:
             return
         _is_shared = True
-        helpers = {what: _start_helper(what) for what in needed}
-        kernels.events.ending.append(lambda: _finish(helpers))
+        helpers = {what: _start_helper(what) for what in needed if what != QUICK}
+        kernels.events.ending.append(lambda: _finish(helpers, is_quick_needed=QUICK in needed))
 
     kernels.events.when_compiling(_once(notify))
     kernels.events.beginning.append(begin)
@@ -94,12 +96,16 @@ def _once(notify: Callable[[], None]) -> Callable[[], None]:
     return tell
 
 
-def _finish(helpers: dict[str, subprocess.Popen[bytes]]) -> None:
+def _finish(helpers: dict[str, subprocess.Popen[bytes]], *, is_quick_needed: bool) -> None:
     """Wait for the processes that compile; what they did not compile, this one will."""
-    if WITH_TABLES & helpers.keys():
-        from fastkq.install.warmup import compile_tables
+    if WITH_TABLES & helpers.keys() or is_quick_needed:
+        from fastkq.install import warmup
 
-        compile_tables()
+        if WITH_TABLES & helpers.keys():
+            warmup.compile_tables()
+        if is_quick_needed:
+            warmup.compile_masking()
+            kernels.places.set_prepared(QUICK)
     for what, helper in helpers.items():
         if helper.wait() == 0:
             kernels.places.set_prepared(what)
