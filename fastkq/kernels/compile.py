@@ -38,6 +38,9 @@ def kernel(
     any number of threads, so no compiler may reorder a sum. Compiled code is kept on disk by
     `cache`, for functions of this folder only, whose files say whether it is fresh.
 
+    A number that a kernel counts up and hands to another begins as np.int64(0): with a plain 0, the
+    other is compiled twice, the first time for this value.
+
     Functions that work on a few elements are inlined by Numba (`inline`), which counts no reference
     to their arrays. LLVM inlines as well, but leaves the counting: atomic increments, that two
     threads wait for (a Lloyd step over 256 colors took 0.55 ms instead of 0.35).

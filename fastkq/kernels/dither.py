@@ -229,7 +229,7 @@ def diffuse(
             cells,
             further,
             groups,
-            0,
+            np.int64(0),
             width,
             before,
             a_labels,

@@ -105,7 +105,7 @@ def diffuse_any_rows(
     """Dither two rows; where both are opaque, with `diffuse_rows`."""
     width = alphas.shape[1]
     before = np.zeros((2, 4), np.float32)
-    i = 0
+    i = np.int64(0)
     while i < width:
         stop = i
         if has_table:

@@ -146,7 +146,7 @@ def choose(
         weigh_row(
             contrasts[source], alphas, exact, own_base, lows, worths, shares_above, shares_before
         )
-        start_any_row(errors, 1, shares_above, values)
+        start_any_row(errors, np.int64(1), shares_above, values)
         if has_alpha:
             start_pixels(alphas, points, transparent, kinds, values, exact, shares_before)
         find_ways(

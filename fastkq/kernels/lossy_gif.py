@@ -298,14 +298,14 @@ def choose(
     tokens = np.empty((LOOK_AHEAD + 1, BEAM), np.uint8)
     costs = np.empty((LOOK_AHEAD + 1, BEAM), np.float32)
     errors = np.empty((LOOK_AHEAD + 1, BEAM, 4), np.float32)
-    node, (last, width) = NO_NODE, clear_tree(root_bits, first, names)
-    total, n_marks = 0, 0
+    node, (last, width) = np.int64(NO_NODE), clear_tree(root_bits, first, names)
+    total, n_marks = 0, np.int64(0)
     start = strip * strip_rows
     for row in range(max(start - WARM_UP_ROWS, -lead), min(start + strip_rows, n_rows)):
         source = row + lead
         own = labels[row] if row >= start else unused
         if row == start:  # the file's table is cleared as well
-            node, (last, width) = NO_NODE, clear_tree(root_bits, first, names)
+            node, (last, width) = np.int64(NO_NODE), clear_tree(root_bits, first, names)
         read_alphas(pixels[source], alphas)
         convert_any_row(pixels[source], alphas, light, is_coarse, values)
         find_exact_row(pixels[source], alphas, keys, exact_entries, exact)
@@ -317,10 +317,10 @@ def choose(
         )
         for x in range(n_columns):
             worths[x] = ZERO if worths[x] == ZERO else BASE_WORTH / (patience * np.sqrt(worths[x]))
-        start_any_row(own_errors, 1, shares_above, values)
+        start_any_row(own_errors, np.int64(1), shares_above, values)
         start_pixels(alphas, columns, transparent, kinds, values, exact, shares_before)
         errors[0, 0, :] = ZERO
-        x = 0
+        x = np.int64(0)
         while x < n_columns:
             stop = min(x + LOOK_AHEAD, n_columns)
             look_ahead(

@@ -99,10 +99,10 @@ def find_codes(
     forget(children)
     for symbol in range(n_roots):
         firsts[symbol] = symbol
-    n_known, before, pixel, n = n_roots + 2, -1, 0, 0
+    n_known, before, pixel, n = n_roots + 2, -1, np.int64(0), 0
     n_codes, n_window, best_rate = 0, 0, 0.0
     while pixel < n_pixels:
-        node, length = follow(pixel, -1, kinds, labels, transparent, children, nodes)
+        node, length = follow(pixel, np.int64(-1), kinds, labels, transparent, children, nodes)
         if before >= 0 and n_known < N_CODES:
             start = np.int64(firsts[node])
             children[before, start] = n_known

@@ -129,7 +129,7 @@ def follow(
             want0 += below[row, x + 1, 0]
             want1 += below[row, x + 1, 1]
             want2 += below[row, x + 1, 2]
-        then, n_then = 1 - now, 0
+        then, n_then = 1 - now, np.int64(0)
         if length == 0:
             if share > 0:
                 want0, want1, want2 = want0 + carried[0], want1 + carried[1], want2 + carried[2]
@@ -247,8 +247,8 @@ def find_codes(
     for symbol in range(n_roots):
         symbols[symbol], parents[symbol] = symbol, -1
     n_known, n_codes, n_window, best_rate = n_roots + 2, 0, 0, 0.0
-    pixel, begins, before, start, length, n = 0, 0, -1, -1, 0, 0
-    node = np.int64(0)
+    pixel, start, node = np.int64(0), np.int64(-1), np.int64(0)
+    begins, before, length, n = 0, -1, 0, 0
     while pixel < n_pixels:
         node, length = follow(
             pixel, start, width, kinds, labels, transparent, targets, held, points, allowed,
@@ -265,7 +265,7 @@ def find_codes(
             if root == begins:  # the new string itself may be next
                 start = root
                 continue
-        start = -1
+        start = np.int64(-1)
         show(
             node, pixel, length, width, kinds, labels, transparent, targets, held, points,
             passed_on, below, carried, parents, symbols,

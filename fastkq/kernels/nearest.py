@@ -102,11 +102,11 @@ def list_candidates(
             everything[entry] = entry
         side = CHROMA_CELLS // 4
         x, y, z = box // side**2, box // side % side, box % side
-        set_corner(x, y, z, BOX_STEPS, low)
+        set_corner(x, y, z, np.int64(BOX_STEPS), low)
         n = list_rivals(palette, low, np.float32(BOX_STEPS), everything, n_colors, rivals)
         for part in range(64):
             u, v, w = 4 * x + part // 16, 4 * y + part // 4 % 4, 4 * z + part % 4
-            set_corner(u, v, w, CELL_STEPS, low)
+            set_corner(u, v, w, np.int64(CELL_STEPS), low)
             cell = (u * CHROMA_CELLS + v) * CHROMA_CELLS + w
             lengths[cell] = list_rivals(
                 palette, low, np.float32(CELL_STEPS), rivals, n, lists[cell]
@@ -131,7 +131,7 @@ def list_small_candidates(
         row, z = cell // CHROMA_CELLS, 4 * (cell % CHROMA_CELLS)
         x, y = 4 * (row // CHROMA_CELLS), 4 * (row % CHROMA_CELLS)
         for part in range(N_SMALL):
-            set_corner(x + part // 16, y + part // 4 % 4, z + part % 4, SMALL_STEPS, low)
+            set_corner(x + part // 16, y + part // 4 % 4, z + part % 4, np.int64(SMALL_STEPS), low)
             small_lengths[i, part] = list_rivals(
                 palette,
                 low,

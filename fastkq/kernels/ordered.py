@@ -114,7 +114,7 @@ def blend(
         color, mean = np.empty(4, np.float32), np.empty(4, np.float32)
         shares = np.empty(points.shape[1], np.float32)
         read_alphas(pixels[row], alphas)
-        convert_any_row(pixels[row], alphas, light, True, values)
+        convert_any_row(pixels[row], alphas, light, np.bool_(True), values)
         mask, own = ranks[(first + row) & place], labels[row]
         for x in range(width):
             if alphas[x] == TRANSPARENT:
@@ -174,7 +174,7 @@ def mix_any(
     for row in range(begin, end):
         alphas, values = np.empty(width, np.uint8), np.empty((4, width), np.float32)
         read_alphas(pixels[row], alphas)
-        convert_any_row(pixels[row], alphas, light, False, values)
+        convert_any_row(pixels[row], alphas, light, np.bool_(False), values)
         mask, own = thresholds[(first + row) & place], labels[row]
         for x in range(width):
             if alphas[x] == TRANSPARENT:
