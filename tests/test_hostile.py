@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,6 +13,16 @@ from fastkq.files.palettes import SUFFIXES, read_palette
 
 ROOT = Path(__file__).parents[1]
 GOOD = {"same", "as decoded", "refused"}
+# Each what is done, at which share of the file, with which bytes.
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(["replace", "insert", "delete"]),
+        st.floats(0, 1),
+        st.binary(min_size=1, max_size=40),
+    ),
+    min_size=1,
+    max_size=5,
+)
 STARTS = (b"", b"GIMP Palette\n", b"[", b'{"colors": [', b"ff00ff\n")
 
 
@@ -107,6 +117,30 @@ def test_the_corpora(hostile, shared_photos):
         assert len(paths) > 50
         outcomes = {path.name: hostile.judge(path.read_bytes(), None) for path in paths}
         assert {name: found for name, found in outcomes.items() if found[0] not in GOOD} == {}
+
+
+def test_files_with_any_edits_are_read_or_refused(hostile, files, films):
+    """What Hypothesis finds is a correct picture, or one typed error of one line."""
+
+    @settings(max_examples=150)
+    @given(st.sampled_from(sorted(files | films)), EDITS)
+    def check(name, edits):
+        data = (files | films)[name]
+        for kind, place, content in edits:
+            data = edit(data, kind, int(place * len(data)), content)
+        if name in files:
+            outcome = hostile.judge(data, files[name])
+        else:  # what was cut out of it may have been a frame, and to repeat one is to add it
+            outcome = hostile.judge_film(data, data)
+        assert outcome[0] in GOOD, outcome
+
+    check()
+
+
+def edit(data, kind, place, content):
+    """Put bytes into a file, over others or between them, or take as many away."""
+    after = place if kind == "insert" else place + len(content)
+    return data[:place] + (b"" if kind == "delete" else content) + data[after:]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
