@@ -54,10 +54,13 @@ def load_pixel_kernels() -> None:
     # Noise of so many pixels goes the way of large images.
     shape = (SORT_LIMIT // 256, 256, 3)
     noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
-    histogram = histogram_of_array(noise)
-    black = np.zeros((1, 3), np.uint8)
-    nearest = Fit(black, np.zeros(len(histogram), np.uint8), histogram.codes, 0.0, 0.0, 0)
-    Labeler(nearest, Dithering(), 3).label(noise)
+    for on_numba_threads in kernels.threads.forms():
+        with kernels.threads.always(on_numba_threads):
+            histogram = histogram_of_array(noise)
+            black = np.zeros((1, 3), np.uint8)
+            labels = np.zeros(len(histogram), np.uint8)
+            nearest = Fit(black, labels, histogram.codes, 0.0, 0.0, 0)
+            Labeler(nearest, Dithering(), 3).label(noise)
     seeding.wu_centers(np.array([[0, 0, 0], [1, 1, 1]]), np.ones((2, 5)), 2)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -82,6 +83,11 @@ def reading_for(options: Options) -> ReadOptions:
     if options.output.format == GIF and reading.icc == KEEP:
         return replace(reading, icc=SRGB)
     return reading
+
+
+def _cores_for(options: Options) -> AbstractContextManager[None]:
+    """Return what keeps Numba's threads off the cores, before and while an image is dithered."""
+    return kernels.threads.numba_rests(bool(options.dithering))
 
 
 def quantize_source(source: Source, options: Options) -> QuantizeResult:
@@ -214,8 +220,7 @@ def find_fit(
     histogram : ColorHistogram, optional
         The colors of the image, where they are counted already.
     """
-    # Diffusion of 0.4 MP took 8.7 ms instead of 4.6 while Numba's threads spun after K-means.
-    with kernels.threads.numba_rests(bool(options.dithering)):
+    with _cores_for(options):
         return _find_fit(source, options, count_bytes, histogram)
 
 
@@ -254,13 +259,15 @@ def collect(source: Source, fit: Fit, options: Options) -> QuantizeResult:
     """Label all pixels of an image."""
     labeler = _make_labeler(source, fit, options)
     if source.array is not None:
-        labels, inertia = labeler.label(source.array)
+        with _cores_for(options):
+            labels, inertia = labeler.label(source.array)
     else:
         labels, inertia, first = np.empty(source.shape[:2], np.uint8), 0.0, 0
         for part, error in labeler.label_blocks(source):
             labels[first : first + len(part)] = part
             inertia, first = inertia + error, first + len(part)
-    gray = source.is_gray and options.palette is None and _has_grays_only(fit.palette)
+    has_grays_only = bool((fit.palette[:, :3] == fit.palette[:, :1]).all())
+    gray = source.is_gray and options.palette is None and has_grays_only
     return QuantizeResult(
         palette=fit.palette,
         labels=labels,
@@ -286,14 +293,11 @@ def collect_look(source: Source, fit: Fit, options: Options) -> QuantizeResult:
 
 
 def _make_labeler(source: Source, fit: Fit, options: Options) -> Labeler | HiddenLabeler:
-    if fit.hidden is None:
-        return Labeler(fit, options.dithering, source.n_channels)
-    labeler = Labeler(fit.hidden.visible, options.dithering, source.n_channels)
-    return HiddenLabeler(fit.hidden, labeler)
-
-
-def _has_grays_only(palette: UInt8Array) -> bool:
-    return bool((palette[:, :3] == palette[:, :1]).all())
+    with _cores_for(options):
+        if fit.hidden is None:
+            return Labeler(fit, options.dithering, source.n_channels)
+        labeler = Labeler(fit.hidden.visible, options.dithering, source.n_channels)
+        return HiddenLabeler(fit.hidden, labeler)
 
 
 def _is_streamed(source: Source, options: Options) -> bool:

@@ -142,6 +142,7 @@ def load(monkeypatch):
         monkeypatch.setattr(threads, "_read_runnable", lambda: runnable)
 
     monkeypatch.setattr(threads, "n_threads", lambda: 2)
+    monkeypatch.setattr(threads, "_n_busy", 0)
     tell(1)
     return tell
 
@@ -153,11 +154,22 @@ def test_threads_of_numba_are_used_where_cores_are_free(load):
     kernel(8)
     assert calls == ["numba 0 8"]
     load((os.cpu_count() or 1) + 1)
-    kernel(8)
-    assert calls == ["numba 0 8", "team"]
+    for _ in range(4):  # the second look in turn is believed
+        kernel(8)
+    assert calls[1:] == ["numba 0 8", "team", "team", "team"]
     load(0)  # no file tells
-    kernel(8)
-    assert calls == ["numba 0 8", "team", "numba 0 8"]
+    for _ in range(3):
+        kernel(8)
+    assert calls[5:] == ["team", "numba 0 8", "numba 0 8"]
+
+
+def test_a_moment_of_load_changes_nothing(load):
+    calls = []
+    kernel = make_kernel(calls, least=8)
+    for runnable in (1, 99, 1, 99, 1, 99):
+        load(runnable)
+        kernel(8)
+    assert calls == 6 * ["numba 0 8"]
 
 
 def test_one_piece_and_one_thread_need_no_other(load, monkeypatch):
@@ -176,9 +188,11 @@ def test_whose_threads_can_be_said(load):
         kernel(8)
     load((os.cpu_count() or 1) + 1)
     with threads.always(True):
+        for _ in range(3):
+            kernel(8)
+    for _ in range(2):
         kernel(8)
-    kernel(8)
-    assert calls == ["team", "numba 0 8", "team"]
+    assert calls == ["team", *4 * ["numba 0 8"], "team"]
 
 
 def test_numbas_threads_rest_where_work_of_the_team_follows(load):

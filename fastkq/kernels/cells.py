@@ -31,7 +31,7 @@ LEAST_CELLS = 256  # that a thread is asked to measure
 LEAST_CHUNKS = 16  # that a thread of `team` is asked to assign: 0.3 ms
 
 
-@kernel(pieces="boxes", least=LEAST_CELLS)
+@kernel(parallel=True, pieces="boxes", least=LEAST_CELLS)
 def measure_cells(
     begin,  # of the cells ...
     end,  # ... and the end of these
@@ -42,7 +42,7 @@ def measure_cells(
     totals,  # (n_cells, 5) float64, OUT: sums of weight, weight * color, weight * squared norm
 ):
     """Find the bounding box and the moments of every cell."""
-    for cell in range(begin, end):
+    for cell in prange(begin, end):
         own = colors[:, starts[cell] : starts[cell + 1]]
         own_weights = weights[starts[cell] : starts[cell + 1]]
         low0 = low1 = low2 = np.float32(np.inf)

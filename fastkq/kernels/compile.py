@@ -31,8 +31,8 @@ def kernel(
     Where a piece is long, the kernel does `each` in a call, and its first argument is which.
 
     A `parallel` kernel is compiled for Numba's own threads as well: its loop over the pieces is a
-    `prange`. That takes four times as long: 1.8 s instead of 0.5 for a loop around a call with
-    thirteen arrays. `threads` tells which of the two is called.
+    `prange`. That takes two to four times as long: 1.8 s instead of 0.5 for a loop around a call
+    with thirteen arrays. `threads` tells which of the two is called.
 
     Kernels release the GIL and never use `fastmath`: labels must be the same on every path and
     any number of threads, so no compiler may reorder a sum. Compiled code is kept on disk by

@@ -8,6 +8,7 @@ on 2 threads, where a counting sort of the pixels by cell took 92 ms.
 """
 
 import numpy as np
+from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -26,9 +27,10 @@ RUN = 512  # pixels that are passed over at once where none is opaque, nor was o
 STRIP = 4096  # pixels whose codes are computed before they are counted
 
 
-@kernel(each="tables")
+@kernel(parallel=True, pieces="tables")
 def count_colors(
-    slab,  # which of the tables: of so many stretches of the pixels, the one that it counts
+    begin,  # of the tables, of which each counts one of as many stretches of the pixels ...
+    end,  # ... and the end of these
     pixels,  # (N, 3) uint8, IN; or (N, 4), of which only the opaque ones are counted
     spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
     tables,  # (n_slabs, N_CODES) uint8, INOUT: zero, or counters of the blocks before
@@ -39,47 +41,48 @@ def count_colors(
     """Count the pixels of each color, in a table for every slab of pixels."""
     n_pixels = pixels.shape[0]
     n_slabs = tables.shape[0]
-    start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
-    table, cells, full = tables[slab], occupied[slab], carries[slab]
     red, green, blue = spread[0], spread[1], spread[2]
-    codes = np.empty(STRIP, np.uint32)
-    n_full = np.uint64(n_carries[slab])
-    had_none = False
-    for first in range(start, stop, STRIP):
-        strip = pixels[first : min(first + STRIP, stop)]
-        size = np.uint64(strip.shape[0])
-        if strip.shape[1] == 4:
-            size = np.uint64(0)
-            for low in range(0, strip.shape[0], RUN):
-                run = strip[low : min(low + RUN, strip.shape[0])]
-                if had_none:  # to look before each run would take 7 ms more
-                    highest = np.uint8(0)
-                    for i in range(run.shape[0]):
-                        highest = max(highest, run[i, 3])
-                    if highest < OPAQUE:
-                        continue
-                before = size
-                for i in range(run.shape[0]):  # no branch: it would be mispredicted
-                    codes[size] = red[run[i, 0]] | green[run[i, 1]] | blue[run[i, 2]]
-                    size += np.uint64(run[i, 3] == OPAQUE)
-                had_none = size == before
-        else:
-            for i in range(strip.shape[0]):
-                codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
-        # No function for what follows: each call of one would count references to its arrays,
-        # four a pixel, and take 160 ms instead of 30 for 24 MP.
-        for i in range(size):
-            code = codes[i]
-            count = np.uint8((np.uint32(table[code]) + 1) & COUNTER_MAX)
-            if count <= ONE:  # one in 40 pixels of a photo: all else about a color is done here
-                if count == 0:
-                    full[n_full] = code
-                    n_full += ONE64
-                    count = ONE  # a counter at zero means "no such color"
-                else:
-                    cells[code >> CELL_SHIFT] = 1
-            table[code] = count
-    n_carries[slab] = n_full
+    for slab in prange(begin, end):
+        start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
+        table, cells, full = tables[slab], occupied[slab], carries[slab]
+        codes = np.empty(STRIP, np.uint32)
+        n_full = np.uint64(n_carries[slab])
+        had_none = False
+        for first in range(start, stop, STRIP):
+            strip = pixels[first : min(first + STRIP, stop)]
+            size = np.uint64(strip.shape[0])
+            if strip.shape[1] == 4:
+                size = np.uint64(0)
+                for low in range(0, strip.shape[0], RUN):
+                    run = strip[low : min(low + RUN, strip.shape[0])]
+                    if had_none:  # to look before each run would take 7 ms more
+                        highest = np.uint8(0)
+                        for i in range(run.shape[0]):
+                            highest = max(highest, run[i, 3])
+                        if highest < OPAQUE:
+                            continue
+                    before = size
+                    for i in range(run.shape[0]):  # no branch: it would be mispredicted
+                        codes[size] = red[run[i, 0]] | green[run[i, 1]] | blue[run[i, 2]]
+                        size += np.uint64(run[i, 3] == OPAQUE)
+                    had_none = size == before
+            else:
+                for i in range(strip.shape[0]):
+                    codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
+            # No function for what follows: each call of one would count references to its arrays,
+            # four a pixel, and take 160 ms instead of 30 for 24 MP.
+            for i in range(size):
+                code = codes[i]
+                count = np.uint8((np.uint32(table[code]) + 1) & COUNTER_MAX)
+                if count <= ONE:  # one in 40 pixels of a photo: all else about a color is done here
+                    if count == 0:
+                        full[n_full] = code
+                        n_full += ONE64
+                        count = ONE  # a counter at zero means "no such color"
+                    else:
+                        cells[code >> CELL_SHIFT] = 1
+                table[code] = count
+        n_carries[slab] = n_full
 
 
 @kernel()
@@ -98,7 +101,7 @@ def add_weights(
         totals[red[pixels[i, 0]] | green[pixels[i, 1]] | blue[pixels[i, 2]]] += weights[i]
 
 
-@kernel(pieces="cells", least=LEAST_CELLS)
+@kernel(parallel=True, pieces="cells", least=LEAST_CELLS)
 def count_distinct(
     begin,  # of the cells with colors ...
     end,  # ... and the end of these
@@ -108,24 +111,26 @@ def count_distinct(
 ):
     """Count the distinct colors of each cell."""
     n_slabs = tables.shape[0]
-    seen = np.empty(CELL_SIZE, np.uint8)
-    for i in range(begin, end):
-        first = cells[i] * CELL_SIZE
-        # Through slices: an index that might be negative would keep a loop from vectors.
-        counters = tables[0, first : first + CELL_SIZE]
-        for low in range(CELL_SIZE):
-            seen[low] = counters[low] != 0
-        for slab in range(1, n_slabs):
-            counters = tables[slab, first : first + CELL_SIZE]
+    for run in prange((end - begin + LEAST_CELLS - 1) // LEAST_CELLS):
+        low_cell = begin + run * LEAST_CELLS
+        seen = np.empty(CELL_SIZE, np.uint8)
+        for i in range(low_cell, min(low_cell + LEAST_CELLS, end)):
+            first = cells[i] * CELL_SIZE
+            # Through slices: an index that might be negative would keep a loop from vectors.
+            counters = tables[0, first : first + CELL_SIZE]
             for low in range(CELL_SIZE):
-                seen[low] |= counters[low] != 0
-        n_colors = np.uint16(0)
-        for low in range(CELL_SIZE):
-            n_colors += np.uint16(seen[low])
-        n_distinct[i] = n_colors
+                seen[low] = counters[low] != 0
+            for slab in range(1, n_slabs):
+                counters = tables[slab, first : first + CELL_SIZE]
+                for low in range(CELL_SIZE):
+                    seen[low] |= counters[low] != 0
+            n_colors = np.uint16(0)
+            for low in range(CELL_SIZE):
+                n_colors += np.uint16(seen[low])
+            n_distinct[i] = n_colors
 
 
-@kernel(pieces="cells", least=LEAST_CELLS)
+@kernel(parallel=True, pieces="cells", least=LEAST_CELLS)
 def gather_colors(
     begin,  # of the cells with colors ...
     end,  # ... and the end of these
@@ -139,38 +144,40 @@ def gather_colors(
     """List the distinct colors and the sums of their counters."""
     n_slabs = tables.shape[0]
     n_words = CELL_SIZE // 8
-    sums = np.empty(CELL_SIZE, np.uint32)
-    any_color = np.empty(n_words, np.uint64)
-    used = np.empty(CELL_SIZE + 1, np.uint32)
-    for cell in range(begin, end):
-        first = cells[cell] * CELL_SIZE
-        for low in range(CELL_SIZE):
-            sums[low] = 0
-        for word in range(n_words):
-            any_color[word] = 0
-        for slab in range(n_slabs):
-            counters = tables[slab, first : first + CELL_SIZE]
+    for run in prange((end - begin + LEAST_CELLS - 1) // LEAST_CELLS):
+        low_cell = begin + run * LEAST_CELLS
+        sums = np.empty(CELL_SIZE, np.uint32)
+        any_color = np.empty(n_words, np.uint64)
+        used = np.empty(CELL_SIZE + 1, np.uint32)
+        for cell in range(low_cell, min(low_cell + LEAST_CELLS, end)):
+            first = cells[cell] * CELL_SIZE
             for low in range(CELL_SIZE):
-                sums[low] += counters[low]
-            eights = words[slab, first // 8 : first // 8 + n_words]
+                sums[low] = 0
             for word in range(n_words):
-                any_color[word] |= eights[word]
-                eights[word] = 0
-        n_used = np.uint64(0)
-        for word in range(n_words):
-            if any_color[word] == 0:  # eight at a time: most cells have few of their colors
-                continue
-            for low in range(8 * word, 8 * word + 8):  # no branch: it would be mispredicted
-                used[n_used] = low
-                n_used += np.uint64(sums[low] != 0)
-        own_codes = codes[starts[cell] : starts[cell + 1]]
-        own_counts = counts[starts[cell] : starts[cell + 1]]
-        for i in range(own_codes.shape[0]):
-            own_codes[i] = first + used[i]
-            own_counts[i] = sums[used[i]]
+                any_color[word] = 0
+            for slab in range(n_slabs):
+                counters = tables[slab, first : first + CELL_SIZE]
+                for low in range(CELL_SIZE):
+                    sums[low] += counters[low]
+                eights = words[slab, first // 8 : first // 8 + n_words]
+                for word in range(n_words):
+                    any_color[word] |= eights[word]
+                    eights[word] = 0
+            n_used = np.uint64(0)
+            for word in range(n_words):
+                if any_color[word] == 0:  # eight at a time: most cells have few of their colors
+                    continue
+                for low in range(8 * word, 8 * word + 8):  # no branch: it would be mispredicted
+                    used[n_used] = low
+                    n_used += np.uint64(sums[low] != 0)
+            own_codes = codes[starts[cell] : starts[cell + 1]]
+            own_counts = counts[starts[cell] : starts[cell + 1]]
+            for i in range(own_codes.shape[0]):
+                own_codes[i] = first + used[i]
+                own_counts[i] = sums[used[i]]
 
 
-@kernel(pieces=N_PARTS)
+@kernel(parallel=True, pieces=N_PARTS)
 def add_carries(
     begin,  # of the parts ...
     end,  # ... and the end of these
@@ -182,7 +189,7 @@ def add_carries(
     counts,  # (U,) int64, INOUT
 ):
     """Add COUNTER_MAX pixels for each carry to its color."""
-    for part in range(begin, end):
+    for part in prange(begin, end):
         for slab in range(carries.shape[0]):
             own = carries[slab, : n_carries[slab]]
             for i in range(own.shape[0]):

@@ -1,6 +1,7 @@
 """Kernels that replace 8-bit RGB pixels by labels through a table of all colors."""
 
 import numpy as np
+from numba import prange
 
 from fastkq.kernels.compile import kernel
 
@@ -11,7 +12,7 @@ PIECE = 1 << 15  # pixels, or colors, that a thread is asked for: 50 microsecond
 STRIP = 1024
 
 
-@kernel(pieces="codes", least=PIECE)
+@kernel(parallel=True, pieces="codes", least=PIECE)
 def fill_table(
     begin,  # of the colors ...
     end,  # ... and the end of these
@@ -20,11 +21,11 @@ def fill_table(
     table,  # (2^24,) uint8, INOUT
 ):
     """Write the labels of colors into a table."""
-    for i in range(begin, end):
+    for i in prange(begin, end):
         table[codes[i]] = labels[i]
 
 
-@kernel(pieces="pixels", least=PIECE)
+@kernel(parallel=True, pieces="pixels", least=PIECE)
 def remap_pixels(
     begin,  # of the pixels ...
     end,  # ... and the end of these
@@ -35,8 +36,9 @@ def remap_pixels(
 ):
     """Look up the label of every pixel."""
     red, green, blue = spread[0], spread[1], spread[2]
-    codes = np.empty(STRIP, np.uint32)
-    for first in range(begin, end, STRIP):
+    for number in prange((end - begin + STRIP - 1) // STRIP):
+        first = begin + number * STRIP
+        codes = np.empty(STRIP, np.uint32)
         strip = pixels[first : min(first + STRIP, end)]
         result = labels[first : min(first + STRIP, end)]
         if strip.shape[1] == 4:

@@ -1,13 +1,12 @@
 """Threads and forks: what a kernel on several cores must know of the process that it is called in.
 
-Kernels are shared with the threads of `team`. Those of K-means are compiled for Numba's threads as
-well, which wait for work by spinning and so begin it sooner: on idle cores, a step over 305,000
-colors takes 0.35 ms of them and 0.5 of the team. But they are waited for by their caller, all of
-them: beside two processes that spin, the same step took 15 ms, and 1.4 of the team. So Numba's have
-it where the system tells that cores are free (`is_busy`). Nor are they used where long work of the
-team follows (`numba_rests`): they spin on for 8 ms, on cores that the team needs. Commands and
-workers have the team alone (`always`): what Numba's threads gain is a tenth of K-means, and takes
-2 s more to compile.
+Kernels are shared with the threads of `team`. What images without dithering need is compiled for
+Numba's threads as well, which wait for work by spinning and so begin it sooner: on idle cores, a
+step of K-means over 305,000 colors takes 0.35 ms of them and 0.5 of the team. But they are waited
+for by their caller, all of them: beside two processes that spin, the same step took 15 ms, and 1.4
+of the team. So Numba's have it where the system tells that cores are free (`is_busy`). Nor are they
+used where long work of the team follows (`numba_rests`): they spin on for 8 ms, on cores that the
+team needs. Commands and workers have the team alone (`always`), and compile half as much.
 
 Numba has three threading layers. `workqueue` aborts the process when two threads enter parallel
 kernels at once; GNU OpenMP (`omp`) ends a forked child that enters one after its parent did, and a
@@ -35,7 +34,9 @@ _turn = threading.RLock()
 _is_serial = False
 _always: bool | None = None  # None: as the machine's load tells
 _rest = threading.local()
+_n_busy = 0  # looks at the load that said so, less those that did not, 0 to `MOST_BUSY`
 LOAD_BYTES = 100
+BUSY, MOST_BUSY = 2, 3
 FEW_SLABS, TABLE_BYTES_A_PIXEL = 4, 4  # see `n_slabs`
 
 
@@ -154,9 +155,15 @@ def numba_rests(wanted: bool) -> Iterator[None]:
 
 
 def is_busy() -> bool:
-    """Return whether more threads want to run now than there are cores, as far as Linux tells."""
-    runnable = _read_runnable()
-    return runnable > (os.cpu_count() or 1)
+    """Return whether more threads want to run of late than there are cores, as far as Linux tells.
+
+    That is, whether at least two of the last looks said so, and not as many said no after them: a
+    thread of the system that runs for a moment is not worth another way.
+    """
+    global _n_busy  # noqa: PLW0603 - of the process
+    step = 1 if _read_runnable() > (os.cpu_count() or 1) else -1
+    _n_busy = min(max(_n_busy + step, 0), MOST_BUSY)
+    return _n_busy >= BUSY
 
 
 def _read_runnable() -> int:

@@ -25,7 +25,7 @@ class Mixtures:
         kernel = kernels.mixed_cubes
         own = tables.own
         self._own = own
-        self._points = AXES[:, None] * tables.points[:3, own]
+        self._points = np.ascontiguousarray(AXES[:, None] * tables.points[:3, own])
         distances = squared_distances(self._points)
         np.fill_diagonal(distances, -1)  # an entry is its own nearest, before its equals
         order = np.argsort(distances, axis=1, kind="stable")
@@ -51,9 +51,13 @@ class Mixtures:
         if len(wanted) > 0:
             new_numbers = np.empty((len(wanted), *numbers.shape[1:]), np.uint8)
             new_planes = np.empty((len(wanted), *planes.shape[1:]), np.float32)
-            colors = AXES[:, None] * to_steps(middles(wanted), is_coarse=False)[:3]
+            steps = to_steps(middles(wanted), is_coarse=False)[:3]
             kernels.mixed_cubes.find_mixtures(
-                colors, self._points, self._near, new_numbers, new_planes
+                np.ascontiguousarray(AXES[:, None] * steps),
+                self._points,
+                self._near,
+                new_numbers,
+                new_planes,
             )
             new_planes[..., 1:] *= AXES.astype(np.float32)
             cubes = cubes.copy()  # another thread may look at those that were found before
