@@ -123,7 +123,8 @@ class Painter:
                 drawn = colors.packed[shown]
                 seen[place.slices] = np.where(is_held, self._canvas[place.slices], drawn)
         self._flush()
-        is_marked = steady is not None or (drawing.kinds != DRAWN).any()
+        # Where frames are seen through, each has the mark: Pillow takes later ones for opaque else.
+        is_marked = steady is not None or not colors.is_opaque or (drawing.kinds != DRAWN).any()
         mark = drawing.transparent if is_marked else None
         shown_digest = digest(seen) if self._options.safety.verify else b""
         self._waiting = Waiting(data, shot.duration, disposal, mark, shown_digest)
