@@ -3,7 +3,6 @@
 import os
 import pty
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import run
+from kernel_copies import copy_kernels
 from painting import PLAIN_FLAGS
 from PIL import Image
 
 import fastkq
-from fastkq import kernels
 from fastkq.cli import main
 
 
@@ -287,11 +286,7 @@ def test_warmup_tells_a_terminal_that_it_compiles_and_then_does_not(tmp_path, ph
     """
     cache = tmp_path / "cache"
     # Nearly all kernels that were compiled before: one that is missing is enough to be told of.
-    known = kernels.places.write_place()
-    if known is not None:
-        folder = cache / "fastkq" / kernels.places.source_digest().hex()[:16]
-        left_out = shutil.ignore_patterns("*.fill_table*", "*.prepared", "*.pyc")
-        shutil.copytree(known, folder, ignore=left_out)
+    copy_kernels(cache, left_out="*.fill_table*")
 
     def on_terminal(*arguments, **environment):
         ours, theirs = pty.openpty()

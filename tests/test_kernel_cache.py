@@ -10,6 +10,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from kernel_copies import copy_kernels
 
 import fastkq
 from fastkq.kernels import cache, places
@@ -145,11 +146,9 @@ def test_numba_without_the_parts_has_its_own_cache(place, monkeypatch):
 def prepared(tmp_path):
     """A cache directory that has all that compressing an image needs; its folder of files."""
     load_kernels()
-    known = places.write_place()
-    if known is None:
+    folder = copy_kernels(tmp_path / "cache")
+    if folder is None:
         pytest.skip("no directory for compiled kernels can be written")
-    folder = tmp_path / "cache" / "fastkq" / places.source_digest().hex()[:16]
-    shutil.copytree(known, folder, ignore=lambda _, names: [n for n in names if n[-4:] != ".nbc"])
     return folder
 
 
