@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -29,8 +26,8 @@ BAD_FILE_SECONDS = 0.02
 def open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source:
     """Open an image; where a process has no kernels yet, load them meanwhile.
 
-    Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
-    mostly without the interpreter's lock.
+    LLVM and the kernels take 0.1 s to load, and 0.7 s where Numba must be loaded, a JPEG of 24 MP
+    0.4 s to decode, mostly without the interpreter's lock.
     """
     if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
         return open_source(image, reading)
@@ -46,30 +43,18 @@ def open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source:
 
 def load_kernels() -> None:
     """Load, or compile, the kernels that quantizing an image needs."""
-    with _no_collection():
-        kernels.events.begin_loading()
-        load_pixel_kernels()
-        kernels.events.end_loading()
-        compile_kmeans()
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Load without looking for garbage: a tenth of the time, and what is loaded stays."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+    kernels.events.begin_loading()
+    load_pixel_kernels()
+    kernels.events.end_loading()
+    compile_kmeans()
 
 
 def load_pixel_kernels() -> None:
     """Load, or compile, those that count pixels, seed K-means, and label pixels."""
-    # Noise of so many pixels goes the way of large images.
-    shape = (SORT_LIMIT // 256, 256, 3)
-    noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    # Noise of so many pixels goes the way of large images. Not by NumPy's random module, which
+    # takes 10 ms to load: a color is 3 bytes of a multiple of 2^64 / golden ratio.
+    numbers = np.arange(SORT_LIMIT, dtype=np.uint64) * np.uint64(11400714819323198485)
+    noise = as_rows(numbers.view(np.uint8).reshape(-1, 256, 8)[..., -3:].copy())
     for on_numba_threads in kernels.threads.forms():
         with kernels.threads.always(on_numba_threads):
             histogram = histogram_of_array(noise)
