@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from pathlib import Path
 
 # Thread-count tests want up to 4 threads on any machine.
@@ -11,6 +13,9 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 # two of them took longer than one process then (134 s of 119 s), and 79 s without.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Tests start hundreds of processes. Where Python is told to keep no bytecode, as in containers,
+# each of them would compile all modules of the package, and each worker those of the tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import numpy as np
 import pytest
@@ -72,6 +77,7 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_configure(config):
+    sys.dont_write_bytecode = False  # as said above
     for marker in MARKERS:  # here, for tests that are copied without pyproject.toml
         config.addinivalue_line("markers", marker)
 
@@ -93,6 +99,8 @@ def is_smoke_kind(value):
 
 
 def pytest_collection_finish(session):
+    # Tests and libraries are there to stay: no collection of garbage need look at them again.
+    gc.freeze()
     # The workers of pytest-xdist leave it to the process that started them.
     if not session.testsfailed and not hasattr(session.config, "workerinput"):
         prepare_whole_run(len(session.items))

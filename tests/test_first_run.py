@@ -141,8 +141,8 @@ def test_all_is_compiled_once_by_processes_in_stages(monkeypatch, tmp_path):
         def wait(self):
             return 0
 
-    def start(what):
-        started.append(what)
+    def start(*names):
+        started.extend(names)
         return Helper()
 
     monkeypatch.setattr(first_run, "_start_helper", start)

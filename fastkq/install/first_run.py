@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # A command sees all packages that this one is installed with, and this one itself, but nothing that
 # lies in the current directory under the name of a standard module: `-P`, and behind all others.
-START = "import sys; sys.path.append({root!r}); from {module} import {function}; {function}()"
+START = "import sys; sys.path.append({root!r})"
+CALL = "from {module} import {function}; {function}()"
 QUANTIZING, ALL = "quantizing", "all"
 # What not all images need, and the functions of `warmup` that compile it.
 EXTRAS = {
@@ -37,17 +38,18 @@ LOADING = {
     "kmeans": "compile_kmeans",
     "pixels": "load_pixel_kernels",
 }
-# All that there is to compile, the longest first; what several need comes before.
+# All that there is to compile; what several need comes before. Processes take them in turn: two of
+# them have as much to do: 10 s each of the first stage, and 36 s of the second.
 STAGES = (
     ("kmeans", "pixels", "scoring", "compile_tables"),
     (
         "compile_rare_dithering",
         "lossy-gif",
         "lossy",
-        "diffusion",
+        "compile_kmeans_of_points",
         "compile_animations",
         "compile_alpha",
-        "compile_kmeans_of_points",
+        "diffusion",
         "compile_large_png",
         "ordered",
         "masking",
@@ -154,25 +156,34 @@ def compile_all(notify: Callable[[], None], n_processes: int) -> None:
     kernels.events.when_compiling(tell)  # those that this process will still miss
     if kernels.places.is_prepared(ALL) or kernels.places.write_place() is None:
         return
-    from concurrent.futures import ThreadPoolExecutor
-
     tell()
     for stage in STAGES:
-        with ThreadPoolExecutor(n_processes) as pool:
-            list(pool.map(lambda what: _start_helper(what).wait(), stage))
+        # A process for each would take a second more, to load Numba and its compiler.
+        n_helpers = min(n_processes, len(stage))
+        helpers = [_start_helper(*stage[first::n_helpers]) for first in range(n_helpers)]
+        for helper in helpers:
+            helper.wait()
     for what in (QUANTIZING, *EXTRAS, ALL):
         kernels.places.set_prepared(what)
 
 
-def _start_helper(what: str) -> subprocess.Popen[bytes]:
+def _start_helper(*names: str) -> subprocess.Popen[bytes]:
+    """Begin a process that compiles, one after the other, what has these names."""
     import subprocess
 
-    module, function = "fastkq.install.warmup", EXTRAS.get(what, what)
-    if what in LOADING:
-        module, function = "fastkq.loading", LOADING[what]
     root = str(Path(__file__).parents[2])
-    code = START.format(root=root, module=module, function=function)
+    code = [START.format(root=root), *map(_call, names)]
     nowhere = subprocess.DEVNULL
     return subprocess.Popen(  # noqa: S603 - this Python
-        [sys.executable, "-P", "-c", code], stdin=nowhere, stdout=nowhere, stderr=nowhere
+        [sys.executable, "-P", "-c", "\n".join(code)],
+        stdin=nowhere,
+        stdout=nowhere,
+        stderr=nowhere,
     )
+
+
+def _call(name: str) -> str:
+    """Return the Python code that calls what compiles something."""
+    if name in LOADING:
+        return CALL.format(module="fastkq.loading", function=LOADING[name])
+    return CALL.format(module="fastkq.install.warmup", function=EXTRAS.get(name, name))
