@@ -106,7 +106,8 @@ def quantize(
         the image is flat or smooth, for less noise there and smaller files. "ordered" does so
         within squares of 2x2 pixels, by their place, so that what stands still in a film holds
         still. All compare colors in Oklab, or in light where a palette is coarse; "ordered" then
-        decides by a mask of blue noise. `labels` are then not the nearest entries, and `inertia` is that of what is shown.
+        decides by a mask of blue noise. `labels` are then not the nearest entries, and `inertia` is
+        that of what is shown.
     dither_strength : float
         0 (none) to 1.
     lossy : float

@@ -310,7 +310,7 @@ def dithering() -> str:
 
 
 def ordered_trials() -> str:
-    """What ordered dithering scores by its constants."""
+    """Scores of ordered dithering by its constants."""
     report = load("ordered_trials")
     lines = []
     for row in report["rows"]:
