@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack, overload
@@ -226,7 +225,7 @@ class Compressor:
         TargetNotReachedError, ValueError, TypeError, OSError
             As `compress`.
         """
-        with _at_most(self._n_threads):
+        with kernels.threads.at_most(self._n_threads):
             return compress_any(open_any(image, self._options), self._options).data
 
     def warm_up(self) -> None:
@@ -238,22 +237,8 @@ class Compressor:
         load_kernels()
         reading = replace(self._options.reading, frame=None)
         options = replace(self._options, weights=None, reading=reading)
-        with _at_most(self._n_threads), suppress(TargetNotReachedError):
+        with kernels.threads.at_most(self._n_threads), suppress(TargetNotReachedError):
             compress_any(open_any(noise, options), options)
 
     def __repr__(self) -> str:
         return f"Compressor({self._options.describe()})"
-
-
-@contextmanager
-def _at_most(n_threads: int | None) -> Iterator[None]:
-    """Let the kernels that this thread calls use at most so many threads."""
-    if n_threads is None:
-        yield
-        return
-    before = kernels.threads.n_threads()
-    kernels.threads.set_threads(min(n_threads, before))
-    try:
-        yield
-    finally:
-        kernels.threads.set_threads(before)

@@ -391,10 +391,6 @@ def _check_dask_array(array: Any) -> Any:
 
 
 def _on_one_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function whose kernels run on one thread; the caller's number is restored."""
-    before = kernels.threads.n_threads()
-    kernels.threads.set_threads(1)
-    try:
+    """Call a function whose kernels run on one thread."""
+    with kernels.threads.at_most(1):
         return function(*arguments)
-    finally:
-        kernels.threads.set_threads(before)

@@ -26,8 +26,8 @@ BAD_FILE_SECONDS = 0.02
 def open_while_kernels_load(image: ImageSource, reading: ReadOptions) -> Source:
     """Open an image; where a process has no kernels yet, load them meanwhile.
 
-    Numba and the kernels take 0.7 s to load from the cache, a JPEG of 24 MP 0.4 s to decode,
-    mostly without the interpreter's lock.
+    LLVM and the kernels take 0.1 s to load, and 0.7 s where Numba must be loaded, a JPEG of 24 MP
+    0.4 s to decode, mostly without the interpreter's lock.
     """
     if isinstance(image, np.ndarray) or "fastkq.kernels.cells" in sys.modules:
         return open_source(image, reading)
@@ -51,9 +51,10 @@ def load_kernels() -> None:
 
 def load_pixel_kernels() -> None:
     """Load, or compile, those that count pixels, seed K-means, and label pixels."""
-    # Noise of so many pixels goes the way of large images.
-    shape = (SORT_LIMIT // 256, 256, 3)
-    noise = as_rows(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    # Noise of so many pixels goes the way of large images. Not by NumPy's random module, which
+    # takes 10 ms to load: a color is 3 bytes of a multiple of 2^64 / golden ratio.
+    numbers = np.arange(SORT_LIMIT, dtype=np.uint64) * np.uint64(11400714819323198485)
+    noise = as_rows(numbers.view(np.uint8).reshape(-1, 256, 8)[..., -3:].copy())
     for on_numba_threads in kernels.threads.forms():
         with kernels.threads.always(on_numba_threads):
             histogram = histogram_of_array(noise)

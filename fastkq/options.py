@@ -330,6 +330,8 @@ def _draw_seed(random_state: object) -> int:
 
     A generator gives its next number, so that a call depends on its state and changes it once.
     """
+    if type(random_state) is int and random_state >= 0:
+        return random_state  # first: to name NumPy's random module is to load it
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(1 << 63))
     if random_state is None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.command.serve import OPTIONS, answer, answers
+from fastkq.kernels import threads
 
 
 def picture(seed=0, shape=(40, 60, 3)):
@@ -79,17 +80,17 @@ def test_its_threads_are_those_of_its_calls_only(monkeypatch):
     original = fastkq.compression.compress_any
 
     def spy(*arguments, **options):
-        seen.append(numba.get_num_threads())
+        seen.append(threads.n_threads())
         return original(*arguments, **options)
 
     monkeypatch.setattr("fastkq.compression.compress_any", spy)
     one = fastkq.Compressor(8, n_threads=1)(encoded())
-    assert (seen, numba.get_num_threads()) == ([1], 3)
+    assert (seen, threads.n_threads(), numba.get_num_threads()) == ([1], 3, 3)
     assert fastkq.Compressor(8, n_threads=99)(encoded()) == one
-    assert (seen, numba.get_num_threads()) == ([1, 3], 3)
+    assert (seen, threads.n_threads()) == ([1, 3], 3)
     with pytest.raises(ValueError, match="is no image"):
         fastkq.Compressor(8, n_threads=1)(b"no image")
-    assert numba.get_num_threads() == 3
+    assert threads.n_threads() == numba.get_num_threads() == 3
     numba.set_num_threads(4)
 
 

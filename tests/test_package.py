@@ -138,7 +138,7 @@ def test_importing_loads_no_heavy_library():
     code = (
         "import sys, fastkq, fastkq.cli\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)))\n"
-        "fastkq.kernels.dense\n"
+        "fastkq.kernels.dense.assign.compiled.dispatcher\n"
         "print('numba' in sys.modules)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -178,9 +178,9 @@ def test_warming_up_compiles_every_kernel():
         "    for key, value in vars(importlib.import_module(f'fastkq.kernels.{name}')).items():\n"
         "        kind = type(value).__name__\n"
         "        if kind == 'SharedKernel':\n"
-        "            print(name, key, len(value.compiled.signatures))\n"
+        "            print(name, key, value.compiled.n_forms)\n"
         "            if value.threaded is not None:\n"
-        "                print(name, key + '_threaded', len(value.threaded.signatures))\n"
+        "                print(name, key + '_threaded', value.threaded.n_forms)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     compiled = {tuple(line.split()[:2]): int(line.split()[2]) for line in run.stdout.splitlines()}
@@ -231,8 +231,9 @@ def test_loading_the_kernels_loads_all_that_an_image_needs(channels):
         "    for name in ('cells', 'histogram', 'remap', 'wu'):\n"
         "        module = importlib.import_module(f'fastkq.kernels.{name}')\n"
         "        for key, value in vars(module).items():\n"
-        "            kernel = getattr(value, 'threaded', value)\n"
-        "            yield name, key, len(getattr(kernel, 'signatures', ()))\n"
+        "            for form in ('compiled', 'threaded'):\n"
+        "                kernel = getattr(value, form, value)\n"
+        "                yield name, key, form, getattr(kernel, 'n_forms', 0)\n"
         "load_kernels()\n"
         "before = set(loaded())\n"
         f"shape = (500, 600, {channels})\n"

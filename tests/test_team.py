@@ -122,6 +122,16 @@ def test_without_new_threads_the_caller_works_alone(monkeypatch, no_helpers):
     assert do(16, 4) == ([1] * 16, 1)
 
 
+class Plain:
+    """Stands in for a kernel: a function that nothing compiles."""
+
+    def __init__(self, function):
+        self.py_func = function
+
+    def find(self, arguments):
+        return self.py_func
+
+
 def make_kernel(calls, least=1):
     """A kernel that tells who does its pieces."""
 
@@ -131,7 +141,7 @@ def make_kernel(calls, least=1):
     def on_numba_threads(begin, end, pieces):
         calls.append(f"numba {begin} {end}")
 
-    return threads.SharedKernel(alone, "pieces", least, threaded=on_numba_threads)
+    return threads.SharedKernel(Plain(alone), "pieces", least, threaded=Plain(on_numba_threads))
 
 
 @pytest.fixture

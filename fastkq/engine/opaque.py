@@ -96,11 +96,12 @@ def seed_centers(
     random_state: int | np.random.Generator | None,
 ) -> Array:
     """Return the initial centers (n_colors, 3) float32."""
-    rng = np.random.default_rng(random_state)
     if init == "wu":
         positions = decode_colors(cells.grid_ids)
         centers = seeding.wu_centers(positions, cells.grid_totals, n_colors)
-    elif init == "k-means++":  # over the cells: the colors would take 50 times as long
+        return complete_centers(cells, centers, n_colors)
+    rng = np.random.default_rng(random_state)
+    if init == "k-means++":  # over the cells: the colors would take 50 times as long
         weights = np.ascontiguousarray(cells.grid_totals[:, 0])
         means = (cells.grid_totals[:, 1:4] / weights[:, None]).astype(np.float32)
         centers = seeding.kmeans_plus_plus(means, weights, n_colors, rng)

@@ -8,14 +8,15 @@ k-means++ ends as well, random pixels 9 to 15 % worse.
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from fastkq import kernels
 from fastkq.types import Array
 
-Random: TypeAlias = np.random.Generator | np.random.RandomState
+if TYPE_CHECKING:  # to name NumPy's random module is to load it, 10 ms of each process
+    Random: TypeAlias = np.random.Generator | np.random.RandomState
 
 DRAW_ROUNDS = 100  # of random_points, before it gives up finding more distinct points
 GRID_BITS = 5  # of a channel: Wu's grid has 32^3 cells, as the histogram does

@@ -43,7 +43,7 @@ def diagnose() -> dict[str, str | int | bool]:
     """
     check = check_result()
     directory = kernels.places.write_place()
-    processor, features = kernels.compile.target_cpu()
+    processor, features = kernels.with_numba.target_cpu()
     vectors = [name for name in VECTOR_BITS if name in features]
     return {
         "fastkq": fastkq.__version__,

@@ -1,8 +1,8 @@
 """Every compiled function; the only place that knows Numba.
 
-A module here is loaded when it is first named (`kernels.dense.assign`), so that importing fastkq
-loads no Numba. Nothing here depends on other files of fastkq: `cache` takes compiled code for fresh
-while the files of this folder are the same.
+A module here is loaded when it is first named (`kernels.dense.assign`), and Numba where a kernel
+must be compiled. Nothing here depends on other files of fastkq: `cache` takes compiled code for
+fresh while the files of this folder are the same.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         lzw,
         lzw_frames,
         lzw_lossy,
+        machine_code,
         mixture,
         nearest,
         oklab,
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
         remap,
         ssimulacra2,
         steps,
+        stored,
         team,
         translucent,
+        with_numba,
         wu,
     )
 
@@ -69,6 +72,7 @@ __all__ = [
     "lzw",
     "lzw_frames",
     "lzw_lossy",
+    "machine_code",
     "mixture",
     "nearest",
     "oklab",
@@ -78,9 +82,11 @@ __all__ = [
     "remap",
     "ssimulacra2",
     "steps",
+    "stored",
     "team",
     "threads",
     "translucent",
+    "with_numba",
     "wu",
 ]
 

@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: a file for each kernel, argument types and processor.
+"""Where Numba finds what it compiled before, and leaves what it compiles: the files of `stored`.
 
 Numba's own cache knows a kernel by the one file that it stands in: it runs stale code after an edit
 of a helper in another file. It also raises where one of its files is damaged or a disk is full.
@@ -9,23 +9,23 @@ written is done without.
 
 What this takes from Numba besides its public names: where a dispatcher keeps its cache (`_cache`),
 how it serializes what it compiled (`_reduce`, `_rebuild`, `dumps`), whether that is possible
-(`lifted`, `has_dynamic_globals`), and what loaded code needs of its runtime (`rtsys`). All of them
-are in 0.60 to 0.68. Without them kernels have Numba's own cache.
+(`lifted`, `has_dynamic_globals`), the names of what compiled code needs (`_final_module`), and what
+loaded code needs of its runtime (`rtsys`). All of them are in 0.60 to 0.68. Without them kernels
+have Numba's own cache.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import logging
 import os
 import pickle
-from pathlib import Path
 from typing import Any
 
 import numba
+from numba.np.numpy_support import as_dtype
 
-from fastkq.kernels import places
+from fastkq.kernels import machine_code, places, stored
+from fastkq.kernels.compile import qualify
 
 try:
     from numba.core.compiler import CompileResult
@@ -36,18 +36,14 @@ except ImportError:  # a later Numba, which has moved them
 
 _log = logging.getLogger("fastkq")
 
-DIGEST_BYTES = hashlib.sha256().digest_size
+DEFAULT_OPT = 3
 
 
 class KernelCache:
-    """What a Numba dispatcher asks for compiled code, and gives it to.
-
-    A file is the stamp of its sources, the digest of its content, and the content: a pickle, which
-    is read only where the digest is right.
-    """
+    """What a Numba dispatcher asks for compiled code, and gives it to."""
 
     def __init__(self, function: Any) -> None:
-        self._name = f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}"
+        self._name = qualify(function)
 
     @property
     def cache_path(self) -> str | None:
@@ -63,12 +59,12 @@ class KernelCache:
         name = self._file_name(signature, target_context.codegen())
         for place in places.read_places():
             try:
-                content = _read(place / name)
-                if content is not None:
-                    parts = pickle.loads(content)  # noqa: S301 - trusted as the package itself is
-                    return CompileResult._rebuild(target_context, *parts)
+                found = stored.read(place / name)
+                if found is not None:
+                    parts = pickle.loads(found.rest)  # noqa: S301 - trusted as the package itself
+                    return CompileResult._rebuild(target_context, *_with_code(parts, found.code))
             except Exception as error:  # unpickling and linking raise anything
-                _warn_of_damage(place, error)
+                stored.warn_of_damage(place, error)
         return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
@@ -79,8 +75,9 @@ class KernelCache:
         try:
             if compiled.lifted or compiled.library.has_dynamic_globals:
                 raise ValueError("it holds pointers of this process")
-            content = dumps(compiled._reduce())
-            _write(place / self._file_name(signature, compiled.codegen), content)
+            code, parts = _without_code(compiled._reduce())
+            kernel = stored.StoredKernel(_head(compiled), code, dumps(parts))
+            stored.write(place / self._file_name(signature, compiled.codegen), kernel)
         except Exception as error:  # a full disk, say: the kernel is compiled, and that will do
             _log.debug("kernel %s is not cached on disk: %s", self._name, error)
 
@@ -88,9 +85,49 @@ class KernelCache:
         """Forget nothing: a kernel that is compiled anew overwrites its file."""
 
     def _file_name(self, signature: Any, codegen: Any) -> str:
-        # Code with bounds checks is other code from the same sources.
-        key = repr((signature, codegen.magic_tuple(), numba.config.BOUNDSCHECK, numba.config.OPT))
-        return f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.{places.PYTHON}.nbc"
+        target, config = machine_code.target(), numba.config
+        # Code with bounds checks, say, is other code from the same sources.
+        settings = codegen.magic_tuple(), config.BOUNDSCHECK, int(config.OPT)
+        if settings != (target, None, DEFAULT_OPT):
+            target = (*target, repr(settings))
+        return stored.file_name(self._name, tuple(map(_name_type, signature)), target)
+
+
+def _name_type(kind: Any) -> str:
+    """Return the name of a type of Numba's, that of `machine_code.name_types` where it has one."""
+    if isinstance(kind, numba.types.Array):
+        name = as_dtype(kind.dtype).name
+        return machine_code.name_array(name, kind.ndim, kind.layout, kind.mutable)
+    return repr(kind)
+
+
+def _without_code(parts: tuple[Any, ...]) -> tuple[bytes, tuple[Any, ...]]:
+    """Return the machine code of what Numba serialized, and the rest."""
+    (name, kind, (code, bitcode)), *others = parts
+    return code, ((name, kind, bitcode), *others)
+
+
+def _with_code(parts: tuple[Any, ...], code: memoryview | bytes) -> tuple[Any, ...]:
+    (name, kind, bitcode), *others = parts
+    return ((name, kind, (bytes(code), bitcode)), *others)
+
+
+def _head(compiled: Any) -> dict[str, Any] | None:
+    """Return what `machine_code` must know; None where a kernel has more than code."""
+    environments = compiled._find_referenced_environments()
+    if any(each.consts for each in (compiled.environment, *environments)):
+        return None
+    names = {compiled.target_context.get_env_name(compiled.fndesc)}
+    functions = compiled.library._final_module.functions
+    needs = {each.name for each in functions if each.is_declaration}
+    return {
+        "module": compiled.fndesc.modname,
+        "name": compiled.fndesc.qualname.split(".")[-1],
+        "wrapper": compiled.fndesc.llvm_cpython_wrapper_name,
+        "environments": sorted({*names, *(each.env_name for each in environments)}),
+        "needs": sorted(name for name in needs if not name.startswith("llvm.")),
+        "has_threads": bool(compiled.reload_init),
+    }
 
 
 def attach(dispatcher: Any) -> None:
@@ -111,52 +148,3 @@ def attach(dispatcher: Any) -> None:
 def _numba_has_a_place() -> bool:
     named = bool(os.environ.get("NUMBA_CACHE_DIR"))
     return places.has_home() or named or os.access(places.FOLDER, os.W_OK)
-
-
-@functools.cache
-def _stamp() -> bytes:
-    """Return a digest of what a file's content depends on, besides types and the processor."""
-    digest = hashlib.sha256(numba.__version__.encode())
-    digest.update(places.source_digest() or b"")
-    return digest.digest()
-
-
-def _read(path: Path) -> memoryview | None:
-    """Return the content of a file; None if there is none, or it is of other sources."""
-    try:
-        data = memoryview(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    stamp, digest = bytes(data[:DIGEST_BYTES]), bytes(data[DIGEST_BYTES : 2 * DIGEST_BYTES])
-    content = data[2 * DIGEST_BYTES :]
-    if len(digest) == DIGEST_BYTES and stamp != _stamp():
-        return None
-    if digest != hashlib.sha256(content).digest():
-        raise ValueError(f"the {len(data)} bytes of {path.name} are not those that were written")
-    return content
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: other processes may read it at any time."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(_stamp())
-            file.write(hashlib.sha256(content).digest())
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-_damaged: set[Path] = set()  # places that this process has told of
-
-
-def _warn_of_damage(place: Path, error: Exception) -> None:
-    """Tell of damaged files: one line a process, which a command shows on stderr."""
-    if place not in _damaged:
-        _damaged.add(place)
-        _log.warning(
-            "fastkq: a compiled kernel in %s is damaged and is compiled anew: %s", place, error
-        )

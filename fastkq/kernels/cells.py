@@ -7,7 +7,6 @@ exact.
 """
 
 import numpy as np
-from numba import prange
 
 from fastkq.kernels.candidates import (
     CELL,
@@ -22,7 +21,7 @@ from fastkq.kernels.candidates import (
     find_nearest,
     start_lists,
 )
-from fastkq.kernels.compile import kernel
+from fastkq.kernels.compile import kernel, prange
 
 # What a cell's `owner` can be, besides the label of all its colors.
 MIXED = -1

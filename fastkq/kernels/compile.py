@@ -1,18 +1,95 @@
-"""Compile flags and the "compiling" event: decided once for every kernel."""
+"""The decorator of every kernel: compile flags, and what is called, are decided once for all."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-import numba
-from numba.core import event
+import numpy as np
 
-from fastkq.kernels import cache
-from fastkq.kernels.events import waiting
+from fastkq.kernels import machine_code
 from fastkq.kernels.threads import SharedKernel
+
+prange = range  # in the files of kernels; Numba puts its own in its place
+
+
+class Kernel:
+    """A compiled function: called as machine code where that is on disk, by Numba otherwise.
+
+    To Numba, which compiles other kernels that call this one, it looks like its own dispatcher.
+    """
+
+    def __init__(
+        self, function: FunctionType, *, parallel: bool = False, inline: bool = False
+    ) -> None:
+        self.py_func = function
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
+        self.__module__ = function.__module__
+        self._options = {"parallel": parallel, "inline": inline}
+        self._dispatcher: Any = None
+        self._loaded: dict[tuple[Any, ...], Callable[..., Any]] = {}  # by types of arguments
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the kernel."""
+        return self.find(arguments)(*arguments)
+
+    def find(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """Return what takes arguments like these."""
+        if self._dispatcher is not None:
+            return self._dispatcher  # type: ignore[no-any-return]
+        # What decides of the types, and is quick to find: 0.2 microseconds an argument.
+        key = tuple(
+            [
+                (each.dtype, each.ndim, each.flags.num & machine_code.TYPE_FLAGS)
+                if type(each) is np.ndarray
+                else type(each)
+                for each in arguments
+            ]
+        )
+        found = self._loaded.get(key)
+        if found is None:
+            found = machine_code.load(self.qualified_name, arguments)
+            if found is None:
+                return self.dispatcher  # type: ignore[no-any-return]
+            self._loaded[key] = found
+        return found
+
+    @property
+    def dispatcher(self) -> Any:
+        """Numba's dispatcher of this function."""
+        with machine_code.lock:  # two threads must not make two
+            if self._dispatcher is None:
+                from fastkq.kernels import with_numba
+
+                self._dispatcher = with_numba.make_dispatcher(self.py_func, **self._options)
+        return self._dispatcher
+
+    @property
+    def n_forms(self) -> int:
+        """For how many types of arguments this process has it."""
+        return len(set(self._loaded.values())) + len(getattr(self._dispatcher, "signatures", ()))
+
+    @property
+    def qualified_name(self) -> str:
+        """The names of the file and of the function."""
+        return qualify(self.py_func)
+
+    @property
+    def targetoptions(self) -> Any:
+        """What Numba looks at before it inlines a function."""
+        return self.dispatcher.targetoptions
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What Numba takes a global name for, in a kernel that calls this one."""
+        return self.dispatcher._numba_type_
+
+
+def qualify(function: FunctionType) -> str:
+    """Return the names of a function's file and its own."""
+    return f"{Path(function.__code__.co_filename).stem}.{function.__qualname__}"
 
 
 def kernel(
@@ -48,25 +125,13 @@ def kernel(
 
     def decorate(function: Any) -> Callable[..., Any]:
         if each is not None:
-            return SharedKernel(_compile(function), each, is_single=True)
+            return SharedKernel(Kernel(function), each, is_single=True)
         if pieces is None:
-            return _compile(function, inline=inline)
-        threaded = _compile(_rename(function), parallel=True) if parallel else None
-        return SharedKernel(_compile(function), pieces, least, threaded=threaded)
+            return Kernel(function, inline=inline)
+        threaded = Kernel(_rename(function), parallel=True) if parallel else None
+        return SharedKernel(Kernel(function), pieces, least, threaded=threaded)
 
     return decorate
-
-
-def _compile(function: Any, *, parallel: bool = False, inline: bool = False) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = numba.njit(
-        parallel=parallel,
-        inline="always" if inline else "never",
-        nogil=True,
-        error_model="numpy",
-        no_cfunc_wrapper=True,  # for calls by pointer, of which there are none
-    )(function)
-    cache.attach(compiled)
-    return compiled
 
 
 def _rename(function: Any) -> FunctionType:
@@ -76,56 +141,3 @@ def _rename(function: Any) -> FunctionType:
     )
     twin.__qualname__ = f"{function.__qualname__}_threaded"
     return twin
-
-
-def notify_compilation(notify: Callable[[], None]) -> None:
-    """Call `notify` once, before this process compiles a kernel that is not in the cache."""
-
-    class _Once(event.Listener):  # type: ignore[misc]  # numba is untyped here
-        told = False
-
-        def on_start(self, event: Any) -> None:
-            if not self.told:
-                self.told = True
-                notify()
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    event.register("numba:compile", _Once())
-
-
-class _WithoutCollection(event.Listener):  # type: ignore[misc]  # numba is untyped here
-    """Compile without looking for garbage: 5 to 20 % of the time, and there is little to find.
-
-    Compilations are one at a time, under Numba's lock, each within the one that needs it.
-    """
-
-    depth = 0
-    was_enabled = False
-
-    def on_start(self, event: Any) -> None:
-        if self.depth == 0:
-            self.was_enabled = gc.isenabled()
-            gc.disable()
-        self.depth += 1
-
-    def on_end(self, event: Any) -> None:
-        self.depth -= 1
-        if self.depth == 0 and self.was_enabled:
-            gc.enable()
-
-
-event.register("numba:compile", _WithoutCollection())
-
-
-def target_cpu() -> tuple[str, list[str]]:
-    """Return the name of the processor that kernels are compiled for, and its features."""
-    from numba.core.registry import cpu_target
-
-    _, name, features = cpu_target.target_context.codegen().magic_tuple()
-    return name, [feature[1:] for feature in features.split(",") if feature.startswith("+")]
-
-
-for _notify in waiting:
-    notify_compilation(_notify)

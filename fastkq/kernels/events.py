@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 beginning: list[Callable[[], None]] = []  # what to do, once, before kernels are loaded ...
 ending: list[Callable[[], None]] = []  # ... and when all are that this process loads at once
-waiting: list[Callable[[], None]] = []  # until `compile` is loaded
+waiting: list[Callable[[], None]] = []  # until `with_numba` is loaded
 
 
 def when_compiling(notify: Callable[[], None]) -> None:
     """Call `notify` once, before this process compiles a kernel."""
-    module = sys.modules.get("fastkq.kernels.compile")
+    module = sys.modules.get("fastkq.kernels.with_numba")
     if module is None:
         waiting.append(notify)
     else:

@@ -8,9 +8,8 @@ on 2 threads, where a counting sort of the pixels by cell took 92 ms.
 """
 
 import numpy as np
-from numba import prange
 
-from fastkq.kernels.compile import kernel
+from fastkq.kernels.compile import kernel, prange
 
 CELL_BITS = 9  # a cell is 8x8x8 colors: the low 3 bits of each channel
 CELL_SIZE = 1 << CELL_BITS

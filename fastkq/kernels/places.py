@@ -10,7 +10,6 @@ import functools
 import hashlib
 import logging
 import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +25,7 @@ PYTHON = f"py{sys.version_info.major}{sys.version_info.minor}{getattr(sys, 'abif
 def source_digest() -> bytes | None:
     """Return a digest of all files of this folder; None if there are none, as in a zip archive."""
     sources = sorted(FOLDER.glob("*.py"))
-    digest = hashlib.sha256(platform.python_version().encode())
+    digest = hashlib.sha256(sys.version.encode())
     for path in sources:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.digest() if sources else None

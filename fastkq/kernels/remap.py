@@ -1,9 +1,8 @@
 """Kernels that replace 8-bit RGB pixels by labels through a table of all colors."""
 
 import numpy as np
-from numba import prange
 
-from fastkq.kernels.compile import kernel
+from fastkq.kernels.compile import kernel, prange
 
 OPAQUE = np.uint8(255)
 PIECE = 1 << 15  # pixels, or colors, that a thread is asked for: 50 microseconds

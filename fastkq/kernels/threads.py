@@ -25,15 +25,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastkq.kernels import team
+
+if TYPE_CHECKING:
+    from fastkq.kernels.compile import Kernel
 
 # Recursive, so that a fork from within a kernel's call (a debugger's, say) cannot wait for itself.
 _turn = threading.RLock()
 _is_serial = False
 _always: bool | None = None  # None: as the machine's load tells
 _rest = threading.local()
+
+
+class _Limit(threading.local):
+    """So many threads, at most, for what the calling thread does."""
+
+    n: int | None = None
+
+
+_limit = _Limit()
 _n_busy = 0  # looks at the load that said so, less those that did not, 0 to `MOST_BUSY`
 LOAD_BYTES = 100
 BUSY, MOST_BUSY = 2, 3
@@ -47,35 +59,34 @@ class SharedKernel:
 
     Parameters
     ----------
-    compiled : Numba dispatcher
+    compiled : Kernel
         Does what it is told on the calling thread.
     pieces : int, or str, the argument that is the number of pieces, or as long
     least : int
         So many pieces, at least, are worth a thread of `team`.
     is_single : bool
         Whether it takes a piece, not a range.
-    threaded : Numba dispatcher, optional
+    threaded : Kernel, optional
         The same function for Numba's threads.
     """
 
     def __init__(
         self,
-        compiled: Callable[..., Any],
+        compiled: Kernel,
         pieces: int | str,
         least: int = 1,
         *,
         is_single: bool = False,
-        threaded: Callable[..., Any] | None = None,
+        threaded: Kernel | None = None,
     ) -> None:
-        function = getattr(compiled, "py_func", compiled)  # compiled, or not: NUMBA_DISABLE_JIT
         self.compiled = compiled
         self.threaded = threaded
-        self._run = _piece_by_piece(compiled) if is_single else compiled
-        self._least = least
+        self._least, self._is_single = least, is_single
         self._n_pieces = pieces if isinstance(pieces, int) else None
         self._place = 0
         if isinstance(pieces, str):
-            self._place = function.__code__.co_varnames.index(pieces) - (1 if is_single else 2)
+            names = compiled.py_func.__code__.co_varnames
+            self._place = names.index(pieces) - (1 if is_single else 2)
 
     def __call__(self, *arrays: Any) -> None:
         """Run the kernel for all pieces."""
@@ -85,10 +96,15 @@ class SharedKernel:
             n_pieces = told if isinstance(told, int) else len(told)
         n = n_threads()
         if self.threaded is not None and _is_for_numba(min(n, n_pieces)):
-            with _guard():
-                self.threaded(0, n_pieces, *arrays)
+            run = self.threaded.find((0, n_pieces, *arrays))
+            with _guard(), _numba_at_most(n):
+                run(0, n_pieces, *arrays)
+        elif self._is_single:
+            run = _piece_by_piece(self.compiled.find((0, *arrays)))
+            team.share(run, n_pieces, self._least, n, arrays)
         else:
-            team.share(self._run, n_pieces, self._least, n, arrays)
+            run = self.compiled.find((0, n_pieces, *arrays))
+            team.share(run, n_pieces, self._least, n, arrays)
 
 
 def _piece_by_piece(kernel: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,9 +119,19 @@ def n_threads() -> int:
     """Return how many threads the kernels use now."""
     if _is_serial:
         return 1
-    import numba
+    n = _all_threads()
+    return n if _limit.n is None else min(n, _limit.n)
 
-    if not _numba_has_started():  # which asking Numba would do; so many it would start
+
+def _all_threads() -> int:
+    """Return how many threads Numba has, or would start."""
+    if "numba" not in sys.modules:
+        from fastkq.kernels import machine_code
+
+        return machine_code.most_threads()
+    import numba  # where another thread imports it, this waits
+
+    if not _numba_has_layer():  # which asking Numba would start
         return int(numba.config.NUMBA_NUM_THREADS)
     return int(numba.get_num_threads())
 
@@ -203,9 +229,41 @@ def n_slabs(n_pixels: int, least: int, table_bytes: int) -> int:
 
 def set_threads(n: int) -> None:
     """Let the kernels that this thread calls use at most so many threads."""
-    import numba
+    _limit.n = n
 
-    numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))
+
+@contextmanager
+def at_most(n: int | None) -> Iterator[None]:
+    """Let the kernels that this thread calls use at most so many threads, for a while."""
+    before = _limit.n
+    if n is not None:
+        _limit.n = n if before is None else min(n, before)
+    try:
+        yield
+    finally:
+        _limit.n = before
+
+
+@contextmanager
+def _numba_at_most(n: int) -> Iterator[None]:
+    """Let Numba's threads do with so many what the calling thread has them do."""
+    from fastkq.kernels import machine_code
+
+    numbers: list[tuple[Callable[[int], Any], int]] = []  # the own pool's is often Numba's as well
+    if (own := machine_code.started_threads()) is not None:
+        numbers.append((own.set_number, own.get_number()))
+    if "numba" in sys.modules:
+        import numba
+
+        numbers.append((numba.set_num_threads, numba.get_num_threads()))
+    changed = [(set_number, before) for set_number, before in numbers if before > n]
+    for set_number, _ in changed:
+        set_number(n)
+    try:
+        yield
+    finally:
+        for set_number, before in changed:
+            set_number(before)
 
 
 def threading_layer() -> str:
@@ -221,13 +279,20 @@ def is_serial() -> bool:
     return _is_serial
 
 
-@functools.cache
 def _guard() -> AbstractContextManager[Any]:
     """Return what a thread must hold while it runs a parallel kernel."""
+    if "numba" not in sys.modules:  # then the threads are those of GNU OpenMP
+        return nullcontext()
     return _turn if threading_layer() == "workqueue" else nullcontext()
 
 
 def _numba_has_started() -> bool:
+    """Return whether Numba's threads have started, by Numba or without it."""
+    direct = sys.modules.get("fastkq.kernels.machine_code")
+    return _numba_has_layer() or (direct is not None and direct.started_threads() is not None)
+
+
+def _numba_has_layer() -> bool:
     numba = sys.modules.get("numba")
     try:
         return numba is not None and bool(numba.threading_layer())
@@ -237,8 +302,13 @@ def _numba_has_started() -> bool:
 
 def _fork_locks() -> list[Any]:
     """Return the locks that a child must not find held by a thread that it does not have."""
-    compiler = sys.modules.get("numba.core.compiler_lock")
-    return [_turn] if compiler is None else [_turn, compiler.global_compiler_lock]
+    locks = [_turn]
+    if (compiler := sys.modules.get("numba.core.compiler_lock")) is not None:
+        locks.append(compiler.global_compiler_lock)
+    # Last, for a thread that compiles a kernel may want it, to compile others within.
+    if (direct := sys.modules.get("fastkq.kernels.machine_code")) is not None:
+        locks.append(direct.lock)
+    return locks
 
 
 _held: list[Any] = []

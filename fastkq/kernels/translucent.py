@@ -39,6 +39,7 @@ FIELD_BITS, FIELD = np.uint64(13), np.uint64((1 << 13) - 1)
 COUNT_SHIFT = np.uint64(52)
 ONE_PIXEL = np.uint64(1 << 52)
 FULL = np.uint64(512 << 52)
+ONCE = np.int64(1)
 
 
 @kernel(inline=True)
@@ -95,9 +96,21 @@ def place_in_cell(
 
 
 @kernel(inline=True)
+def hash_shift(
+    size,  # int64: of a hash table, a power of two
+):
+    """Return how far a hash of 32 bits is shifted to be a slot's number: 32 - log2(size)."""
+    shift = np.uint64(32)
+    while size > 1:
+        size >>= 1
+        shift -= np.uint64(1)
+    return shift
+
+
+@kernel(inline=True)
 def first_slot(
     key,  # uint32
-    shift,  # uint64: 32 - log2(size) of the hash table
+    shift,  # uint64: see `hash_shift`
     last,  # uint64: size - 1
     is_direct,
 ):
@@ -122,7 +135,7 @@ def first_slot(
 def find_slot(
     keys,  # (size,) uint32, IN: size is a power of two, and not all are taken
     key,  # uint32
-    shift,  # uint64: 32 - log2(size)
+    shift,  # uint64: see `hash_shift`
     is_direct,
 ):
     """Return where a key is, or where it would go."""
@@ -139,28 +152,14 @@ def add_word(
     sums,  # (n, N_SUMS) int64, INOUT
     row,
     word,  # uint64
+    weight,  # int64: how often
 ):
     """Add a word to the wider sums."""
-    sums[row, 0] += np.int64(word >> COUNT_SHIFT)
-    sums[row, 1] += np.int64(word & FIELD)
-    sums[row, 2] += np.int64((word >> FIELD_BITS) & FIELD)
-    sums[row, 3] += np.int64((word >> np.uint64(26)) & FIELD)
-    sums[row, 4] += np.int64((word >> np.uint64(39)) & FIELD)
-
-
-@kernel(inline=True)
-def add_place(
-    sums,  # (n, N_SUMS) int64, INOUT
-    row,
-    place,  # uint64: a word of one pixel
-    weight,  # int64
-):
-    """Add a color to the wider sums of its cell."""
-    sums[row, 0] += weight
-    sums[row, 1] += weight * np.int64(place & FIELD)
-    sums[row, 2] += weight * np.int64((place >> FIELD_BITS) & FIELD)
-    sums[row, 3] += weight * np.int64((place >> np.uint64(26)) & FIELD)
-    sums[row, 4] += weight * np.int64((place >> np.uint64(39)) & FIELD)
+    sums[row, 0] += weight * np.int64(word >> COUNT_SHIFT)
+    sums[row, 1] += weight * np.int64(word & FIELD)
+    sums[row, 2] += weight * np.int64((word >> FIELD_BITS) & FIELD)
+    sums[row, 3] += weight * np.int64((word >> np.uint64(26)) & FIELD)
+    sums[row, 4] += weight * np.int64((word >> np.uint64(39)) & FIELD)
 
 
 @kernel(inline=True)
@@ -187,12 +186,12 @@ def coarsen_table(
     sums,  # (MAX_ROWS, N_SUMS) int64, INOUT
     n_rows,  # how many
     level,  # of the table
-    shift,  # uint64: 32 - log2(size)
+    shift,  # uint64: see `hash_shift`
 ):
     """Make the cells of a table a level larger; return how many there are."""
     for row in range(n_rows):
         slot = find_slot(keys, row_keys[row], shift, level >= DIRECT)
-        add_word(sums, row, words[slot])
+        add_word(sums, row, words[slot], ONCE)
         words[slot] = np.uint64(0)
         rows[slot] = 0
     for slot in range(keys.shape[0]):
@@ -223,7 +222,7 @@ def fill_strip(
     first,  # uint64: pixel
     size,  # uint64: of the strip
     level,
-    shift,  # uint64: 32 - log2(size) of the hash table
+    shift,  # uint64: see `hash_shift`
     last,  # uint64: size - 1
     keys,  # (STRIP,) uint32, OUT
     places,  # (STRIP,) uint64, OUT
@@ -265,9 +264,7 @@ def count_slab(
     """Do what `count_pixels` does, for one slab; its arguments are described there."""
     is_weighted = weights.shape[0] > 0
     n_rows, level, n_clear = state[0], state[1], state[2]
-    last, shift = np.uint64(keys.shape[0] - 1), np.uint64(32)
-    while keys.shape[0] >> np.int64(np.uint64(32) - shift) > 1:
-        shift -= np.uint64(1)
+    last, shift = np.uint64(keys.shape[0] - 1), hash_shift(keys.shape[0])
     own_keys = np.empty(STRIP, np.uint32)
     places, slots = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
     for first in range(np.uint64(start), np.uint64(stop), np.uint64(STRIP)):
@@ -289,9 +286,8 @@ def count_slab(
                 done = i + np.uint64(1)
                 alpha = np.uint32(numbers[first + i] >> ALPHA_SHIFT)
                 weight = weights[first + i] if is_weighted else np.int64(1)
-                if (
-                    np.uint32(alpha - ONE) >= np.uint32(BYTE - ONE) or weight == 0
-                ):  # 0 - 1 is a large number
+                is_translucent = np.uint32(alpha - ONE) < np.uint32(BYTE - ONE)  # 0 - 1 is large
+                if not is_translucent or weight == 0:
                     n_clear += weight if alpha == 0 else np.int64(0)
                     continue
                 key, slot = own_keys[i], slots[i]
@@ -315,10 +311,10 @@ def count_slab(
                         row_keys[n_rows] = key
                         n_rows += 1
                         rows[slot] = row = n_rows
-                    add_word(sums, row - 1, word)
+                    add_word(sums, row - 1, word, ONCE)
                     word = np.uint64(0)
                     if weight != 1:
-                        add_place(sums, row - 1, places[i], weight)
+                        add_word(sums, row - 1, places[i], weight)
                         words[slot] = word
                         continue
                 words[slot] = word + places[i]
@@ -366,11 +362,10 @@ def gather_rows(
     sums,  # (T, N_SUMS) int64, INOUT: with the words after
 ):
     """Add the words of a table to its sums."""
-    shift = np.uint64(32)
-    while keys.shape[0] >> np.int64(np.uint64(32) - shift) > 1:
-        shift -= np.uint64(1)
+    shift = hash_shift(keys.shape[0])
     for row in range(row_keys.shape[0]):
-        add_word(sums, row, words[find_slot(keys, row_keys[row], shift, level >= DIRECT)])
+        slot = find_slot(keys, row_keys[row], shift, level >= DIRECT)
+        add_word(sums, row, words[slot], ONCE)
 
 
 @kernel()
