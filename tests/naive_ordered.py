@@ -10,7 +10,8 @@ def mix(points, alphas, entries, entry_alphas, is_exact, labels, ranks, strength
     """Ordered dithering by squares of 2x2 pixels, in float32; labels (H, W).
 
     Points (H, W, 4) and entries (K, 4) are in Oklab. Opaque pixels take opaque entries, if there
-    are any; those whose color is in the palette keep `labels`.
+    are any; those whose color is in the palette keep `labels`. Translucent pixels whose nearest
+    entry, in `labels`, is translucent take no opaque one.
     """
     single = np.float32
     points, entries = points.astype(single), entries.astype(single)
@@ -41,6 +42,8 @@ def mix(points, alphas, entries, entry_alphas, is_exact, labels, ranks, strength
             near = np.clip(value, low, high) if is_opaque else value
             allowed = own if is_opaque else every
             label, _ = naive.pick_entry(near, entries, allowed, in_whole_steps=is_opaque)
-            labels[y, x] = label
-            error = value - entries[label]
+            is_mixed = not is_opaque and entry_alphas[labels[y, x]] < 255
+            if not is_mixed or entry_alphas[label] < 255:
+                labels[y, x] = label
+            error = value - entries[labels[y, x]]
     return labels

@@ -256,7 +256,9 @@ def mix_any(
 ):
     """Dither squares of 2x2 pixels as `mix` does, of any image with any palette of many colors.
 
-    Fully transparent pixels neither take errors nor pass them on.
+    Fully transparent pixels neither take errors nor pass them on. Translucent ones that are nearest
+    to a translucent entry take no opaque one: dots of it stand out along the edge of a picture on
+    its shadow.
     """
     n_rows, width = labels.shape
     n_squares = (width + 1) // SIDE
@@ -303,7 +305,9 @@ def mix_any(
                     u3 = targets[3, i]
                     last = entries.shape[0]
                     key = nearest_of_all(u0, u1, u2, u3, n_own, last, entries, numbers)
-                    label = np.uint64(key & LABEL_BITS)
+                    taken = np.uint64(key & LABEL_BITS)
+                    if colors[taken, 3] != OPAQUE or colors[label, 3] == OPAQUE:
+                        label = taken
                 own[x] = label
                 errors[0, i], errors[1, i] = u0 - points[0, label], u1 - points[1, label]
                 errors[2, i], errors[3, i] = u2 - points[2, label], u3 - points[3, label]
