@@ -14,9 +14,10 @@ from PIL import Image, ImageCms
 import fastkq
 from fastkq.colors.histogram import histogram_of_array, histogram_of_blocks
 from fastkq.files import rows as blocks
-from fastkq.files.png import STRIP_BYTES, encode_indexed_png, write_indexed_png
+from fastkq.files.png import encode_indexed_png, write_indexed_png
 from fastkq.files.read import read_image
 from fastkq.files.source import open_source
+from fastkq.files.zlib_streams import MIN_STRIP
 
 HEIGHT, WIDTH = 403, 301
 
@@ -170,7 +171,7 @@ def test_blocks_count_as_the_whole(cuts):
 @pytest.mark.parametrize("n_colors", [2, 4, 16, 256])
 def test_the_stream_is_one_whatever_the_blocks_and_threads(n_colors):
     labels, palette = test_png.picture(700, 5003, n_colors)
-    assert labels.nbytes > 3 * STRIP_BYTES
+    assert labels.nbytes > 3 * MIN_STRIP
     files = []
     for cuts, n_threads in (([], 1), ([1, 2, 650], 3), (range(0, 700, 64), 2)):
         file = io.BytesIO()
@@ -227,7 +228,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
     with pytest.raises(OSError, match="No space left"):
         fastkq.quantize(picture(3)).save(Full())
-    monkeypatch.setattr("fastkq.files.png._deflate", lambda strip, *_: Full().write(strip))
+    monkeypatch.setattr("fastkq.files.zlib_streams.deflate_open", lambda strip: Full().write(strip))
     with pytest.raises(OSError, match=r"out\.png: cannot be written: No space left"):
         fastkq.compress(Rows(picture(3)), tmp_path / "out.png", **PLAIN)
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ import slow_png
 import tifffile
 from PIL import Image
 
-from fastkq.files import checksums, depths
+from fastkq.files import checksums, decode, depths
 from fastkq.files.mark import is_own_output
 from fastkq.files.read import count_pixels, is_image, read_image, read_weights
 from fastkq.files.source import open_source
@@ -498,3 +498,20 @@ def test_logging_that_is_asked_for_stays(caplog):
     with caplog.at_level(logging.WARNING):
         logging.getLogger("PIL").warning("asked for")
     assert caplog.messages == ["asked for"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("size", [(1031, 1021), (3, 400_000), (400_000, 3)])
+def test_pixels_of_large_images_are_copied_by_strips(mode, size, monkeypatch):
+    """As Pillow copies them, and turned upright as those of others."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], len(mode)), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "TIFF", exif=exif)
+    copied = []
+    original = decode._copy_pixels
+    monkeypatch.setattr(decode, "_copy_pixels", lambda image: copied.append(1) or original(image))
+    found = read_image(file.getvalue()).array
+    assert copied == [1]
+    assert np.array_equal(found, np.rot90(pixels, -1))

@@ -9,7 +9,8 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from fastkq.files.checksums import PngFacts
 
 MAX_16_BIT = 65535
+HASTENED_PIXELS, STRIP_PIXELS = 1 << 20, 1 << 17  # of `_hasten`
 FIRST_FRAME_ALONE = ("AVIF", "JXL")  # what Pillow calls formats with frames that are not read
 TRANSPARENCY = "transparency"
 TURNING = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}  # may tell an orientation
@@ -273,10 +275,39 @@ def _read_pixels(file: BinaryIO, mode: str | None, index: int = 0) -> Array:
     file.seek(0)
     options: dict[str, Any] = {"index": index, "mode": mode, "writeable_output": False}
     with iio.imopen(file, "r", plugin="pillow") as opened:
+        _hasten(getattr(opened, "_image", None))
         try:
             return np.asarray(opened.read(rotate=True, **options))
         except KeyError:  # imageio before 2.38, of an orientation that is none of the eight
             return np.asarray(opened.read(rotate=False, **options))
+
+
+def _hasten(image: PillowImage | None) -> None:
+    """Have the pixels of a Pillow image, if it is a large one, copied to an array by strips.
+
+    Pillow copies all of them twice, to pieces and to all of these joined: 95 ms for 24 MP. Strips
+    that stay in the cache take 25.
+    """
+    if image is None or image.mode not in ("RGB", "RGBA"):
+        return
+    if image.width * image.height >= HASTENED_PIXELS:
+        image.tobytes = partial(_copy_pixels, image)  # type: ignore[method-assign, assignment]
+
+
+def _copy_pixels(image: PillowImage) -> UInt8Array:
+    """Return what `image.tobytes()` does, in memory of NumPy's."""
+    width, height = image.size
+    n_rows = max(1, STRIP_PIXELS // width)
+    strips = (
+        np.asarray(image.crop((0, first, width, min(first + n_rows, height))))
+        for first in range(0, height, n_rows)
+    )
+    start = next(strips)
+    pixels, first = np.empty((height, *start.shape[1:]), start.dtype), 0
+    for strip in chain([start], strips):
+        pixels[first : first + len(strip)] = strip
+        first += len(strip)
+    return pixels
 
 
 def get_info(image: PillowImage) -> dict[str, Any]:
@@ -290,7 +321,9 @@ def mode_to_read(mode: str, info: Mapping[str, Any]) -> str | None:
         return None
     if mode in ("LA", "La") or (mode in ("1", "L") and TRANSPARENCY in info):
         return "LA"
-    if mode in ("RGBA", "RGBa", "PA") or TRANSPARENCY in info:
+    if mode == "RGBA":
+        return None
+    if mode in ("RGBa", "PA") or TRANSPARENCY in info:
         return "RGBA"
     return {"1": "L", "L": None, "RGB": None}.get(mode, "RGB")
 

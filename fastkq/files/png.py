@@ -2,8 +2,7 @@
 
 Why not Pillow or imageio: `imageio.imwrite` cannot write indices at all, and Pillow deflates with
 zlib; libdeflate takes a third of the time for the same size (24 MP: 0.3 s against 0.8 s).
-Large images, and those larger than memory, are deflated in strips by zlib-ng, on all cores:
-libdeflate takes whole buffers only, and its pieces cannot be joined to one stream.
+Large images, and those larger than memory, are deflated in strips, on all cores (`zlib_streams`).
 Specification: https://www.w3.org/TR/png-3/
 """
 
@@ -11,18 +10,17 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, TypeAlias
 
 import deflate
 import numpy as np
 from numpy.typing import NDArray
-from zlib_ng import zlib_ng
 
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
+from fastkq.files import zlib_streams
 from fastkq.files.attached import DENSITY, NOTHING, SRGB, Attached
 from fastkq.files.mark import PNG_SIGNATURE, PNG_TEXT
 from fastkq.files.palette_order import find_orders, relabel
@@ -45,12 +43,6 @@ TRIAL_LEVEL = 10
 TRIAL_BYTES, TRIAL_BANDS = 1 << 18, 4
 OXIPNG_LEVEL = 4  # of 6; 2 would hardly find anything more
 MAX_CHUNK_BYTES = (1 << 31) - 1
-STREAM_LEVEL = 6  # zlib-ng 1 to 9; within 0.5 % of libdeflate's size
-STRIP_BYTES = 1 << 20
-WINDOW = 1 << 15  # of deflate: a strip is told so much of what comes before it, for its matches
-STRIPS_AHEAD = 8  # for each thread, so that it has work while the next rows are read
-ZLIB_HEADER = b"\x78\x9c"
-ZLIB_END = b"\x03\x00"  # an empty last block
 
 Chunks: TypeAlias = "list[tuple[bytes, bytes]]"  # each with its kind
 
@@ -113,24 +105,24 @@ def assemble(
 
 def deflate_fast(labels: UInt8Array, n_colors: int, bits: int) -> bytes:
     """Return deflated rows of about the size that Pillow's have or less, in the least time."""
-    rows = _pack_rows(labels, bits)
     if labels.size >= LARGE_PIXELS:
-        deflated = _deflate_large(rows)
+        deflated = _deflate_large(labels, bits)
     else:
         level = SMALL_LEVEL if labels.size < SMALL_PIXELS else DEFLATE_LEVEL
-        deflated = deflate.zlib_compress(rows, level)
-    if DRAWING_RATIO * len(deflated) < rows.size:
-        deflated = min(deflated, deflate.zlib_compress(rows, DRAWING_LEVEL), key=len)
+        deflated = deflate.zlib_compress(_pack_rows(labels, bits), level)
+    if DRAWING_RATIO * len(deflated) < len(labels) * _row_bytes(labels.shape[1], bits):
+        drawing = deflate.zlib_compress(_pack_rows(labels, bits), DRAWING_LEVEL)
+        deflated = min(deflated, drawing, key=len)
     return deflated
 
 
-def _deflate_large(rows: UInt8Array) -> bytes:
+def _deflate_large(labels: UInt8Array, bits: int) -> bytes:
     """Return deflated rows, by strips on all threads; how many does not change a byte."""
-    n_threads = kernels.threads.n_threads()
-    n_rows = max(1, STRIP_BYTES // rows.shape[1])
-    strips = (rows[start : start + n_rows] for start in range(0, len(rows), n_rows))
-    with ThreadPoolExecutor(n_threads) as pool:
-        return b"".join(_deflate_strips(strips, pool, len(rows)))
+    height, width = labels.shape
+    n_rows = zlib_streams.count_strip_rows(height, _row_bytes(width, bits))
+    strips = (_pack_rows(labels[i : i + n_rows], bits) for i in range(0, height, n_rows))
+    with ThreadPoolExecutor(kernels.threads.n_threads()) as pool:
+        return b"".join(zlib_streams.deflate_strips(strips, pool, height))
 
 
 def _deflate_best(
@@ -263,12 +255,13 @@ def write_indexed_png(
         To deflate on.
     """
     bits = bit_depth or bits_per_index(len(palette))
-    strip_rows = max(1, STRIP_BYTES // (1 + shape[1] * bits // 8))
-    strips = (_pack_rows(rows, bits) for rows in _cut_rows(blocks, strip_rows))
+    n_rows = zlib_streams.count_strip_rows(shape[0], _row_bytes(shape[1], bits))
+    strips = (_pack_rows(rows, bits) for rows in _cut_rows(blocks, n_rows))
     chunks = attached_chunks(attached) + palette_chunks(palette)
     n_bytes = file.write(png_head(shape, bits, COLOR_TYPE_INDEXED, chunks))
     with ThreadPoolExecutor(n_threads) as pool:
-        for data in _deflate_strips(strips, pool, STRIPS_AHEAD * n_threads):
+        n_ahead = zlib_streams.STRIPS_AHEAD * n_threads
+        for data in zlib_streams.deflate_strips(strips, pool, n_ahead):
             n_bytes += file.write(_chunk(b"IDAT", data))
     return n_bytes + file.write(_chunk(b"IEND", b""))
 
@@ -282,33 +275,6 @@ def _cut_rows(blocks: Iterable[UInt8Array], n_rows: int) -> Iterator[UInt8Array]
         yield from (rows[start : start + n_rows] for start in range(0, whole, n_rows))
         rest = [rows[whole:]]
     yield from (rows for rows in rest if len(rows))
-
-
-def _deflate_strips(strips: Iterable[UInt8Array], pool: Executor, n_ahead: int) -> Iterator[bytes]:
-    """Return a zlib stream in pieces."""
-    waiting: deque[Future[bytes]] = deque()
-    checksum = deflate.adler32(b"")
-    yield ZLIB_HEADER
-    before = b""
-    for strip in strips:
-        checksum = deflate.adler32(strip, checksum)
-        waiting.append(pool.submit(_deflate, strip, before))
-        before = strip.reshape(-1)[-WINDOW:].tobytes()
-        if len(waiting) > n_ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-    yield ZLIB_END + struct.pack(">I", checksum)
-
-
-def _deflate(strip: UInt8Array, before: bytes) -> bytes:
-    """Return blocks of deflate that end on a whole byte, with matches in what comes before them."""
-    compressor = zlib_ng.compressobj(
-        STREAM_LEVEL, zlib_ng.DEFLATED, -zlib_ng.MAX_WBITS, zdict=before
-    )
-    start: bytes = compressor.compress(strip)
-    end: bytes = compressor.flush(zlib_ng.Z_SYNC_FLUSH)
-    return start + end
 
 
 def png_head(shape: tuple[int, ...], bits: int, color_type: int, chunks: Chunks) -> bytes:
@@ -346,16 +312,22 @@ def palette_chunks(palette: UInt8Array) -> Chunks:
     return chunks
 
 
+def _row_bytes(width: int, bits: int) -> int:
+    """Return how many bytes a row of indices has, with the number of its filter."""
+    return 1 + -(-width * bits // MAX_BITS)
+
+
 def _pack_rows(labels: UInt8Array, bits: int) -> UInt8Array:
     """Pack indices, the first in the high bits, behind a zero (no filter) in each row."""
     height, width = labels.shape
-    per_byte = 8 // bits
-    row_bytes = -(-width // per_byte)
-    rows = np.zeros((height, 1 + row_bytes), np.uint8)
-    packed = rows[:, 1:]
+    rows = np.zeros((height, _row_bytes(width, bits)), np.uint8)
+    packed, per_byte = rows[:, 1:], MAX_BITS // bits
+    if per_byte == 1:
+        packed[...] = labels
+        return rows
     for position in range(per_byte):
         part = labels[:, position::per_byte]
-        packed[:, : part.shape[1]] |= part << np.uint8(8 - bits * (position + 1))
+        packed[:, : part.shape[1]] |= part << np.uint8(MAX_BITS - bits * (position + 1))
     return rows
 
 

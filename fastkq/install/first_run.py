@@ -48,6 +48,7 @@ STAGES = (
         "compile_animations",
         "compile_alpha",
         "compile_kmeans_of_points",
+        "compile_large_png",
         "ordered",
         "masking",
     ),

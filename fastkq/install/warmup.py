@@ -20,6 +20,7 @@ from fastkq.engine.sample import label_cubes
 from fastkq.files.formats import GIF
 from fastkq.files.frames import Animation
 from fastkq.files.gif import encode_gif
+from fastkq.files.zlib_streams import deflate_open
 from fastkq.kernels import threads
 from fastkq.loading import load_kernels
 from fastkq.paint.dither import Ditherer, Dithering
@@ -35,6 +36,7 @@ def warm_up() -> float:
     label_cubes(np.zeros((1, 3), np.uint8))
     few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
     few.save(io.BytesIO(), optimize=True)
+    compile_large_png()
     compile_tables()
     compile_diffusion()
     compile_ordered()
@@ -117,6 +119,11 @@ def compile_lossy_gif() -> None:
     """Load, or compile, the kernels of labels by cost for GIF, and those that write it."""
     paint(Dithering(lossy=1, format=GIF))
     encode_gif(np.zeros((1, 1), np.uint8), np.zeros((1, 3), np.uint8))
+
+
+def compile_large_png() -> None:
+    """Load, or compile, the kernels that write the PNG of a large image."""
+    deflate_open(b"")
 
 
 def compile_scoring() -> None:
