@@ -4,9 +4,11 @@
 
 It takes about five minutes. Needs ../shared/photos. Palettes of fastkq are in Oklab, with
 and without `masking`; files are of fastkq's writer. `quantette_method` says what the rival is.
-"At quantette's bytes" is the score of fastkq less that of the rival on the line through its scores
-at both numbers of colors, by the logarithm of the bytes: so a mode that writes fewer bytes is not
-punished for it.
+"At equal bytes" is the score of fastkq less that of the rival, less what the rival gains by so many
+more bytes: on the line through its mean scores of a group at both numbers of colors, by the
+logarithm of the bytes. So a mode that writes fewer bytes is not punished for it. The line is that
+of a group: on one picture (`color_chart`), the rival scores less in more bytes, and a line of its
+own would take every byte saved for a loss.
 """
 
 from __future__ import annotations
@@ -47,15 +49,25 @@ def measure(image: np.ndarray, n_colors: int) -> list[report.Row]:
 
 
 def add_equal_bytes(rows: list[report.Row]) -> None:
-    """Add to the rows of a picture what each scores above the rival at as many bytes."""
-    rival = [row for row in rows if row["mode"] == RIVAL]
-    logs, scores = (
-        np.array([change(row[key]) for row in rival])
-        for key, change in (("bytes", np.log), ("ssimulacra2", float))
-    )
-    slope, start = np.polyfit(logs, scores, 1)
+    """Add to the rows of a group of pictures what each scores above the rival at as many bytes."""
+    rivals = {(row["picture"], row["K"]): row for row in rows if row["mode"] == RIVAL}
+    colors = sorted({n_colors for _, n_colors in rivals})
+    points = [
+        np.mean(
+            [
+                (np.log(row["bytes"]), row["ssimulacra2"])
+                for key, row in rivals.items()
+                if key[1] == n
+            ],
+            axis=0,
+        )
+        for n in colors
+    ]
+    slope = np.polyfit(*np.transpose(points), 1)[0]
     for row in rows:
-        row["at equal bytes"] = row["ssimulacra2"] - (start + slope * np.log(row["bytes"]))
+        rival = rivals[row["picture"], row["K"]]
+        gained = slope * np.log(row["bytes"] / rival["bytes"])
+        row["at equal bytes"] = row["ssimulacra2"] - rival["ssimulacra2"] - gained
 
 
 def table(rows: list[report.Row]) -> str:
@@ -84,11 +96,14 @@ def main() -> None:
         parser.error("--k takes two numbers or more: equal bytes are found between them")
     rows: list[report.Row] = []
     for group in GROUPS:
+        own: list[report.Row] = []
         for picture, image in read_group(group).items():
             print(f"{group}, {picture} ...", file=sys.stderr, flush=True)
-            own = [row for n_colors in options.k for row in measure(image, n_colors)]
-            add_equal_bytes(own)
-            rows += [{"group": group, "picture": picture, **row} for row in own]
+            for n_colors in options.k:
+                measured = measure(image, n_colors)
+                own += [{"group": group, "picture": picture, **row} for row in measured]
+        add_equal_bytes(own)
+        rows += own
     report.publish(options, table(rows), rows)
 
 

@@ -103,10 +103,11 @@ def quantize(
     dither : {"none", "diffusion", "ordered", "adaptive"}
         Dithering mixes palette entries, so that smooth gradients show no steps. "diffusion" passes
         each pixel's error on to its neighbours (Floyd and Steinberg). "adaptive" does so less where
-        the image is flat or smooth, for less noise there and smaller files. "ordered" decides by a
-        mask of blue noise: a pixel's entry depends on its color and place alone, so that it holds
-        still from frame to frame. All compare colors in Oklab, or in light where a palette is
-        coarse. `labels` are then not the nearest entries, and `inertia` is that of what is shown.
+        the image is flat or smooth, for less noise there and smaller files. "ordered" does so
+        within squares of 2x2 pixels, by their place, so that what stands still in a film holds
+        still. All compare colors in Oklab, or in light where a palette is coarse; "ordered" then
+        decides by a mask of blue noise. `labels` are then not the nearest entries, and `inertia` is
+        that of what is shown.
     dither_strength : float
         0 (none) to 1.
     lossy : float

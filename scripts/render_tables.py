@@ -309,6 +309,19 @@ def dithering() -> str:
     return "\n\n".join([*parts, machine_line(report)])
 
 
+def ordered_trials() -> str:
+    """Scores of ordered dithering by its constants."""
+    report = load("ordered_trials")
+    lines = []
+    for row in report["rows"]:
+        signed = [f"{value:+.2f}" for name, value in row.items() if ":" in name]
+        cells = [f"{row['share']:g}", row["last"], f"{row['chroma']:g}"]
+        lines.append([*cells, f"{row['off']:.2f}", f"{row['from afar']:.2f}", *signed])
+    header = ["share", "of the last", "a and b", "off", "error from afar"]
+    header += [f"K = {name}" for name in report["rows"][0] if ":" in name]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
 def _mean(rows: list[dict], key: str) -> float:
     return sum(row[key] for row in rows) / len(rows)
 
@@ -680,6 +693,7 @@ TABLES = {
     "kills": kills,
     "guard": guard,
     "kodak": kodak,
+    "ordered_trials": ordered_trials,
     "other_formats": other_formats,
     "peers": peers,
     "peers_small": peers_small,

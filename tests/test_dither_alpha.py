@@ -10,7 +10,7 @@ from steps import to_points, to_steps
 import fastkq
 from fastkq import kernels
 from fastkq.paint.dither import PASSED_ON, Ditherer, Dithering
-from fastkq.paint.mask import blue_noise_ranks, fine_noise
+from fastkq.paint.mask import blue_noise_ranks
 
 METHODS = ("diffusion", "ordered", "adaptive")
 INKS = [[0, 0, 0], [255, 255, 255], [0, 255, 0], [0, 0, 255], [255, 0, 0], [255, 255, 0]]
@@ -78,23 +78,12 @@ def test_ordered_is_that_of_its_twin(name):
         twin = naive.blend(points, alphas, entries, palette[:, 3], nearest, ranks, 0.8)
         assert np.array_equal(labels, twin)
         return
-    own = np.flatnonzero(palette[:, 3] == 255)
-    is_own = palette[:, 3] == 255
-    apart = naive.distances(entries, entries)
-    apart[~is_own[:, None] & is_own] = np.inf  # translucent ones do not mix with opaque ones
-    order = apart.argsort(axis=1, kind="stable")[:, :17]
-    order = np.where(np.take_along_axis(apart, order, axis=1) < np.inf, order, order[:, :1])
-    mask = fine_noise()
-    expected = naive_ordered.mix_pairs(points, entries, nearest, mask, 0.8, order[:, 1:])
-    expected[alphas == 0] = np.argmin(palette[:, 3])
-    if len(own) > 0:
-        middles = to_steps(image[..., :3] // 4 * 4 + 2)
-        first = np.searchsorted(own, nearest).clip(max=len(own) - 1)
-        colors, known = image[..., :3], entries[own, :3]
-        twin = naive_ordered.mix(colors, points[..., :3], middles, known, first, mask, 0.8)
-        expected[alphas == 255] = own[twin][alphas == 255]
-    # float32 may fall to the other side where two choices are equally good.
-    assert np.mean(labels != expected) < 1e-3
+    is_exact = np.all(image == palette[nearest], axis=2)
+    ranks = blue_noise_ranks()
+    expected = naive_ordered.mix(
+        points, alphas, entries, palette[:, 3], is_exact, nearest, ranks, 0.8
+    )
+    assert np.array_equal(labels, expected)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -206,7 +195,8 @@ def test_a_soft_shadow_has_no_steps(method):
     ]
     far, steps = (np.abs(error.mean(axis=(0, 2))).max() for error in errors)
     assert steps > 12
-    assert far < 2.5
+    # In order, a fifth of the way between two alphas, of which these are 32 apart, may be missing.
+    assert far < (0.2 * 32 if method == "ordered" else 2.5)
 
 
 @pytest.mark.parametrize("method", METHODS)

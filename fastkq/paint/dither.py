@@ -1,11 +1,12 @@
 """Dithering: mix palette entries, so that from afar no color is missing.
 
-Error diffusion passes each pixel's error on to its neighbours; ordered dithering compares each
-pixel with a mask of blue noise; adaptive dithering diffuses less in flat and smooth parts of an
-image, where noise shows and costs bytes, than in texture, which hides it.
+Error diffusion passes each pixel's error on to its neighbours; ordered dithering does so within
+squares of 2x2 pixels; adaptive dithering diffuses less in flat and smooth parts of an image, where
+noise shows and costs bytes, than in texture, which hides it.
 
 All compare colors in Oklab, whatever space the palette was found in: dithering is for the eye.
-With few colors, whose mixtures the eye takes for the mean of their light, all compare light.
+With few colors, whose mixtures the eye takes for the mean of their light, all compare light, and
+ordered dithering compares each pixel with a mask of blue noise.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import numpy as np
 from fastkq import kernels
 from fastkq.colors.contrast import map_by_contrast
 from fastkq.colors.spaces import linear_levels
-from fastkq.paint.mask import blue_noise_ranks, fine_noise
-from fastkq.paint.mixtures import Mixtures
-from fastkq.paint.tables import LIGHT_BOX, OKLAB_BOX, make_tables
+from fastkq.paint.mask import blue_noise_ranks
+from fastkq.paint.squares import Squares
+from fastkq.paint.tables import LIGHT_BOX, NO_TABLE, OKLAB_BOX, make_tables
 from fastkq.types import UInt8Array
 from fastkq.validate import check_number
 
@@ -39,8 +40,6 @@ STRENGTHS = (0.7, 0.75, 0.8, 0.85, PASSED_ON)
 LEAST_ERROR = 12.0
 MAP_ROWS = 1  # above and below a pixel, that its strength depends on
 N_WITH_ALPHA = 4
-# In place of the table of opaque entries, where there are none or all entries are compared.
-NO_TABLE = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros((1, 4, 16), np.int16)
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,7 @@ class Ditherer:
         self._packed, self._members = tables.packed, tables.members
         if self._method == "ordered":
             if not tables.is_coarse:
-                self._mixtures = Mixtures(tables)
-                self._ways = tables.ways()
+                self._squares = Squares(tables, self._strength)
             return
         self._groups = tables.groups
         has_table = tables.has_opaque and not tables.is_coarse
@@ -216,43 +214,30 @@ class Ditherer:
 
     def _mix(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
         """Dither an opaque image in order."""
-        errors = np.empty(len(labels), np.int64)
-        own = pixels[lead : lead + len(labels)]
-        kernels.ordered.mix(
-            own,
-            first,
-            fine_noise(),
-            np.float32(self._strength),
-            self._light,
-            self._packed,
-            self._tables.points[:3],
-            *self._mixtures.find(own, own.shape[1] // labels.shape[1]),
-            labels,
-            errors,
-        )
-        return int(errors.sum())
+        return int(self._squares.mix(pixels[lead : lead + len(labels)], first, labels).sum())
 
     def _mix_any(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
         """Dither an image with alpha, or with few colors, in order."""
-        errors, tables = np.empty(len(labels), np.int64), self._tables
-        known = (
+        own = pixels[lead : lead + len(labels)]
+        tables = self._tables
+        if not tables.is_coarse:
+            return sum(self._squares.mix_any(own, first, labels).tolist())  # without an end
+        errors = np.empty(len(labels), np.int64)
+        kernels.ordered.blend(
+            own,
+            first,
+            blue_noise_ranks(),
             np.float32(self._strength),
             self._light,
             tables.colors,
             tables.has_opaque,
             tables.transparent,
             tables.points,
+            *self._members,
+            labels,
+            errors,
         )
-        own = pixels[lead : lead + len(labels)]
-        if tables.is_coarse:
-            mask = blue_noise_ranks()
-            kernels.ordered.blend(own, first, mask, *known, *self._members, labels, errors)
-        else:
-            found = self._mixtures.find(own, own.shape[1] // labels.shape[1])
-            kernels.ordered.mix_any(
-                own, first, fine_noise(), *known, *self._ways, *found, labels, errors
-            )
-        return sum(errors.tolist())  # without an end
+        return sum(errors.tolist())
 
     def _diffuse(self, pixels: UInt8Array, lead: int, labels: UInt8Array, first: int) -> int:
         """Diffuse the errors of an opaque image."""

@@ -27,6 +27,8 @@ MOST_SPARSE = 192
 # errors of any mixture do.
 OKLAB_BOX = ((0, 81, 2, -510), (1020, 602, 523, 1020))
 LIGHT_BOX = ((-1020, -1020, -1020, -510), (2040, 2040, 2040, 1020))
+# In place of the table of opaque entries, where there are none or all entries are compared.
+NO_TABLE = np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros((1, 4, 16), np.int16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,29 +94,6 @@ class PaletteTables:
         if len(self.own) < len(self.colors):
             groups[:, 3] = self.own[groups[:, 3]]
         return cells, further, groups
-
-    def ways(self) -> tuple[UInt8Array, Array]:
-        """Return the neighbours (K, LANES) of each entry, and the ways (K, 4, LANES) to them.
-
-        For pixels that are not opaque. Where there is no neighbour, or an equal entry, there is
-        no way, and so no share. Nor is there one from a translucent entry to an opaque one: dots
-        of it stood out along the edge of a picture on its shadow.
-        """
-        is_opaque = self.colors[:, 3] == OPAQUE
-        n_lanes, n_colors = int(kernels.nearest.LANES), len(self.colors)
-        neighbours = np.zeros((n_colors, n_lanes), np.uint8)
-        ways = np.zeros((n_colors, 4, n_lanes), np.float32)
-        distances = squared_distances(self.points)
-        distances[~is_opaque[:, None] & is_opaque] = np.inf
-        order = np.argsort(distances, axis=1, kind="stable")[:, : 1 + n_lanes]
-        near = order[:, 1:]
-        steps = self.points.T[near] - self.points.T[:, None]
-        steps[~is_opaque[:, None] & is_opaque[near]] = 0
-        lengths = np.sum(steps**2, axis=2, keepdims=True)
-        steps = steps / np.where(lengths == 0, np.float32(1), lengths)
-        neighbours[:, : near.shape[1]] = near
-        ways[:, :, : near.shape[1]] = steps.transpose(0, 2, 1)
-        return neighbours, ways
 
 
 def make_tables(palette: UInt8Array) -> PaletteTables:
