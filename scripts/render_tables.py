@@ -480,6 +480,26 @@ def rate() -> str:
     return f"{markdown(header, lines)}\n\n{machine_line(report)}"
 
 
+def lossy_trials() -> str:
+    """What changes of the palette, and filters, do to labels by cost."""
+    report = load("lossy_trials")
+    rows = report["rows"]
+    colors = list(dict.fromkeys(row["K"] for row in rows))
+    lines = []
+    for trial in dict.fromkeys(row["trial"] for row in rows):
+        cells = [trial]
+        for n_colors in colors:
+            own = [row for row in rows if (row["trial"], row["K"]) == (trial, n_colors)]
+            ratios = [row["bytes"] for row in own]
+            gains = [row["gain"] for row in own if "gain" in row]
+            cells.append(f"{geometric_mean(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+            cells.append(f"{sum(gains) / len(gains):+.1f}" if gains else "")
+        lines.append(cells)
+    heads = ("bytes, and of single pictures", "score")
+    header = ["what was tried", *(f"K = {k}: {head}" for k in colors for head in heads)]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
 def gif() -> str:
     """Bytes of GIFs at equal look, and scores at equal bytes, beside gifsicle's."""
     report = load("gif")
@@ -693,6 +713,7 @@ TABLES = {
     "kills": kills,
     "guard": guard,
     "kodak": kodak,
+    "lossy_trials": lossy_trials,
     "ordered_trials": ordered_trials,
     "other_formats": other_formats,
     "peers": peers,
