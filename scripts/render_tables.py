@@ -481,7 +481,7 @@ def rate() -> str:
 
 
 def lossy_trials() -> str:
-    """What changes of the palette, and filters, do to labels by cost."""
+    """Trials with labels by cost: what they did to bytes and scores."""
     report = load("lossy_trials")
     rows = report["rows"]
     colors = list(dict.fromkeys(row["K"] for row in rows))

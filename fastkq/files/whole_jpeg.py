@@ -25,8 +25,8 @@ N_COEFFICIENTS = BLOCK * BLOCK
 PROGRESSIVE = (0xC2, 0xCA)  # frames, coded by Huffman's codes or arithmetically
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 # In the data of a scan, 0 follows each byte of 255, or the number of a restart.
-# (Where several bytes of 255 precede a marker, the last one counts; to search for all of them, \xff+,
-# takes 20 times as long: 24 ms of 3 MB.)
+# (Of several bytes of 255 the last one counts; to search for all of them, \xff+, takes 20 times as
+# long: 24 ms of 3 MB.)
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 NO_LENGTH = {0x01, 0xD8, *range(0xD0, 0xD8)}
 # What is decoded instead of missing data: any bits but those of a marker.

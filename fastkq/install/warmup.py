@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import time
+from functools import partial
 
 import numpy as np
 
+from fastkq import kernels
 from fastkq.api import quantize, remap
 from fastkq.colors.histogram import ColorHistogram
 from fastkq.colors.masking import mask_colors
@@ -60,7 +62,20 @@ def compile_kmeans_of_points() -> None:
 
 
 def compile_diffusion() -> None:
-    """Load, or compile, the kernels of error diffusion, for opaque images and most palettes."""
+    """Load, or compile, the kernels of error diffusion, for opaque images and most palettes.
+
+    The one that takes longest comes first, on a pixel and tables of zeros: meanwhile another
+    process compiles those that fill the tables, and this one then loads them.
+    """
+    pixel = np.zeros((1, 3), np.uint8)
+    pixel.flags.writeable = False
+    zeros, unit = partial(np.zeros, dtype=np.float32), np.float32(1)
+    kernels.dither.diffuse(
+        *(pixel, 0, np.zeros((1, 1), np.uint8), unit, zeros(256), np.zeros(1, np.int32)),
+        *(zeros((3, 1)), zeros(1), unit, np.zeros(kernels.nearest.N_CELLS, np.int32)),
+        *(np.zeros(2, np.int64), np.zeros((1, 4, kernels.nearest.LANES), np.int16)),
+        *(np.zeros((1, 1), np.uint8), np.zeros(1, np.int64)),
+    )
     for method in ("diffusion", "adaptive"):
         paint(Dithering(method))
 

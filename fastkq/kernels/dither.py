@@ -51,7 +51,7 @@ def damping(
     return ZERO if distance <= least else share
 
 
-@kernel()
+@kernel(inline=True)
 def start_row(
     pixels,  # (W * C,) uint8, IN: a row of an image
     light,  # (256,) float32, IN: see `convert_row`
@@ -76,7 +76,7 @@ def start_row(
             result[x] += shares[x] * error
 
 
-@kernel()
+@kernel(inline=True)
 def diffuse_rows(
     a_values,  # (>= 3, W) float32, IN: what `start_row` gave, of two rows
     b_values,
@@ -155,7 +155,7 @@ def diffuse_rows(
     before[1, 0], before[1, 1], before[1, 2] = b0, b1, b2
 
 
-@kernel()
+@kernel(inline=True)
 def fill_shares(
     strengths,  # (W,) or (1,) uint8, IN
     scale,  # float32

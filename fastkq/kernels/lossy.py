@@ -50,7 +50,7 @@ from fastkq.kernels.steps import (
 )
 
 
-@kernel()
+@kernel(inline=True)
 def clear(
     shown,  # (4, n) float32, OUT
 ):
@@ -60,7 +60,7 @@ def clear(
             shown[channel, place] = FAR
 
 
-@kernel()
+@kernel(inline=True)
 def start_pixels(
     alphas,  # (W,) uint8, IN
     points,  # (4, K) float32, IN: the palette, in steps

@@ -53,7 +53,7 @@ def key_of(
     return np.int32((np.float32(cost).view(np.int32) & COST_BITS) | way)
 
 
-@kernel()
+@kernel(inline=True)
 def find_ways(
     values,  # (4, W) float32, IN: a row's colors and the errors of the row above, in steps
     kinds,  # (W,) uint8, IN: of the pixels, by their alpha
@@ -168,7 +168,7 @@ def find_ways(
     cheapest[kinds.shape[0]] = key & WAY_BITS
 
 
-@kernel()
+@kernel(inline=True)
 def go_back(
     above,  # see `find_ways`
     cheapest,
@@ -184,7 +184,7 @@ def go_back(
             way = np.int64(cheapest[x])
 
 
-@kernel()
+@kernel(inline=True)
 def pass_on(
     values,  # see `find_ways`
     kinds,
