@@ -177,8 +177,10 @@ def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
     lists, lengths = np.empty((n_cells, n_colors), np.uint8), np.empty(n_cells, np.int64)
     nearest.list_candidates(entries, lists, lengths)
     is_crowded = lengths > nearest.LANES
-    crowded, others = np.flatnonzero(is_crowded), np.flatnonzero(~is_crowded)
-    small_lists = np.empty((len(crowded), nearest.N_SMALL, n_colors), np.uint8)
+    crowded = np.flatnonzero(is_crowded)
+    # No longer than the longest they are made from: of 256 colors, a fifth of the memory.
+    n_longest = int(lengths[crowded].max(initial=1))
+    small_lists = np.empty((len(crowded), nearest.N_SMALL, n_longest), np.uint8)
     small_lengths = np.empty((len(crowded), nearest.N_SMALL), np.int64)
     nearest.list_small_candidates(entries, crowded, lists, lengths, small_lists, small_lengths)
 
@@ -189,10 +191,11 @@ def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
     n_further[small_firsts] = -(-small_lengths // nearest.LANES) - 1
     further = len(n_further) + np.concatenate([[0], np.cumsum(n_further)])
     groups = np.empty((further[-1], 4, nearest.LANES), np.int16)
-    nearest.fill_groups(entries, lists[others], lengths[others], firsts[others], further, groups)
+    # What is written for a crowded cell is overwritten for the first of its small ones.
+    nearest.fill_groups(entries, lists, lengths, firsts, further, groups)
     nearest.fill_groups(
         entries,
-        small_lists.reshape(-1, n_colors),
+        small_lists.reshape(-1, n_longest),
         small_lengths.ravel(),
         small_firsts.ravel(),
         further,
