@@ -359,6 +359,7 @@ def test_a_lossless_image_has_no_psnr_in_json(tmp_path):
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["psnr"] is None
 
 
+@pytest.mark.slow
 def test_killed_runs_are_resumed_to_the_same_files(tmp_path):
     if not KILL_AND_RESUME.exists():
         pytest.skip("the scripts are not part of an installed package")

@@ -391,6 +391,7 @@ def run_read_only(tmp_path, read_only_install):
     return run_python
 
 
+@pytest.mark.slow
 def test_a_read_only_install_with_no_home(run_read_only):
     """It works, says that there is no cache, and leaves nothing in the current directory."""
     facts = json.loads(run_read_only("-m", "fastkq", "doctor", "--json"))

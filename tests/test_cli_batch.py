@@ -241,6 +241,7 @@ def test_a_terminal_sees_a_bar_and_the_failures(photos, tmp_path):
     assert text.rstrip().splitlines()[-1].startswith("3 images: 2 done")
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_it_with_130_and_it_goes_on(photos, tmp_path):
     rng = np.random.default_rng(0)
     for number in range(24):

@@ -159,6 +159,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / ima
 )
 
 
+@pytest.mark.slow
 def test_sixteen_threads_give_the_same_bytes_in_bounded_memory():
     """On fewer cores they wait for each other in every order there is."""
     found = {}
