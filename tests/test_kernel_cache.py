@@ -348,3 +348,36 @@ def test_a_tree_that_cannot_be_written_is_read(tmp_path, monkeypatch):
         assert not places.is_prepared(what)
     (named / f"all.{places.PYTHON}.prepared").write_bytes(places.source_digest())
     assert places.is_prepared("all")
+
+
+FAILING = """
+import numpy as np
+from fastkq.kernels.compile import kernel
+
+@kernel()
+def fail(n):
+    if n > 3:
+        raise ValueError("n is too large")
+    return np.ones(n).sum()
+"""
+FAIL = """
+import sys
+from fastkq.kernels.failing import fail
+print(fail(3))
+try:
+    fail(4)
+except ValueError as error:
+    print(error)
+try:
+    fail("text")
+except Exception as error:
+    print(type(error).__name__)
+"""
+
+
+def test_errors_are_those_of_numba_where_kernels_are_called_without_it(site, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    (site / "fastkq" / "kernels" / "failing.py").write_text(FAILING)
+    runs = [run_python("-P", "-B", "-c", FAIL, PYTHONPATH=str(site)).stdout for _ in range(2)]
+    assert runs[0] == "3.0\nn is too large\nTypingError\n"
+    assert runs[1] == runs[0]
