@@ -72,6 +72,7 @@ GROUP_TITLES = {
     "cq100": "CQ100",
     "photo2mp": "2 MP photos",
     "graphics": "graphics",
+    "alpha": "transparent",
 }
 MANY_DECADES = 100  # highest / lowest of an axis
 MARKERS = "osDv^<>Pp*Xh8d"
@@ -332,7 +333,7 @@ def plot_rates(axes: Axes, rows: list[Row]) -> None:
         label = "pngquant" if column == "pngquant" else "pngquant, oxipng -o4"
         color = COLORS["pngquant"]
         axes.plot(*zip(*points, strict=True), label=label, color=color, marker="s", ls=linestyle)
-    axes.set_title(f"{GROUP_TITLES[rows[0]['group']]}: {len(own)} pictures")
+    axes.set_title(f"{GROUP_TITLES[rows[0]['group']]} ({len(own)})")
     axes.set_xlabel("bytes / pngquant's")
     axes.set_xlim(0.1, 1.15)
 
@@ -349,7 +350,10 @@ def draw_rate(report: dict) -> Figure | None:
     panels[0].set_ylabel("SSIMULACRA 2")
     finish(figure, drawn_lines(panels), 5, report, top=0.55)
     figure.subplots_adjust(wspace=0.25)
-    text = "Upper left is better. Bytes are those of a picture by its pngquant's at 256 colors."
+    text = (
+        "Upper left is better. Bytes are those of a picture by its pngquant's at 256 colors. "
+        "In brackets: how many pictures."
+    )
     figure.text(0.08, 1 - 0.2 / figure.get_figheight(), text, color=INK)
     return figure
 
