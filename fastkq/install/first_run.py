@@ -56,6 +56,7 @@ STAGES = (
     ),
 )
 WITH_TABLES = {"diffusion", "ordered", "lossy"}  # which this process compiles
+LONGEST = "lossy"  # to compile, of what a file needs where nothing is said
 QUICK = "masking"  # compiled in 0.6 s; a process takes one to begin
 
 _is_told = False  # whether compilation was told of
@@ -106,6 +107,8 @@ def _finish(helpers: dict[str, subprocess.Popen[bytes]], *, is_quick_needed: boo
 
         if WITH_TABLES & helpers.keys():
             warmup.compile_tables()
+        if LONGEST in helpers:  # which this process waits for
+            warmup.compile_large_png()
         if is_quick_needed:
             warmup.compile_masking()
             kernels.places.set_prepared(QUICK)
