@@ -3,9 +3,9 @@
     python bench/work.py [--json bench/results/work.json]
 
 Wall time on shared machines varies by 20 to 40 %, while fastkq is deterministic: its iterations,
-distinct colors, cells, errors and bytes are not. `tests/test_work.py` compares them with the stored
-ones and fails where one of them grew, so a change that costs work has to say so by storing the new
-numbers.
+distinct colors, cells, groups of entries that dithering may search, errors and bytes are not.
+`tests/test_work.py` compares them with the stored ones and fails where one of them grew, so a
+change that costs work has to say so by storing the new numbers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.engine.cells import ColorCells
+from fastkq.paint.tables import make_tables
 
 IMAGES = Path(__file__).parents[1] / "tests" / "images"
 PICTURES = ("kodim03.png", "photo-sunset.png", "windows95.png")
@@ -70,6 +71,8 @@ def measure() -> list[report.Row]:
         rows.append(
             {"picture": name, "what": "alpha", "iterations": result.n_iter, "mse": result.mse}
         )
+        groups = len(make_tables(fastkq.fit_palette(image, 256)).nearest_table()[2])
+        rows.append({"picture": name, "what": "dithering", "groups": groups})
         for what, options in FILES.items():
             data = fastkq.compress(image, **options)
             rows.append({"picture": name, "what": f"file: {what}", "bytes": len(data)})
