@@ -892,4 +892,6 @@ def test_plots_follow_the_scheme(visit):
 def test_a_narrow_screen_is_wide_enough(visit, name):
     page = visit(name)
     page.set_viewport_size({"width": 400, "height": 800})
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= 400
+    width = "document.documentElement.scrollWidth"
+    page.wait_for_function(f"() => {width} <= 400")  # charts are drawn anew a moment later
+    assert page.evaluate(f"() => {width}") <= 400
