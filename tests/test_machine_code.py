@@ -64,9 +64,17 @@ def run(code, **environment):
 
 @pytest.fixture(scope="module")
 def expected():
-    """What a process has that calls every kernel through Numba."""
-    code = "import numba\nprint(digest())\nprint(numba.threading_layer())\n"
-    return run(code, NUMBA_NUM_THREADS="2")[0]
+    """What a process has that calls every kernel through Numba, and leaves both forms on disk."""
+    code = """
+import numba
+from fastkq.kernels import threads
+for always in (True, False):
+    with threads.always(always):
+        print(digest())
+"""
+    first, second = run(code, NUMBA_NUM_THREADS="2")
+    assert first == second
+    return first
 
 
 @needs_direct_calls
@@ -112,6 +120,7 @@ print(threads.n_threads(), numba.get_num_threads(), numba.threading_layer())
 
 
 @needs_direct_calls
+@pytest.mark.usefixtures("expected")
 def test_a_limit_of_threads_holds_for_those_of_numba_and_ends():
     code = """
 from fastkq.kernels import machine_code, threads
