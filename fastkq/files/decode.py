@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -298,15 +297,10 @@ def _copy_pixels(image: PillowImage) -> UInt8Array:
     """Return what `image.tobytes()` does, in memory of NumPy's."""
     width, height = image.size
     n_rows = max(1, STRIP_PIXELS // width)
-    strips = (
-        np.asarray(image.crop((0, first, width, min(first + n_rows, height))))
-        for first in range(0, height, n_rows)
-    )
-    start = next(strips)
-    pixels, first = np.empty((height, *start.shape[1:]), start.dtype), 0
-    for strip in chain([start], strips):
-        pixels[first : first + len(strip)] = strip
-        first += len(strip)
+    pixels = np.empty((height, width, len(image.getbands())), np.uint8)
+    for first in range(0, height, n_rows):
+        end = min(first + n_rows, height)
+        pixels[first:end] = np.asarray(image.crop((0, first, width, end)))
     return pixels
 
 
