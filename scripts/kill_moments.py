@@ -6,7 +6,8 @@ One picture is compressed again and again: by a third of the runs into another f
 place of a copy of it, and by a third it is an animated GIF that is replaced. A run is killed at a
 random moment, or a moment after its temporary file is there. Then the target must be absent, or the
 file of an undisturbed run; what is replaced must be the old file or the new one. The next run must
-leave exactly the target, whatever lay beside it.
+leave exactly the target, whatever lay beside it: also a second name of a complete target, which is
+what a kill leaves between giving a new file its name and taking the temporary one away.
 """
 
 from __future__ import annotations
@@ -120,14 +121,16 @@ class Trial:
         way, has_ended = kill_one(self._folder, self.ways[path], self._seconds[path], chance)
         counts["kills"] += not has_ended
         counts[way] += not has_ended
-        counts["temporary files left"] += self._count_left()
+        n_left = self._count_left()
+        counts["temporary files left"] += n_left
         now = path.read_bytes() if path.exists() else None
         counts["files lost or torn"] += now not in (self._old.get(path), self._whole[path])
         others = [(other, old) for other, old in self._old.items() if other != path]
         is_kept = all(other.read_bytes() == old for other, old in others)
         counts["sources changed"] += not is_kept
-        if now != self._whole[path]:
-            end_of(start(self.ways[path]))
+        if now != self._whole[path] or n_left:
+            may_exist = ["--force"] if path == self._target else []
+            end_of(start([*self.ways[path], *may_exist]))
             is_good = path.read_bytes() == self._whole[path] and not self._count_left()
             counts["next runs that cleaned up"] += is_good
             counts["next runs that did not"] += not is_good

@@ -326,6 +326,6 @@ def test_the_long_scripts_find_nothing(tmp_path, command):
         check=False,
         cwd=tmp_path,
     )
-    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.returncode == 0, result.stdout + result.stderr[-2000:]
     if result.stdout.startswith("skipped"):
         pytest.skip(result.stdout)
