@@ -148,6 +148,20 @@ def test_cells_equal_brute_force(spread, n_clusters, n_threads):
     assert np.array_equal(sums, naive.accumulate(points, histogram.counts, expected, n_clusters))
 
 
+@pytest.mark.parametrize("n_clusters", [1, 2, 5, 64, 256])
+def test_cells_count_their_comparisons(n_clusters, n_threads):
+    """What `bench/work.py` stores: equal to the twin's, and added up over assignments."""
+    histogram = histogram_of(clustered_pixels(3001, seed=n_clusters, spread=20))
+    points = histogram.colors.astype(np.float32)
+    cells = ColorCells(histogram)
+    expected = np.zeros(3, int)
+    for seed in (1, 2):
+        centers = np.random.default_rng(seed).uniform(0, 255, (n_clusters, 3)).astype(np.float32)
+        cells.accumulate(centers)
+        expected += naive.count_comparisons(histogram.codes, points, centers)
+        assert list(cells.work.values()) == expected.tolist()
+
+
 def test_cells_give_ties_to_the_lowest_index(n_threads):
     """Centers around gray points, at equal distances by symmetry, and each one twice."""
     grid = np.stack(np.meshgrid(*[np.arange(96, 160, 8, np.uint8)] * 3), axis=-1).reshape(-1, 3)
