@@ -225,6 +225,30 @@ def test_label_cubes_equals_its_twin(n_threads, n_centers):
     assert np.array_equal(table, naive.assign(points, centers))
 
 
+def test_candidates_of_palette_entries_are_those_of_their_twin(n_threads):
+    """Of cubes and their parts; with room for fewer, the first of them are listed."""
+    rng = np.random.default_rng(4)
+    centers = rng.integers(200, 400, (40, 3)).astype(np.float32)
+    corners = rng.integers(18, 50, (21, 3)).astype(np.float32) * 8
+    lists, lengths = np.empty((21, 64, 5), np.uint8), np.empty((21, 64), np.int64)
+    padded, numbers = pad_centers(centers)
+    kernels.nearest.list_candidates(
+        corners, np.float32(32), padded, numbers, np.uint64(40), lists, lengths
+    )
+    ends = np.array([[0, 0, 0], [1, 1, 1]], np.float32)
+    parts = np.stack(np.unravel_index(np.arange(64), (4, 4, 4)), axis=1)
+    for cube, corner in enumerate(corners):
+        above = naive.filter_candidates(corner + 32 * ends, centers)
+        for number, part in enumerate(parts):
+            box = (corner + 8 * (part + ends)).astype(np.float32)
+            kept = naive.filter_candidates(box, above)
+            expected = [int(np.flatnonzero((centers == entry).all(axis=1))[0]) for entry in kept]
+            assert lengths[cube, number] == len(expected)
+            n_listed = min(5, len(expected))
+            assert lists[cube, number, :n_listed].tolist() == expected[:n_listed]
+    assert lengths.max() > 5
+
+
 @pytest.mark.parametrize("n_clusters", [1, 2, 3, 9, 40])
 def test_wu_equals_brute_force(n_clusters):
     cells = ColorCells(histogram_of(clustered_pixels(400, seed=2)))
