@@ -70,12 +70,13 @@ def measure(benchmark, request, _kernels_compiled):
     """Time a function over so many pixels: `measure(function, n_pixels, K=..., setup=...)`.
 
     `setup`, if given, runs untimed before each round and returns (args, kwargs) for the function.
-    Returns what the function returned last.
+    `count` returns what work a result took, as `bench/work.py` counts it: numbers that are exact,
+    and stored in `extra_info`. Returns what the function returned last.
     """
     quick = request.config.getoption("--quick")
     parameters = request.node.callspec.params
 
-    def run(function, n_pixels, *, setup=None, **labels):
+    def run(function, n_pixels, *, setup=None, count=None, **labels):
         facts = benchmark.extra_info
         facts["picture"] = parameters.get("image") or parameters.get("small_image")
         facts.update(labels, threads=numba.get_num_threads(), pixels=n_pixels)
@@ -83,6 +84,8 @@ def measure(benchmark, request, _kernels_compiled):
         result = benchmark.pedantic(
             function, setup=setup, rounds=rounds, warmup_rounds=0 if quick else 1
         )
+        if count is not None:
+            facts.update(count(result))
         if benchmark.stats is not None:  # --benchmark-disable
             seconds = benchmark.stats.stats
             facts["MP/s"] = round(n_pixels / 1e6 / seconds.median, 1)

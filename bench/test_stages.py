@@ -36,7 +36,9 @@ def every(n_items):
 @pytest.mark.benchmark(group="histogram")
 def test_histogram(measure, image):
     n_pixels = image[..., 0].size
-    histogram = measure(lambda: fastkq.color_histogram(image), n_pixels)
+    histogram = measure(
+        lambda: fastkq.color_histogram(image), n_pixels, count=lambda found: {"colors": len(found)}
+    )
     assert histogram.counts.sum() == n_pixels
     assert np.all(np.diff(histogram.codes.astype(np.int64)) > 0)
     assert np.array_equal(histogram.counts @ histogram.colors, image.sum(axis=(0, 1)))
@@ -70,11 +72,18 @@ def test_first_step(measure, image, n_colors):
     """Nothing is known of an earlier step: what labelling by a given palette costs."""
     histogram, palette = fastkq.color_histogram(image), palette_of(image, n_colors)
     n_pixels = image[..., 0].size
+    last = {}
+
+    def prepare():
+        last["cells"] = ColorCells(histogram)
+        return (last["cells"],), {}
+
     labels, sums = measure(
         lambda cells: cells.assign(palette),
         n_pixels,
         K=n_colors,
-        setup=lambda: ((ColorCells(histogram),), {}),
+        setup=prepare,
+        count=lambda _: last["cells"].work,
     )
     sample = every(len(labels))
     assert np.array_equal(labels[sample], nearest(histogram.colors[sample], palette))
@@ -177,7 +186,12 @@ def test_dense_update(measure, small_image, n_colors):
 def test_png_write(measure, image, n_colors):
     palette = palette_of(image, n_colors)
     labels = fastkq.remap(image, palette)
-    data = measure(lambda: encode_indexed_png(labels, palette), labels.size, K=n_colors)
+    data = measure(
+        lambda: encode_indexed_png(labels, palette),
+        labels.size,
+        K=n_colors,
+        count=lambda data: {"bytes": len(data)},
+    )
     with Image.open(io.BytesIO(data)) as decoded:
         assert np.array_equal(np.asarray(decoded), labels)
         assert decoded.getpalette() == palette.ravel().tolist()

@@ -13,7 +13,12 @@ COLORS = (16, 64, 256)
 @pytest.mark.benchmark(group="quantize")
 @pytest.mark.parametrize("n_colors", COLORS)
 def test_quantize(measure, image, n_colors):
-    result = measure(lambda: fastkq.quantize(image, n_colors), image[..., 0].size, K=n_colors)
+    result = measure(
+        lambda: fastkq.quantize(image, n_colors),
+        image[..., 0].size,
+        K=n_colors,
+        count=lambda result: {"iterations": result.n_iter, "mse": result.mse},
+    )
     assert np.array_equal(np.unique(result.labels), np.arange(n_colors))
     assert result.mse == mean_squared_error(image, result.palette[result.labels])
 
@@ -28,6 +33,7 @@ def test_compress(measure, image, tmp_path, n_colors):
         lambda: fastkq.compress(source, target, n_colors, allow_larger=True),
         image[..., 0].size,
         K=n_colors,
+        count=lambda report: {"mse": report.mse, "bytes": report.target_bytes},
     )
     assert report.target_bytes == target.stat().st_size
     with Image.open(target) as written, Image.open(source) as decoded:

@@ -322,6 +322,18 @@ def ordered_trials() -> str:
     return f"{markdown(header, lines)}\n\n{machine_line(report)}"
 
 
+def diffusion_trials() -> str:
+    """Scores of error diffusion by how much of an error is passed on."""
+    report = load("diffusion_trials")
+    lines = []
+    for row in report["rows"]:
+        signed = [f"{value:+.2f}" for name, value in row.items() if ":" in name]
+        lines.append([f"{row['share']:g}", f"{row['off']:.2f}", f"{row['flat']:.2f}", *signed])
+    header = ["share", "off", "flat"]
+    header += [f"K = {name}" for name in report["rows"][0] if ":" in name]
+    return f"{markdown(header, lines)}\n\n{machine_line(report)}"
+
+
 def _mean(rows: list[dict], key: str) -> float:
     return sum(row[key] for row in rows) / len(rows)
 
@@ -715,6 +727,7 @@ TABLES = {
     "kodak": kodak,
     "lossy_trials": lossy_trials,
     "ordered_trials": ordered_trials,
+    "diffusion_trials": diffusion_trials,
     "other_formats": other_formats,
     "peers": peers,
     "peers_small": peers_small,

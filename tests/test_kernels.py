@@ -148,6 +148,20 @@ def test_cells_equal_brute_force(spread, n_clusters, n_threads):
     assert np.array_equal(sums, naive.accumulate(points, histogram.counts, expected, n_clusters))
 
 
+@pytest.mark.parametrize("n_clusters", [1, 2, 5, 64, 256])
+def test_cells_count_their_comparisons(n_clusters, n_threads):
+    """What `bench/work.py` stores: equal to the twin's, and added up over assignments."""
+    histogram = histogram_of(clustered_pixels(3001, seed=n_clusters, spread=20))
+    points = histogram.colors.astype(np.float32)
+    cells = ColorCells(histogram)
+    expected = np.zeros(3, int)
+    for seed in (1, 2):
+        centers = np.random.default_rng(seed).uniform(0, 255, (n_clusters, 3)).astype(np.float32)
+        cells.accumulate(centers)
+        expected += naive.count_comparisons(histogram.codes, points, centers)
+        assert list(cells.work.values()) == expected.tolist()
+
+
 def test_cells_give_ties_to_the_lowest_index(n_threads):
     """Centers around gray points, at equal distances by symmetry, and each one twice."""
     grid = np.stack(np.meshgrid(*[np.arange(96, 160, 8, np.uint8)] * 3), axis=-1).reshape(-1, 3)
@@ -209,6 +223,30 @@ def test_label_cubes_equals_its_twin(n_threads, n_centers):
     points[~is_used] = boxes[2][~is_used][:, None].reshape(-1, 1, 2, 3).mean(axis=2)
     points = points.reshape(-1, 3)
     assert np.array_equal(table, naive.assign(points, centers))
+
+
+def test_candidates_of_palette_entries_are_those_of_their_twin(n_threads):
+    """Of cubes and their parts; with room for fewer, the first of them are listed."""
+    rng = np.random.default_rng(4)
+    centers = rng.integers(200, 400, (40, 3)).astype(np.float32)
+    corners = rng.integers(18, 50, (21, 3)).astype(np.float32) * 8
+    lists, lengths = np.empty((21, 64, 5), np.uint8), np.empty((21, 64), np.int64)
+    padded, numbers = pad_centers(centers)
+    kernels.nearest.list_candidates(
+        corners, np.float32(32), padded, numbers, np.uint64(40), lists, lengths
+    )
+    ends = np.array([[0, 0, 0], [1, 1, 1]], np.float32)
+    parts = np.stack(np.unravel_index(np.arange(64), (4, 4, 4)), axis=1)
+    for cube, corner in enumerate(corners):
+        above = naive.filter_candidates(corner + 32 * ends, centers)
+        for number, part in enumerate(parts):
+            box = (corner + 8 * (part + ends)).astype(np.float32)
+            kept = naive.filter_candidates(box, above)
+            expected = [int(np.flatnonzero((centers == entry).all(axis=1))[0]) for entry in kept]
+            assert lengths[cube, number] == len(expected)
+            n_listed = min(5, len(expected))
+            assert lists[cube, number, :n_listed].tolist() == expected[:n_listed]
+    assert lengths.max() > 5
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2, 3, 9, 40])

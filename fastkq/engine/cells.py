@@ -20,6 +20,7 @@ ROOT_BITS = 18
 MAX_CHUNKS = 64  # partial sums; fixed by the data, not by the threads
 COLORS_PER_CHUNK = 8192
 CHUNK_STRIDE = 4
+WORK = ("tested", "candidates", "distances")  # what `ColorCells.work` counts
 
 
 def _starts_of_runs(values: Array) -> NDArray[np.int64]:
@@ -120,11 +121,21 @@ class ColorCells:
         self._owners = np.empty(len(cell_ids), np.int32)
         self._labels = np.empty(n_colors + lanes, np.uint8)
         self._sums = np.empty((0, 4))
+        self._work = np.zeros((n_chunks, len(WORK)), np.int64)
 
     @property
     def squared_norm(self) -> float:
         """The sum of count * squared norm over all colors."""
         return float(self.grid_totals[:, 4].sum())
+
+    @property
+    def work(self) -> dict[str, int]:
+        """What all assignments took until now.
+
+        By the names in `WORK`: how many centers were tested for boxes, how many were kept as the
+        candidates of cells, and how many distances from colors to these were computed.
+        """
+        return dict(zip(WORK, self._work.sum(axis=0).tolist(), strict=True))
 
     @property
     def variance(self) -> float:
@@ -164,6 +175,7 @@ class ColorCells:
             self._owners,
             self._labels,
             partials,
+            self._work,
         )
         self._sums += partials.sum(axis=0)  # integers: exact
         return self._sums.copy()

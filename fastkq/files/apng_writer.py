@@ -65,8 +65,7 @@ class ApngWriter:
         return min(found, key=lambda way: len(way[2]))
 
     def _deflate(self, labels: UInt8Array) -> bytes:
-        n_colors = len(self._palette)
-        fast = deflate_fast(labels, n_colors, self._bits)
+        fast = deflate_fast(labels, self._bits, is_frame=True)
         if not self._optimize:
             return fast
         is_filtered = pays_filtering(labels, self._bits)

@@ -88,7 +88,7 @@ def encode_gray_png(
     if optimize:
         deflated = deflate_rows(pixels, bits, filtered=pays_filtering(pixels, bits))
     else:
-        deflated = deflate_fast(pixels, len(palette), bits)
+        deflated = deflate_fast(pixels, bits)
     chunks = attached_chunks(attached)
     if palette.shape[1] == 4 and np.any(palette[:, 3] < OPAQUE):
         chunks.append((b"tRNS", struct.pack(">H", 0)))

@@ -29,15 +29,20 @@ from fastkq.types import MAX_COLORS, UInt8Array
 COLOR_TYPE_GRAY, COLOR_TYPE_INDEXED = 0, 3
 MAX_BITS = 8
 # libdeflate 1 to 12. 7 gives no more than Pillow's default size, or 0.1 % more, and 12 on icons.
-DEFLATE_LEVEL = 7
-SMALL_LEVEL, SMALL_PIXELS = 12, 1 << 14
+DEFLATE_LEVEL, MOST_LEVEL = 7, 12
+SMALL_PIXELS = 1 << 14  # of icons
 LARGE_PIXELS = 1 << 22  # of images that are deflated in strips
-# What shrinks to a tenth, as drawings do, takes little time and gains 1 to 10 % by 9.
-DRAWING_LEVEL, DRAWING_RATIO = 9, 10
+# What shrinks to a tenth, as drawings do, gains 1 to 10 % by 9 in little time, 3 to 15 % by 10 and
+# up to 20 % by 11: these levels serve up to so many pixels, and take 0.1 s or less.
+DRAWING_RATIO = 10
+DRAWING_LEVELS = ((11, 1 << 19), (10, 1 << 22))
+FRAME_LEVEL = 9  # of larger drawings, and of the many frames of an animation
 # For `optimize`: 10 is the first level that looks for the best way to write a block. 11 takes off
 # another 1 to 2 % where the rows are written as they are, as those of drawings, but hardly
 # anything, for twice the time, from filtered ones.
 PLAIN_LEVEL, FILTERED_LEVEL = 11, 10
+# 12 takes off another 1 to 5 % of rows as they are, in twice the time: up to so many pixels.
+MOST_PIXELS = 1 << 20
 # Which of the ways is tried on bands of rows, by as high a level: the lower ones are often wrong.
 TRIAL_LEVEL = 10
 TRIAL_BYTES, TRIAL_BANDS = 1 << 18, 4
@@ -84,7 +89,7 @@ def encode_indexed_png(
     if optimize:
         deflated, palette = _deflate_best(labels, palette, n_kept, bits)
     else:
-        deflated = deflate_fast(labels, len(palette), bits)
+        deflated = deflate_fast(labels, bits)
     chunks = attached_chunks(attached) + palette_chunks(palette)
     return assemble(labels.shape, bits, COLOR_TYPE_INDEXED, chunks, deflated)
 
@@ -103,15 +108,25 @@ def assemble(
     return b"".join(parts)
 
 
-def deflate_fast(labels: UInt8Array, n_colors: int, bits: int) -> bytes:
-    """Return deflated rows of about the size that Pillow's have or less, in the least time."""
+def deflate_fast(labels: UInt8Array, bits: int, *, is_frame: bool = False) -> bytes:
+    """Return deflated rows of about the size that Pillow's have or less, in little time.
+
+    Parameters
+    ----------
+    labels : (H, W) uint8
+    bits : int, of an index
+    is_frame : bool
+        Whether there are many such images, so that drawings may take less time.
+    """
     if labels.size >= LARGE_PIXELS:
         deflated = _deflate_large(labels, bits)
     else:
-        level = SMALL_LEVEL if labels.size < SMALL_PIXELS else DEFLATE_LEVEL
+        level = MOST_LEVEL if labels.size < SMALL_PIXELS else DEFLATE_LEVEL
         deflated = deflate.zlib_compress(_pack_rows(labels, bits), level)
     if DRAWING_RATIO * len(deflated) < len(labels) * _row_bytes(labels.shape[1], bits):
-        drawing = deflate.zlib_compress(_pack_rows(labels, bits), DRAWING_LEVEL)
+        fitting = [level for level, most in DRAWING_LEVELS if labels.size < most and not is_frame]
+        level = next(iter(fitting), FRAME_LEVEL)
+        drawing = deflate.zlib_compress(_pack_rows(labels, bits), level)
         deflated = min(deflated, drawing, key=len)
     return deflated
 
@@ -148,9 +163,9 @@ def deflate_rows(values: UInt8Array, bits: int, *, filtered: bool) -> bytes:
     if filtered:
         rows = filter_rows(rows[:, 1:])
     level = FILTERED_LEVEL if filtered else PLAIN_LEVEL
-    deflated: bytes = deflate.zlib_compress(
-        rows, level if values.size >= SMALL_PIXELS else SMALL_LEVEL
-    )
+    if values.size < (SMALL_PIXELS if filtered else MOST_PIXELS):
+        level = MOST_LEVEL
+    deflated: bytes = deflate.zlib_compress(rows, level)
     return deflated
 
 

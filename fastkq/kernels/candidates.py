@@ -10,7 +10,7 @@ Inner loops run over whole LANES, padded where need be: such a count compiles to
 remainder, and lists of candidates and cells are short (a step over 616,000 colors and 256 centers
 took twice as long with loops over their true lengths).
 
-All functions here are inlined into the kernels of `cells` and `cubes`.
+All functions here are inlined into the kernels of `cells`, `cubes` and `nearest`.
 """
 
 import numpy as np

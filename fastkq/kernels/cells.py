@@ -28,6 +28,8 @@ MIXED = -1
 UNASSIGNED = -2
 LEAST_CELLS = 256  # that a thread is asked to measure
 LEAST_CHUNKS = 16  # that a thread of `team` is asked to assign: 0.3 ms
+# What an assignment counts of its work.
+TESTED, KEPT, DISTANCES = range(3)
 
 
 @kernel(parallel=True, pieces="boxes", least=LEAST_CELLS)
@@ -196,6 +198,7 @@ def assign_chunk(
     owners,
     labels,
     sums,  # (K, 4) float64, OUT
+    work,  # (3,) int64, INOUT
 ):
     """Do what `assign_and_accumulate` does, for some cells; its arguments are described there.
 
@@ -214,6 +217,7 @@ def assign_chunk(
     lengths = np.empty(N_LEVELS, np.uint64)
     start_lists(centers, center_names, np.uint64(sums.shape[0]), lists, names, lengths)
     parent = root = -1
+    tested = kept = distances = np.int64(0)
     for cell in range(first, stop):
         level = CELL
         if parents[cell] != parent:
@@ -229,9 +233,14 @@ def assign_chunk(
                 box = first_parent + parent
             elif lower == ROOT:
                 box = root
+            tested += np.int64(lengths[lower - ONE])
             lengths[lower] = filter_candidates(
                 boxes, box, lower, lengths[lower - ONE], lists, names, scores, score_bits
             )
+        n_candidates = np.int64(lengths[CELL])
+        kept += n_candidates
+        if n_candidates > 1:
+            distances += n_candidates * (starts[cell + 1] - starts[cell])
         assign_cell(
             colors,
             weights,
@@ -248,6 +257,9 @@ def assign_chunk(
             labels,
             sums,
         )
+    work[TESTED] += tested
+    work[KEPT] += kept
+    work[DISTANCES] += distances
 
 
 @kernel(parallel=True, pieces="partials", least=LEAST_CHUNKS)
@@ -267,6 +279,7 @@ def assign_and_accumulate(
     owners,  # (n_cells,) int32, INOUT: the label of all the cell's colors, MIXED or UNASSIGNED
     labels,  # (>= U + LANES,) uint8, INOUT: nearest centers of the colors of MIXED cells
     partials,  # (n_chunks, K, 4) float64, OUT: change of the sums of weight and weight * color
+    work,  # (n_chunks, 3) int64, INOUT: centers TESTED for boxes, KEPT for cells, and DISTANCES
 ):
     """Label each color with its nearest center; sum what that changes, chunk by chunk."""
     for chunk in prange(begin, end):
@@ -285,6 +298,7 @@ def assign_and_accumulate(
             owners,
             labels,
             partials[chunk],
+            work[chunk],
         )
 
 

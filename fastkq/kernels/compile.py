@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,17 @@ from fastkq.kernels import machine_code
 from fastkq.kernels.threads import SharedKernel
 
 prange = range  # in the files of kernels; Numba puts its own in its place
+
+
+class Dispatcher(Protocol):
+    """What Numba makes of a function: it compiles that for the types it is called with."""
+
+    signatures: list[Any]
+    targetoptions: dict[str, Any]
+    _numba_type_: Any
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the function."""
 
 
 class Kernel:
@@ -28,7 +39,7 @@ class Kernel:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self.__module__ = function.__module__
         self._options = {"parallel": parallel, "inline": inline}
-        self._dispatcher: Any = None
+        self._dispatcher: Dispatcher | None = None
         self._loaded: dict[tuple[Any, ...], Callable[..., Any]] = {}  # by types of arguments
 
     def __call__(self, *arguments: Any) -> Any:
@@ -38,7 +49,7 @@ class Kernel:
     def find(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """Return what takes arguments like these."""
         if self._dispatcher is not None:
-            return self._dispatcher  # type: ignore[no-any-return]
+            return self._dispatcher
         # What decides of the types, and is quick to find: 0.2 microseconds an argument.
         key = tuple(
             [
@@ -52,19 +63,19 @@ class Kernel:
         if found is None:
             found = machine_code.load(self.qualified_name, arguments)
             if found is None:
-                return self.dispatcher  # type: ignore[no-any-return]
+                return self.dispatcher
             self._loaded[key] = found
         return found
 
     @property
-    def dispatcher(self) -> Any:
+    def dispatcher(self) -> Dispatcher:
         """Numba's dispatcher of this function."""
         with machine_code.lock:  # two threads must not make two
             if self._dispatcher is None:
                 from fastkq.kernels import with_numba
 
                 self._dispatcher = with_numba.make_dispatcher(self.py_func, **self._options)
-        return self._dispatcher
+            return self._dispatcher
 
     @property
     def n_forms(self) -> int:

@@ -105,7 +105,10 @@ def target() -> tuple[str, ...]:
     """Return the processor that code is compiled for."""
     import llvmlite.binding as llvm
 
-    features = llvm.get_host_cpu_features().flatten()
+    try:
+        features = llvm.get_host_cpu_features().flatten()
+    except RuntimeError:  # LLVM knows none of this processor; so does Numba
+        features = ""
     return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
 
 

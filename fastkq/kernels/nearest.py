@@ -7,6 +7,14 @@ many pixels. A group of candidates is compared at once.
 
 import numpy as np
 
+from fastkq.kernels.candidates import (
+    N_LEVELS,
+    ONE,
+    PARENT,
+    ROOT,
+    filter_candidates,
+    start_lists,
+)
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.steps import (
     HIGHEST_A,
@@ -27,11 +35,10 @@ LANES = 16
 N_LANES = np.uint64(LANES)
 LIGHT_CELLS, CHROMA_CELLS = 32, 20
 N_CELLS = LIGHT_CELLS * CHROMA_CELLS**2
-N_BOXES, BOX_STEPS = N_CELLS // 64, 128
-CELL_STEPS, SMALL_STEPS = 32, 8
+BOX_STEPS, CELL_STEPS = 128, 32
 CELL_SHIFT = np.uint64(5)  # from steps to cells
-N_SMALL = 64  # in a cell
-LEAST_CELLS = 8  # that a thread is asked to list candidates for
+N_PARTS, QUARTER = 64, np.float32(0.25)  # cells of a box, or small cells of a cell
+LEAST_CUBES = 8  # that a thread is asked to list candidates for
 LEAST_LISTS = 1024  # that a thread is asked to write: 0.1 ms
 # An entry of the table of cells is the number of its first group above six bits: those that are set
 # are taken from the color, for the groups of the small cells.
@@ -39,130 +46,71 @@ SPLIT = 63
 SPLIT_SHIFT = np.uint64(6)
 
 
-@kernel()
-def list_rivals(
-    palette,  # (3, K) float32, IN: in steps
-    low,  # (3,) float32, IN: the low corner of a cube ...
-    side,  # float32: ... and its side
-    above,  # (>= n,) uint8, IN: the entries to choose from
-    n,
-    rivals,  # (>= n,) uint8, OUT: those that can be nearest in the cube, ascending
-):
-    """List the entries that are nearest to some point of a cube, ties included; return how many.
-
-    The rule is that of `kernels.cells`; small integers and their halves are exact in float32.
-    """
-    best, least = 0, np.float32(np.inf)
-    for i in range(n):
-        distance = ZERO
-        for channel in range(3):
-            distance += (palette[channel, above[i]] - (low[channel] + HALF * side)) ** 2
-        if distance < least:
-            best, least = above[i], distance
-    n_kept = 0
-    for i in range(n):
-        own = rival = ZERO
-        for channel in range(3):
-            mine, others = palette[channel, above[i]], palette[channel, best]
-            corner = low[channel] + side if mine > others else low[channel]
-            own += (mine - corner) ** 2
-            rival += (others - corner) ** 2
-        if own <= rival:
-            rivals[n_kept] = above[i]
-            n_kept += 1
-    return n_kept
-
-
-@kernel()
-def set_corner(
-    x,  # a position in a grid of cubes, by channel
-    y,
-    z,
-    side,
-    low,  # (3,) float32, OUT
-):
-    """Fill in the low corner of a cube."""
-    low[0], low[1], low[2] = x * side, y * side, z * side
-
-
-@kernel(pieces=N_BOXES)
+@kernel(pieces="corners", least=LEAST_CUBES)
 def list_candidates(
-    begin,  # of the boxes ...
+    begin,  # of the cubes ...
     end,  # ... and the end of these
-    palette,  # (3, K) float32, IN: in steps
-    lists,  # (N_CELLS, K) uint8, OUT: of each cell, by lightness, a, b
-    lengths,  # (N_CELLS,) int64, OUT
+    corners,  # (n, 3) float32, IN: the low corners of cubes, in steps ...
+    side,  # float32: ... and their side
+    entries,  # (3, W) float32, IN: of a palette, in whole steps, padded with FAR to whole LANES
+    numbers,  # (W,) int32, IN: 0, 1, 2, ...
+    n_colors,  # uint64: without the padding
+    lists,  # (n, N_PARTS, >= 1) uint8, OUT: of each part as many as there is room for
+    lengths,  # (n, N_PARTS) int64, OUT: how many there are
 ):
-    """List the entries that can be nearest somewhere in each cell."""
-    n_colors = palette.shape[1]
-    for box in range(begin, end):
-        low = np.empty(3, np.float32)
-        everything, rivals = np.empty(n_colors, np.uint8), np.empty(n_colors, np.uint8)
-        for entry in range(n_colors):
-            everything[entry] = entry
-        side = CHROMA_CELLS // 4
-        x, y, z = box // side**2, box // side % side, box % side
-        set_corner(x, y, z, np.int64(BOX_STEPS), low)
-        n = list_rivals(palette, low, np.float32(BOX_STEPS), everything, n_colors, rivals)
-        for part in range(64):
-            u, v, w = 4 * x + part // 16, 4 * y + part // 4 % 4, 4 * z + part % 4
-            set_corner(u, v, w, np.int64(CELL_STEPS), low)
-            cell = (u * CHROMA_CELLS + v) * CHROMA_CELLS + w
-            lengths[cell] = list_rivals(
-                palette, low, np.float32(CELL_STEPS), rivals, n, lists[cell]
-            )
+    """List the entries that can be nearest somewhere in each part of cubes, ascending.
 
-
-@kernel(pieces="crowded", least=LEAST_CELLS)
-def list_small_candidates(
-    begin,  # of the crowded cells ...
-    end,  # ... and the end of these
-    palette,  # (3, K) float32, IN: in steps
-    crowded,  # (n,) int64, IN: cells
-    lists,  # (N_CELLS, K) uint8, IN: of the cells
-    lengths,  # (N_CELLS,) int64, IN
-    small_lists,  # (n, 64, K) uint8, OUT: of the small cells in each
-    small_lengths,  # (n, 64) int64, OUT
-):
-    """List the candidates of the small cells in cells that have many."""
-    for i in range(begin, end):
-        low = np.empty(3, np.float32)
-        cell = crowded[i]
-        row, z = cell // CHROMA_CELLS, 4 * (cell % CHROMA_CELLS)
-        x, y = 4 * (row // CHROMA_CELLS), 4 * (row % CHROMA_CELLS)
-        for part in range(N_SMALL):
-            set_corner(x + part // 16, y + part // 4 % 4, z + part % 4, np.int64(SMALL_STEPS), low)
-            small_lengths[i, part] = list_rivals(
-                palette,
-                low,
-                np.float32(SMALL_STEPS),
-                lists[cell],
-                lengths[cell],
-                small_lists[i, part],
+    The parts are cubes of a quarter of the side, by lightness, a, b.
+    """
+    width = numbers.shape[0] + LANES
+    box = np.empty((1, 6), np.float32)
+    scores = np.empty(width, np.float32)
+    score_bits = scores.view(np.int32)
+    kept = np.empty((N_LEVELS, 3, width), np.float32)
+    names = np.zeros((N_LEVELS, width), np.int32)
+    n_kept = np.empty(N_LEVELS, np.uint64)
+    start_lists(entries, numbers, n_colors, kept, names, n_kept)
+    for cube in range(begin, end):
+        for part in range(-1, N_PARTS):  # the whole cube, then its parts
+            level, own_side, x, y, z = ROOT, side, 0, 0, 0
+            if part >= 0:
+                level, own_side = PARENT, side * QUARTER
+                x, y, z = part // 16, part // 4 % 4, part % 4
+            box[0, 0] = corners[cube, 0] + np.float32(x) * own_side
+            box[0, 1] = corners[cube, 1] + np.float32(y) * own_side
+            box[0, 2] = corners[cube, 2] + np.float32(z) * own_side
+            for channel in range(3):
+                box[0, 3 + channel] = box[0, channel] + own_side
+            n = filter_candidates(
+                box, 0, level, n_kept[level - ONE], kept, names, scores, score_bits
             )
+            n_kept[level] = n
+            if part >= 0:
+                lengths[cube, part] = n
+                for i in range(min(n, np.uint64(lists.shape[2]))):
+                    lists[cube, part, i] = names[PARENT, i]
 
 
 @kernel(pieces="firsts", least=LEAST_LISTS)
 def fill_groups(
     begin,  # of the lists ...
     end,  # ... and the end of these
-    palette,  # (3, K) float32, IN: in steps
-    lists,  # (n, K) uint8, IN
+    entries,  # (4, K) int16, IN: of a palette, in steps, and their numbers
+    lists,  # (n, room) uint8, IN
     lengths,  # (n,) int64, IN
     firsts,  # (n,) int64, IN: each list's first group
     further,  # (>= n + 1,) int64, IN: by first group, where its further groups start
     groups,  # (n_groups, 4, LANES) int16, OUT: coordinates in steps, and numbers
 ):
     """Write lists of candidates in groups, the last of each filled up with its first candidate."""
-    for row in range(begin, end):
-        first = firsts[row]
+    for each in range(begin, end):
+        first = firsts[each]
         n_further = further[first + 1] - further[first]
         for i in range((1 + n_further) * LANES):
-            entry = lists[row, i if i < lengths[row] else 0]
+            entry = lists[each, i if i < lengths[each] else 0]
             group = first if i < LANES else further[first] + i // LANES - 1
-            for channel in range(3):
-                groups[group, channel, i % LANES] = palette[channel, entry]
-            groups[group, 3, i % LANES] = entry
+            for row in range(4):
+                groups[group, row, i % LANES] = entries[row, entry]
 
 
 @kernel(inline=True)
@@ -199,9 +147,13 @@ def search_further(
     stop,
     groups,  # (n_groups, 4, LANES) int16, IN
 ):
-    """Go on with further groups of candidates, which few colors have."""
+    """Go on with further groups of candidates, which few colors have.
+
+    As in `nearest_in_group`, the number of lanes is read from the groups. Of so few known steps
+    LLVM made 1.2 s of work for itself, and code that took a crowded palette 2.6 times as long.
+    """
     for group in range(first, stop):
-        for lane in range(N_LANES):
+        for lane in range(np.uint64(groups.shape[2])):
             d0 = np.int32(v0 - np.int32(groups[group, 0, lane]))
             d1 = np.int32(v1 - np.int32(groups[group, 1, lane]))
             d2 = np.int32(v2 - np.int32(groups[group, 2, lane]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from fastkq import kernels
 from fastkq.colors.pixels import OPAQUE
 from fastkq.colors.spaces import linear_levels
+from fastkq.engine.cells import pad_centers
 from fastkq.types import Array, UInt8Array
 
 # An error may be as large as the distance to an entry's fourth neighbour: colors between entries
@@ -167,39 +169,57 @@ def nearest_table(palette: Array) -> tuple[Array, Array, Array]:
         See `kernels.dither.diffuse`.
     """
     nearest = kernels.nearest
-    entries = np.rint(palette)
+    points = np.rint(palette)
     n_colors, n_cells = palette.shape[1], int(nearest.N_CELLS)
     if n_colors <= nearest.LANES:  # one group, for all cells, and no kernel to compile
         places = np.arange(nearest.LANES)
         numbers = np.where(places < n_colors, places, 0)
-        group = np.ascontiguousarray([*entries[:, numbers], numbers], np.int16)
+        group = np.ascontiguousarray([*points[:, numbers], numbers], np.int16)
         return np.zeros(n_cells, np.int32), np.zeros(2, np.int64), group[None]
-    lists, lengths = np.empty((n_cells, n_colors), np.uint8), np.empty(n_cells, np.int64)
-    nearest.list_candidates(entries, lists, lengths)
-    is_crowded = lengths > nearest.LANES
-    crowded = np.flatnonzero(is_crowded)
-    # No longer than the longest they are made from: of 256 colors, a fifth of the memory.
-    n_longest = int(lengths[crowded].max(initial=1))
-    small_lists = np.empty((len(crowded), nearest.N_SMALL, n_longest), np.uint8)
-    small_lengths = np.empty((len(crowded), nearest.N_SMALL), np.int64)
-    nearest.list_small_candidates(entries, crowded, lists, lengths, small_lists, small_lengths)
+    centers, numbers = pad_centers(points.T)
+    entries = np.ascontiguousarray([*points, numbers[:n_colors]], np.int16)
 
-    n_groups = np.where(is_crowded, nearest.N_SMALL, 1)
+    def list_candidates(corners: Array, side: int, room: int) -> tuple[Array, Array]:
+        lists = np.empty((len(corners), nearest.N_PARTS, room), np.uint8)
+        lengths = np.empty(lists.shape[:2], np.int64)
+        nearest.list_candidates(
+            corners, np.float32(side), centers, numbers, np.uint64(n_colors), lists, lengths
+        )
+        return lists.reshape(-1, room), lengths.ravel()
+
+    # Cells are box by box until the end. Of those with more candidates, small cells are listed.
+    order, cell_corners = _cells_by_box()
+    boxes = np.ascontiguousarray(cell_corners[:: nearest.N_PARTS])
+    lists, lengths = list_candidates(boxes, nearest.BOX_STEPS, nearest.LANES)
+    is_crowded = lengths > nearest.LANES
+    n_longest = int(lengths[is_crowded].max(initial=1))
+    small_lists, small_lengths = list_candidates(
+        cell_corners[is_crowded], nearest.CELL_STEPS, n_longest
+    )
+
+    n_groups = np.where(is_crowded, nearest.N_PARTS, 1)
     firsts = np.cumsum(n_groups) - n_groups
-    small_firsts = firsts[crowded][:, None] + np.arange(nearest.N_SMALL)
+    small_firsts = firsts[is_crowded][:, None] + np.arange(nearest.N_PARTS)
     n_further = np.zeros(n_groups.sum(), np.int64)
-    n_further[small_firsts] = -(-small_lengths // nearest.LANES) - 1
+    n_further[small_firsts.ravel()] = -(-small_lengths // nearest.LANES) - 1
     further = len(n_further) + np.concatenate([[0], np.cumsum(n_further)])
     groups = np.empty((further[-1], 4, nearest.LANES), np.int16)
     # What is written for a crowded cell is overwritten for the first of its small ones.
+    lengths = np.minimum(lengths, nearest.LANES)
     nearest.fill_groups(entries, lists, lengths, firsts, further, groups)
-    nearest.fill_groups(
-        entries,
-        small_lists.reshape(-1, n_longest),
-        small_lengths.ravel(),
-        small_firsts.ravel(),
-        further,
-        groups,
-    )
-    cells = firsts << int(nearest.SPLIT_SHIFT) | np.where(is_crowded, nearest.SPLIT, 0)
-    return cells.astype(np.int32), further, groups
+    nearest.fill_groups(entries, small_lists, small_lengths, small_firsts.ravel(), further, groups)
+    cells = np.empty(n_cells, np.int32)
+    cells[order] = firsts << int(nearest.SPLIT_SHIFT) | np.where(is_crowded, nearest.SPLIT, 0)
+    return cells, further, groups
+
+
+@functools.cache
+def _cells_by_box() -> tuple[Array, Array]:
+    """Return the numbers of cells (n,), those of a box together, and low corners (n, 3) float32."""
+    nearest = kernels.nearest
+    sides = nearest.LIGHT_CELLS, nearest.CHROMA_CELLS, nearest.CHROMA_CELLS
+    in_boxes = [number for side in sides for number in (side // 4, 4)]
+    numbers = np.arange(nearest.N_CELLS).reshape(in_boxes)
+    order = numbers.transpose(0, 2, 4, 1, 3, 5).ravel()
+    corners = np.stack(np.unravel_index(order, sides), axis=1) * nearest.CELL_STEPS
+    return order, corners.astype(np.float32)
