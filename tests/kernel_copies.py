@@ -16,8 +16,11 @@ def copy_kernels(cache, left_out=""):
         return None
     folder = cache / "fastkq" / places.source_digest().hex()[:16]
 
+    # Marks say that all are there: else processes are started that would compile the others.
+    kinds = (".nbc",) if left_out else (".nbc", ".prepared")
+
     def others(_, names):
-        return [n for n in names if not n.endswith(".nbc") or fnmatch(n, left_out)]
+        return [n for n in names if not n.endswith(kinds) or fnmatch(n, left_out)]
 
     shutil.copytree(known, folder, ignore=others)
     return folder

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastkq.colors.pixels import as_rows
 from fastkq.engine.model import Fit
 from fastkq.paint.dither import Dithering
 from fastkq.paint.labels import Labeler
@@ -16,4 +17,4 @@ def apply_labels(array, codes, labels):
     """Label pixels by the labels of the colors of these codes; None: of cubes of colors."""
     fit = Fit(BLACK, labels, codes, inertia=0.0, opaque_inertia=0.0, n_iter=0)
     n_channels = 1 if array.ndim == 2 else array.shape[2]
-    return Labeler(fit, Dithering(), n_channels).label(array)[0]
+    return Labeler(fit, Dithering(), n_channels).label(as_rows(array))[0]

@@ -532,7 +532,7 @@ def test_a_signal_to_end_leaves_nothing_behind(tmp_path, jobs, number):
         signal.signal(number, before)
         while not report.exists():
             time.sleep(0.01)
-        time.sleep(1)
+        time.sleep(jobs / 2)  # so that workers have begun
         begin = time.monotonic()
         process.send_signal(number)
         _, told = process.communicate()

@@ -11,18 +11,19 @@ import pytest
 from layers import LAYERS, environment_of_layer
 
 import fastkq
-from fastkq.colors.histogram import SORT_LIMIT
+from fastkq.colors import histogram
 from fastkq.colors.sampling import MIN_PIXELS
 from fastkq.kernels import threads
 
 # A picture above SORT_LIMIT, so that the histogram is counted by slabs.
+PIXELS_PER_SLAB = 1 << 15  # of it, so that each thread has one
 LARGE = """
 import hashlib, io
 import numpy as np
 import fastkq
 rng = np.random.default_rng(0)
-smooth = np.add.outer(np.arange(911) // 7, np.arange(733) // 5)[..., None] * [1, 2, 3]
-image = (smooth + rng.integers(0, 40, (911, 733, 3))).astype(np.uint8)
+smooth = np.add.outer(np.arange(457) // 4, np.arange(367) // 3)[..., None] * [1, 2, 3]
+image = (smooth + rng.integers(0, 40, (457, 367, 3))).astype(np.uint8)
 """
 
 
@@ -36,13 +37,14 @@ def large_image():
     names = {}
     exec(LARGE, names)  # noqa: S102 - the very picture that the subprocess makes
     image = names["image"]
-    assert image.shape[0] * image.shape[1] > SORT_LIMIT
+    assert image.shape[0] * image.shape[1] > max(histogram.SORT_LIMIT, 4 * PIXELS_PER_SLAB)
     return image
 
 
 @pytest.fixture
-def on_threads():
+def on_threads(monkeypatch):
     """Run a function on 1 to 4 threads, Numba's and fastkq's; return its results."""
+    monkeypatch.setattr(histogram, "PIXELS_PER_SLAB", PIXELS_PER_SLAB)
     before = numba.get_num_threads()
     if numba.config.NUMBA_NUM_THREADS < 4:
         pytest.skip(f"Numba was started with {numba.config.NUMBA_NUM_THREADS} threads")
@@ -84,9 +86,9 @@ def test_quantize_on_any_number_of_threads(large_image, on_threads, init, n_colo
 @pytest.mark.parametrize("effort", ["balanced", "best"])
 def test_colors_that_matter_on_any_number_of_threads(large_image, on_threads, effort):
     image = large_image.copy()
-    image[300:340, 200:240] = [250, 0, 250]
+    image[300:320, 200:220] = [250, 0, 250]
     weights = np.random.default_rng(2).random(image.shape[:2])
-    weights[:100] = 0
+    weights[:50] = 0
     options = {"weights": weights, "locked": [[0, 255, 0], [1, 2, 3]], "protect": True}
 
     def run():
@@ -100,7 +102,7 @@ def test_colors_that_matter_on_any_number_of_threads(large_image, on_threads, ef
 @pytest.mark.parametrize("init", ["k-means++", "random"])
 def test_kmeans_on_any_number_of_threads(on_threads, dtype, init):
     rng = np.random.default_rng(1)
-    points, weights = rng.normal(size=(100_003, 3)).astype(dtype), rng.random(100_003)
+    points, weights = rng.normal(size=(60_013, 3)).astype(dtype), rng.random(60_013)
 
     def run():
         result = fastkq.kmeans(points, 32, sample_weight=weights, init=init, max_iter=5)
@@ -142,7 +144,7 @@ MANY = (
     + """
 import resource, numba
 from fastkq.kernels import threads
-image = np.tile(image, (2, 4, 1))
+image = np.tile(image, (4, 8, 1))
 alpha = np.linspace(0, 255, image.shape[1]).astype(np.uint8)
 pictures = [image, np.dstack([image, np.broadcast_to(alpha, image.shape[:2])])]
 for picture in pictures:

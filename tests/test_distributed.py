@@ -22,7 +22,7 @@ distributed = pytest.importorskip("distributed", reason="the extra fastkq[dask] 
 
 da = pytest.importorskip("dask.array", reason="the extra fastkq[dask] is not installed")
 db = pytest.importorskip("dask.bag", reason="the extra fastkq[dask] is not installed")
-N_IMAGES = 40
+N_IMAGES = 24
 PALETTE = np.array([[0, 0, 0], [40, 200, 90], [255, 255, 255]], np.uint8)
 
 

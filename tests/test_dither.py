@@ -17,6 +17,7 @@ import fastkq
 from fastkq import kernels
 from fastkq.batch.job import JobOptions, run_job
 from fastkq.batch.plan import Job
+from fastkq.colors.pixels import as_rows
 from fastkq.colors.spaces import OKLAB_UNITS, to_points
 from fastkq.files import rows as blocks
 from fastkq.files.read import read_image
@@ -194,7 +195,7 @@ def test_strengths_are_those_of_the_twin():
     for shape in [(1, 1), (1, 9), (9, 1), (37, 23)]:
         image = random_image(*shape)
         strengths = np.zeros(shape, np.uint8)
-        kernels.contrast.map_strengths(image.reshape(shape[0], -1), table, strengths)
+        kernels.contrast.map_strengths(as_rows(image).reshape(shape[0], -1), table, strengths)
         assert np.array_equal(strengths, naive.map_strengths(image, table))
 
 

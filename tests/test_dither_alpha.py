@@ -9,6 +9,7 @@ from steps import to_points, to_steps
 
 import fastkq
 from fastkq import kernels
+from fastkq.colors.pixels import as_rows
 from fastkq.paint.dither import PASSED_ON, Ditherer, Dithering
 from fastkq.paint.mask import blue_noise_ranks
 
@@ -126,7 +127,7 @@ def test_nothing_crosses_a_gap_or_begins_in_it(name, method):
 def strengths_of(image):
     table = np.arange(256, dtype=np.uint8)
     strengths = np.zeros(image.shape[:2], np.uint8)
-    rows = np.ascontiguousarray(image).reshape(len(image), -1)
+    rows = as_rows(image).reshape(len(image), -1)
     kernels.contrast.map_alpha_strengths(rows, table, strengths)
     return strengths
 

@@ -134,8 +134,9 @@ def test_diffusion_is_that_of_its_twin(name, strength):
 
 @pytest.mark.parametrize("strength", [1.0, 0.6])
 @pytest.mark.parametrize("name", ["black and white", "7 inks", "muted"])
-def test_ordered_is_that_of_its_twin(name, strength):
-    image, palette = gradient(70, 67), palette_of(name)
+@pytest.mark.parametrize("shape", [(70, 19), (19, 67)])  # past the ranks, which repeat after 64
+def test_ordered_is_that_of_its_twin(shape, name, strength):
+    image, palette = gradient(*shape), palette_of(name)
     labels = fastkq.remap(image, palette, dither="ordered", dither_strength=strength)
     points, entries = points_of(image, palette)
     alphas, own = np.full(labels.shape, 255), np.full(len(palette), 255)

@@ -68,13 +68,7 @@ PREPARED = {
 }
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "quantizing",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in list(PREPARED)[1:]),
-    ],
-)
+@pytest.fixture(scope="module", params=PREPARED)
 def prepared(request, tmp_path_factory):
     """What two calls of `prepare_kernels` did with an empty cache, in a poisoned directory."""
     extras, methods, formats = PREPARED[request.param]
@@ -87,6 +81,7 @@ def prepared(request, tmp_path_factory):
     return folder, start, json.loads(run.stdout)
 
 
+@pytest.mark.slow
 def test_kernels_are_prepared_by_processes_that_share(prepared):
     """One tells, before the first kernel; the others compile what is slow; nothing is left."""
     _, _, (told, compiled, later) = prepared
@@ -96,12 +91,14 @@ def test_kernels_are_prepared_by_processes_that_share(prepared):
     assert later == []
 
 
+@pytest.mark.slow
 def test_nothing_of_the_current_directory_is_run(prepared):
     """A helper was started by `python -c`, which looks for modules there first."""
     folder, _, _ = prepared
     assert sorted(folder.glob("ran-*")) == []
 
 
+@pytest.mark.slow
 def test_what_is_prepared_costs_nothing(prepared):
     folder, start, _ = prepared
     run = run_python(start + AGAIN, folder, folder / "cache")
@@ -154,6 +151,14 @@ def test_all_is_compiled_once_by_processes_in_stages(monkeypatch, tmp_path):
     assert set(started[len(first) :]) == set(second)
     assert kernels.places.is_prepared("quantizing")
     assert kernels.places.is_prepared("lossy")
+
+
+def test_all_is_what_a_warm_up_compiles():
+    """Else it would be compiled afterwards, by one process alone."""
+    named = {first_run.EXTRAS.get(what, what) for stage in first_run.STAGES for what in stage}
+    compiling = {name for name in vars(warmup) if name.startswith("compile_")}
+    assert compiling == named - set(first_run.LOADING)
+    assert compiling == {name for name in warmup.warm_up.__code__.co_names if name in compiling}
 
 
 @pytest.mark.parametrize("what", [what for stage in first_run.STAGES for what in stage])

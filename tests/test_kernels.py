@@ -20,6 +20,7 @@ from fastkq.colors.histogram import (
     decode_colors,
     encode_colors,
 )
+from fastkq.colors.pixels import as_rows
 from fastkq.engine.cells import ColorCells, pad_centers
 from fastkq.engine.dense import DensePoints
 from fastkq.engine.seeding import wu_centers
@@ -67,7 +68,7 @@ def test_morton_codes_interleave_bits_and_decode_again():
 
 
 def count_by_table(pixels):
-    return _count_by_table([pixels], len(pixels), max_blocks=1)
+    return _count_by_table([as_rows(pixels)], len(pixels), max_blocks=1)
 
 
 @pytest.mark.parametrize("n_pixels", [1, 2, 3, 1009])
@@ -267,12 +268,12 @@ def test_wu_gives_no_more_boxes_than_cells():
 
 def test_seeding_trials_equal_their_twin(n_threads):
     rng = np.random.default_rng(4)
-    points, weights = rng.normal(size=(6007, 3)).astype(np.float32), rng.random(6007)
-    closest = np.full(6007, np.inf)
-    kernels.dense.lower_closest(points, points[0], closest)
+    points = as_rows(rng.normal(size=(6007, 3)).astype(np.float32))
+    weights, closest = as_rows(rng.random(6007)), np.full(6007, np.inf)
+    kernels.dense.lower_closest(points, points[0].copy(), closest)
     expected = ((points.astype(float) - points[0]) ** 2).sum(axis=1)
     np.testing.assert_allclose(closest, expected, rtol=1e-14)
-    trials, partials = points[1:4], np.empty((2, 3))
+    trials, partials = points[1:4].copy(), np.empty((2, 3))
     kernels.dense.sum_potentials(points, weights, closest, trials, partials)
     for trial, potential in zip(trials, partials.sum(axis=0), strict=True):
         with_trial = np.minimum(expected, ((points.astype(float) - trial) ** 2).sum(axis=1))

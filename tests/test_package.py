@@ -189,24 +189,33 @@ def test_warming_up_compiles_every_kernel():
     assert [kernel for kernel, count in compiled.items() if count == 0] == []
 
 
-def test_nothing_is_compiled_after_warming_up():
+# The kernels that a process has, each with the number of types that it has it for.
+FORMS = """
+import importlib
+
+def forms(names):
+    for name in names:
+        for key, value in vars(importlib.import_module(f"fastkq.kernels.{name}")).items():
+            for form in ("compiled", "threaded"):
+                kernel = getattr(value, form, value)
+                yield name, key, form, getattr(kernel, "n_forms", 0)
+
+"""
+
+
+def test_nothing_is_loaded_or_compiled_after_warming_up():
     """Not even a kernel without threads, or one for other types."""
+    files = [path.stem for path in sorted((PACKAGE / "kernels").glob("[a-z]*.py"))]
     code = (
-        "import io\n"
+        FORMS + "import io\n"
         "import numpy as np\n"
-        "from numba.core import event\n"
         "import fastkq\n"
+        "from fastkq.estimator import KMeans\n"
         "from fastkq.install.warmup import warm_up\n"
-        "compiled = []\n"
-        "class Listener(event.Listener):\n"
-        "    def on_start(self, event):\n"
-        "        compiled.append(event.data['dispatcher'].py_func.__name__)\n"
-        "    def on_end(self, event):\n"
-        "        pass\n"
         "warm_up()\n"
-        "event.register('numba:compile', Listener())\n"
-        "noise = np.random.default_rng(0).integers(0, 256, (300, 400, 4), dtype=np.uint8)\n"
-        "noise[:100, ..., 3], noise[200:, ..., 3] = 0, 255\n"
+        f"before = set(forms({files}))\n"
+        "noise = np.random.default_rng(0).integers(0, 256, (257, 263, 4), dtype=np.uint8)\n"
+        "noise[:80, ..., 3], noise[180:, ..., 3] = 0, 255\n"
         "for image in (noise, np.ascontiguousarray(noise[..., :3]), noise[..., 0].copy()):\n"
         "    for dither in ('none', 'diffusion', 'ordered', 'adaptive'):\n"
         "        for n_colors in (2, 40):\n"
@@ -214,34 +223,34 @@ def test_nothing_is_compiled_after_warming_up():
         "    result.save(io.BytesIO())\n"
         "    fastkq.quantize(image, 9, color_space='oklab', max_iter=2)\n"
         "    fastkq.quantize(image, 9, init='k-means++', max_iter=2)\n"
-        "print(compiled)\n"
+        "large = np.tile(noise[..., :3], (3, 2, 1))\n"
+        "fastkq.quantize(large, 40, effort='fast', max_iter=2, score=True)\n"
+        "pixels = large.reshape(-1, 3)\n"
+        "KMeans(9, init=pixels[:9], n_init=1, max_iter=2).fit_predict(pixels)\n"
+        "points = pixels[:999] / 255\n"
+        "points.flags.writeable = False\n"
+        "fastkq.kmeans(points, 9, sample_weight=points[:, 0], max_iter=2)\n"
+        f"print(set(forms({files})) - before)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "[]\n"
+    assert run.stdout == "set()\n"
 
 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_loading_the_kernels_loads_all_that_an_image_needs(channels):
     code = (
-        "import importlib\n"
-        "import numpy as np\n"
+        FORMS + "import numpy as np\n"
         "import fastkq\n"
         "from fastkq.loading import load_kernels\n"
-        "def loaded():\n"
-        "    for name in ('cells', 'histogram', 'remap', 'wu'):\n"
-        "        module = importlib.import_module(f'fastkq.kernels.{name}')\n"
-        "        for key, value in vars(module).items():\n"
-        "            for form in ('compiled', 'threaded'):\n"
-        "                kernel = getattr(value, form, value)\n"
-        "                yield name, key, form, getattr(kernel, 'n_forms', 0)\n"
+        "files = ('cells', 'histogram', 'remap', 'wu')\n"
         "load_kernels()\n"
-        "before = set(loaded())\n"
+        "before = set(forms(files))\n"
         f"shape = (500, 600, {channels})\n"
         "image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)\n"
         "image[:9, ..., 3:] = 0\n"
         "image[9:, ..., 3:] = 255\n"
         "fastkq.quantize(image, 16)\n"
-        "print(set(loaded()) - before)\n"
+        "print(set(forms(files)) - before)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"

@@ -68,7 +68,7 @@ def test_it_equals_dense_kmeans_up_to_the_default_stop(images):
 
 @pytest.mark.parametrize("name", ["graphics/terminal.png", "photo2mp/futuristic.jpg"])
 def test_it_equals_dense_kmeans_on_other_pictures(shared_photos, name):
-    assert_equals_dense(read(shared_photos / name), 64, max_iter=5, tol=0)
+    assert_equals_dense(read(shared_photos / name)[::2, ::2], 64, max_iter=5, tol=0)
 
 
 @pytest.mark.parametrize("init", INITS)

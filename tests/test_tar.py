@@ -112,17 +112,21 @@ def test_pictures_are_compressed_and_all_else_is_kept(shard, tmp_path):
         )
 
 
-@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path, format):
+def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
     members = [(f"{i:03}.bmp", picture(i, "BMP", 10 + 13 * (i % 5))) for i in range(24)]
     members.append(("é" * 40 + "/" + "n" * 90 + ".json", b"{}"))
-    write_tar(tmp_path / "in.tar", members, format)
-    expected = run(tmp_path / "in.tar", tmp_path / "1.tar")
-    results = run(tmp_path / "in.tar", tmp_path / "2.tar", jobs=2)
-    assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
+    formats = tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT
+    sources = [tmp_path / f"{format}.tar" for format in formats]
+    for source, format in zip(sources, formats, strict=True):
+        write_tar(source, members, format)
+    one, two = tmp_path / "one", tmp_path / "two"
+    expected = run(sources, one)
+    results = run(sources, two, jobs=2)
     assert [result.source for result in results] == [result.source for result in expected]
     assert {result.status for result in results} == {"done"}
-    assert names(tmp_path / "2.tar")[-1] == members[-1][0]
+    for source in sources:
+        assert (one / source.name).read_bytes() == (two / source.name).read_bytes()
+        assert names(two / source.name)[-1] == members[-1][0]
 
 
 def test_several_into_a_directory_and_again(tmp_path):

@@ -248,21 +248,26 @@ def test_a_daemonic_process_works_alone(tmp_path, jobs):
     process.join()
 
 
-def test_an_interrupt_ends_the_workers_at_once():
+def test_an_interrupt_ends_the_workers_at_once(tmp_path):
     code = (
-        "import os, signal, threading, time\n"
+        "import os, pathlib, signal, sys, threading, time\n"
         "from test_workers import sleep_long\n"
         "from fastkq.batch.pool import map_unordered\n"
         "if __name__ == '__main__':\n"
-        "    threading.Timer(4, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    begun = [pathlib.Path(sys.argv[1]) / name for name in 'ab']\n"
+        "    def interrupt():\n"
+        "        while not all(path.exists() for path in begun):\n"
+        "            time.sleep(0.02)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    threading.Thread(target=interrupt, daemon=True).start()\n"
         "    try:\n"
-        "        list(map_unordered(sleep_long, [1, 2], 2, cost=float, budget=9))\n"
+        "        list(map_unordered(sleep_long, begun, 2, cost=lambda _: 1, budget=9))\n"
         "    except KeyboardInterrupt:\n"
         "        print('interrupted')\n"
     )
     begin = time.monotonic()
     run = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, tmp_path],
         cwd=os.path.dirname(__file__),
         capture_output=True,
         text=True,
@@ -273,7 +278,8 @@ def test_an_interrupt_ends_the_workers_at_once():
     assert time.monotonic() - begin < 30
 
 
-def sleep_long(item):
+def sleep_long(begun):
+    begun.touch()
     time.sleep(60)
 
 

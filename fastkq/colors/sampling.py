@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastkq.colors.pixels import as_rows
 from fastkq.types import UInt8Array
 
 # The palette of so many pixels has 1 to 4 % more error than that of all, on photos of 0.4 and 2.4
@@ -36,4 +37,4 @@ def sample_pixels(array: UInt8Array) -> UInt8Array:
     n_runs = len(pixels) // (step * RUN)
     runs = pixels[: n_runs * step * RUN].reshape(n_runs, step, RUN * 3)
     chosen = np.random.default_rng(0).integers(0, step, n_runs)
-    return np.asarray(runs[np.arange(n_runs), chosen]).reshape(1, -1, 3)
+    return as_rows(runs[np.arange(n_runs), chosen].reshape(1, -1, 3))

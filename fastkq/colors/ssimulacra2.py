@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
-from fastkq.colors.pixels import OPAQUE, has_alpha
+from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha
 from fastkq.colors.spaces import EVERY_LEVEL, linear_levels
 from fastkq.types import MAX_COLORS, MAX_LEVEL, UInt8Array
 
@@ -171,7 +171,7 @@ def _sum_full_size(
     halo = kernels.ssimulacra2.RADIUS
     pictures = original, distorted
     tables = [picture.light(background) for picture in pictures]
-    rows = [picture.array.reshape(height, -1) for picture in pictures]
+    rows = [as_rows(picture.array.reshape(height, -1)) for picture in pictures]
     buffers = np.empty((2, 3 * min(height, BAND_ROWS + 2 * halo) * width), np.float32)
     smaller = [np.empty((3, (height + 1) // 2, (width + 1) // 2), np.float32) for _ in pictures]
     sums = np.zeros((3, kernels.ssimulacra2.N_NORMS))

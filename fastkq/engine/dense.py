@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastkq import kernels
+from fastkq.colors.pixels import as_rows
 from fastkq.engine import seeding
 from fastkq.engine.lloyd import MAX_RELAXATION, complete_centers, farthest_points, lloyd
 from fastkq.engine.model import DEFAULT_MAX_ITER
@@ -49,8 +50,8 @@ class DensePoints:
     """Points (N, C) as they are: every point is compared with every center."""
 
     def __init__(self, points: Array, weights: Array) -> None:
-        self.points = points
-        self.weights = weights
+        self.points: Array = as_rows(points)
+        self.weights: Array = as_rows(weights)
         self._n_chunks = max(1, min(MAX_CHUNKS, len(points) // POINTS_PER_CHUNK))
 
     @property

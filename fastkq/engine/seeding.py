@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from fastkq import kernels
+from fastkq.colors.pixels import as_rows
 from fastkq.types import Array
 
 if TYPE_CHECKING:  # to name NumPy's random module is to load it, 10 ms of each process
@@ -52,7 +53,8 @@ def kmeans_plus_plus(points: Array, weights: Array, n_clusters: int, rng: Random
     n_chunks = max(1, min(MAX_CHUNKS, len(points) // POINTS_PER_CHUNK))
     partials = np.empty((n_chunks, n_trials))
     closest = np.full(len(points), np.inf)
-    centers = [points[_draw(weights, 1, rng)[0]]]
+    points, weights = as_rows(points), as_rows(weights)
+    centers = [points[_draw(weights, 1, rng)[0]].copy()]
     while True:
         kernels.dense.lower_closest(points, centers[-1], closest)
         inertias = weights * closest

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastkq import kernels
 from fastkq.colors.histogram import CODE_BITS, SPREAD, encode_colors, histogram_of_array
+from fastkq.colors.pixels import as_rows
 from fastkq.engine.dense import DensePoints
 from fastkq.types import MAX_COLORS, Array, UInt8Array
 
@@ -73,7 +74,7 @@ class PixelSamples(Samples):
     """
 
     def __init__(self, pixels: UInt8Array, scale: int, dtype: np.dtype[Any]) -> None:
-        self._pixels = np.ascontiguousarray(pixels)
+        self._pixels = as_rows(pixels)
         histogram = histogram_of_array(self._pixels[None])
         self._codes = histogram.codes
         rows = np.ascontiguousarray(histogram.colors, dtype) / dtype.type(scale)

@@ -39,7 +39,7 @@ LOADING = {
     "pixels": "load_pixel_kernels",
 }
 # All that there is to compile; what several need comes before. Processes take them in turn: two of
-# them have as much to do: 10 s each of the first stage, and 36 s of the second.
+# them have as much to do: 10 s each of the first stage, and 31 s of the second.
 STAGES = (
     ("kmeans", "pixels", "scoring", "compile_tables"),
     (
@@ -52,7 +52,9 @@ STAGES = (
         "diffusion",
         "compile_large_png",
         "ordered",
+        "compile_cubes",
         "masking",
+        "compile_optimizing",
     ),
 )
 WITH_TABLES = {"diffusion", "ordered", "lossy"}  # which this process compiles

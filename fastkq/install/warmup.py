@@ -35,9 +35,8 @@ def warm_up() -> float:
     """Run every kernel once on small data; return the seconds it took."""
     start = time.perf_counter()
     load_kernels()
-    label_cubes(np.zeros((1, 3), np.uint8))
-    few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
-    few.save(io.BytesIO(), optimize=True)
+    compile_cubes()
+    compile_optimizing()
     compile_large_png()
     compile_tables()
     compile_diffusion()
@@ -134,6 +133,17 @@ def compile_lossy_gif() -> None:
     """Load, or compile, the kernels of labels by cost for GIF, and those that write it."""
     paint(Dithering(lossy=1, format=GIF))
     encode_gif(np.zeros((1, 1), np.uint8), np.zeros((1, 3), np.uint8))
+
+
+def compile_cubes() -> None:
+    """Load, or compile, what labels cubes of colors, which `fast` needs."""
+    label_cubes(np.zeros((1, 3), np.uint8))
+
+
+def compile_optimizing() -> None:
+    """Load, or compile, the kernels of `best`, and those that write an optimized PNG."""
+    few = quantize(np.arange(30, dtype=np.uint8).reshape(1, 10, 3), 2, effort="best")
+    few.save(io.BytesIO(), optimize=True)
 
 
 def compile_large_png() -> None:
