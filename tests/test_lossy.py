@@ -44,9 +44,9 @@ def with_own_alpha(array):
     return np.concatenate([array, np.full((*array.shape[:-1], 1), 255, np.uint8)], axis=-1)
 
 
-def twin(image, palette, lossy):
+def twin(image, palette, lossy, method="none"):
     """The labels of the twin, from the settings of the class."""
-    ditherer = LossyDitherer(palette, Dithering(lossy=lossy))
+    ditherer = LossyDitherer(palette, Dithering(method, lossy=lossy))
     every, entries = with_own_alpha(image), with_own_alpha(palette)
     is_coarse = ditherer._tables.is_coarse
     has_alpha = image.shape[2] == 4
@@ -54,6 +54,9 @@ def twin(image, palette, lossy):
     contrasts = map_contrasts(image, LEVELS)
     alphas = every[..., 3]
     exact = naive_lossy.exact_entries(every, entries)
+    strengths = np.full(alphas.shape, np.float32(PASSED_ON))
+    if method == "adaptive":
+        strengths = np.float32(1 / 255) * map_contrasts(image, ditherer._strengths)
     return naive_lossy.choose(
         to_points(every, is_coarse=is_coarse),
         alphas,
@@ -61,7 +64,7 @@ def twin(image, palette, lossy):
         naive_lossy.worths(contrasts, alphas, exact, ditherer._worth),
         to_points(entries[None], is_coarse=is_coarse)[0],
         entries,
-        np.full(alphas.shape, np.float32(PASSED_ON)),
+        strengths,
         ditherer._begins(image.shape[1]),
         is_coarse=is_coarse,
     )
@@ -83,6 +86,22 @@ def test_labels_with_alpha_are_those_of_the_twin(name):
     labels, error = labels_by_cost(image, palette, lossy=40)
     assert np.array_equal(labels, twin(image, palette, 40))
     assert error == pytest.approx(naive.alpha_distance(image, palette[labels]).sum(), rel=1e-9)
+
+
+def test_adaptive_labels_are_those_of_the_twin():
+    image = textured_image(23, 67)
+    palette = fastkq.quantize(image, 60).palette
+    labels, _ = labels_by_cost(image, palette, method="adaptive", lossy=40)
+    assert np.array_equal(labels, twin(image, palette, 40, "adaptive"))
+    assert not np.array_equal(labels, twin(image, palette, 40))
+
+
+def test_adaptive_labels_with_alpha_are_those_of_the_twin():
+    image = soft_image(31, 27)
+    palette = fastkq.quantize(image, 40).palette
+    labels, _ = labels_by_cost(image, palette, method="adaptive", lossy=10)
+    assert np.array_equal(labels, twin(image, palette, 10, "adaptive"))
+    assert not np.array_equal(labels, twin(image, palette, 10))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (300, 33)])

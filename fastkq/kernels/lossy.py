@@ -38,6 +38,7 @@ from fastkq.kernels.lossy_weights import (
     TRANSPARENT,
     WARM_UP_ROWS,
     find_exact_row,
+    find_strengths,
     weigh_row,
     weigh_strip,
 )
@@ -88,7 +89,7 @@ def choose(
     pixels,  # (h, W * C) uint8, IN: rows of an image of C = 1, 3 or 4 channels
     lead,  # rows of it that are above the first one to label, for warming up
     contrasts,  # (h, W) uint8, IN: around each pixel, in levels
-    strengths,  # (h, W) uint8, IN, of error diffusion; or (1, 1), for all pixels
+    strengths,  # (256,) uint8, IN: of error diffusion, by contrast
     scale,  # float32: the strength of 255
     base,  # float32: what the bits of a pixel are worth without contrast
     begins,  # (2, N_WAYS) float32, IN: the cost of beginning each way, in pixels' worth, by the
@@ -99,7 +100,7 @@ def choose(
     exact_entries,  # (N_SLOTS,) uint8, IN
     is_coarse,  # whether errors are those of light
     has_table,  # whether opaque pixels are looked up in the table of cells
-    has_penalties,  # whether there are any
+    is_limited,  # (3,) bool, IN: whether pixels of each kind may take some entries only
     penalties,  # (3, K) float32, IN: of each entry, by the kind of a pixel
     transparent,  # the entry of fully transparent pixels
     points,  # (4, K) float32, IN: the palette, in steps
@@ -120,13 +121,12 @@ def choose(
     for x in range(width):
         kinds[x] = OPAQUE_KIND
     exact, lows = np.empty(width, np.int16), np.empty(width, np.uint8)
-    worths = np.empty(width, np.float32)
+    worths, own_strengths = np.empty(width, np.float32), np.empty(width, np.uint8)
     shares_above, shares_before = np.empty(width, np.float32), np.empty(width, np.float32)
     shown = np.empty((4, N_ABOVE * (width + 2 * REACH)), np.float32)
     clear(shown)
     above = np.zeros(N_ABOVE * (width + 2 * REACH), np.uint8)
-    cheapest, picked = np.empty(width + 1, np.uint8), np.empty((width, 2), np.uint8)
-    is_new, unused = np.empty((width, N_WAYS), np.bool_), np.empty(width, np.uint8)
+    paths, unused = np.empty((width + 1, 2, N_WAYS), np.uint8), np.empty(width, np.uint8)
     total = 0
     start, stop = strip * STRIP_ROWS, min((strip + 1) * STRIP_ROWS, n_rows)
     own_base = weigh_strip(
@@ -140,16 +140,16 @@ def choose(
         read_alphas(pixels[source], alphas)
         convert_any_row(pixels[source], alphas, light, is_coarse, values)
         find_exact_row(pixels[source], alphas, keys, exact_entries, exact)
-        from_map = strengths[source if strengths.shape[0] > 1 else 0]
-        fill_shares(from_map, scale * SIXTEENTH, shares_above)
-        fill_shares(from_map, scale * FROM_BEFORE, shares_before)
+        find_strengths(contrasts[source], alphas, strengths, own_strengths)
+        fill_shares(own_strengths, scale * SIXTEENTH, shares_above)
+        fill_shares(own_strengths, scale * FROM_BEFORE, shares_before)
         weigh_row(
             contrasts[source], alphas, exact, own_base, lows, worths, shares_above, shares_before
         )
         start_any_row(errors, np.int64(1), shares_above, values)
         if has_alpha:
             start_pixels(alphas, points, transparent, kinds, values, exact, shares_before)
-        find_ways(
+        way = find_ways(
             values,
             kinds,
             exact,
@@ -159,7 +159,7 @@ def choose(
             above,
             begins[row % 2],
             has_table,
-            has_penalties,
+            is_limited,
             penalties,
             points,
             cells,
@@ -168,11 +168,9 @@ def choose(
             entries,
             numbers,
             n_own,
-            cheapest,
-            is_new,
-            picked,
+            paths,
         )
-        go_back(above, cheapest, is_new, picked, own)
+        go_back(way, paths, own)
         pass_on(values, kinds, shares_before, points, own, row % 2, shown, above, errors)
         if row >= start:
             total += alpha_squared_error(pixels[source], alphas, own, colors)

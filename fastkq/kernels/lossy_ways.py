@@ -26,8 +26,9 @@ FORBIDDEN, FAR = np.float32(1e12), np.float32(1e6)
 OPAQUE_KIND, TRANSLUCENT_KIND, TRANSPARENT_KIND = 0, 1, 2
 # Indices without a sign, which need no look at whether they count from the end.
 ZEROTH, ONE, TWO, THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
-COPIES, LAST_COPY = np.uint64(N_COPIES), np.uint64(N_COPIES - 1)
+COPIES = np.uint64(N_COPIES)
 OWN_WAY, AGAIN_WAY = np.uint64(OWN), np.uint64(AGAIN)
+LABEL, BEFORE = ZEROTH, ONE  # what is kept of each way at each pixel
 
 
 @kernel(inline=True)
@@ -64,7 +65,7 @@ def find_ways(
     above,  # (N_ABOVE * (W + 2 * REACH),) uint8, IN: their labels
     begins,  # (N_WAYS,) float32, IN: the cost of beginning each way, in pixels' worth
     has_table,  # whether opaque pixels are looked up in the table of cells
-    has_penalties,  # whether there are any
+    is_limited,  # (3,) bool, IN: whether pixels of each kind may take some entries only
     penalties,  # (3, K) float32, IN: of each entry, by the kind of a pixel
     points,  # (4, K) float32, IN: the palette, in steps
     cells,  # (N_CELLS,) int32, IN: the table of cells of opaque entries, see SPLIT
@@ -73,38 +74,29 @@ def find_ways(
     entries,  # (n_groups, 4, LANES) float32, IN: the entries for opaque pixels, and for others
     numbers,  # (n_groups, LANES) int32, IN: of these entries
     n_own,  # how many groups are for opaque pixels
-    cheapest,  # (W + 1,) uint8, OUT: the way that costs least before each pixel, and at the end
-    is_new,  # (W, N_WAYS) bool, OUT: whether a way begins at a pixel, after the cheapest
-    picked,  # (W, 2) uint8, OUT: the labels of the ways OWN and AGAIN
+    paths,  # (W + 1, 2, N_WAYS) uint8, OUT: the label of each way, and the way before it; from the
+    # second on, of pixels
 ):
     """Find the cheapest way to each pixel that ends in a label of its own, or in each copy.
 
-    Copies are a vector in memory; the other two ways are scalars: a scalar that is read out of a
-    vector just written waits for all of it.
+    Return the one that is cheapest at the end. The errors of all ways are looked up by the number
+    of the cheapest, so there is no branch that the processor would have to guess.
     """
-    costs, extras = np.empty(N_COPIES, np.float32), np.zeros(N_COPIES, np.float32)
+    costs, cost_again = np.empty(N_COPIES, np.float32), FORBIDDEN
     for way in range(COPIES):
         costs[way] = FORBIDDEN
-    errors = np.zeros((4, N_COPIES), np.float32)
-    cost_again = FORBIDDEN
-    o0 = o1 = o2 = o3 = ZERO  # the errors of OWN ...
-    g0 = g1 = g2 = g3 = ZERO  # ... and of AGAIN
-    own = again = np.uint64(0)
+    errors = np.zeros((4, 2 * N_COPIES), np.float32)  # of all ways; of AGAIN, also as scalars
+    g0 = g1 = g2 = g3 = ZERO
+    again = np.uint64(0)
+    paths[ZEROTH, LABEL, OWN_WAY] = again
     key = key_of(ZERO, np.int32(OWN))
     for x in range(np.uint64(kinds.shape[0])):
+        after = x + ONE
         # The cheapest way so far, the errors that it passes on, and its last label.
         best, least = np.uint64(key & WAY_BITS), np.int32(key & COST_BITS).view(np.float32)
-        cheapest[x] = best
-        is_copy, is_own = best < OWN_WAY, best == OWN_WAY
-        copy, before = best & LAST_COPY, x - np.uint64(x > ZEROTH)
-        f0, f1 = errors[ZEROTH, copy], errors[ONE, copy]
-        f2, f3 = errors[TWO, copy], errors[THREE, copy]
-        last = np.uint64(above[TWO * before + copy])
-        h0, h1 = o0 if is_own else g0, o1 if is_own else g1
-        h2, h3 = o2 if is_own else g2, o3 if is_own else g3
-        f0, f1 = f0 if is_copy else h0, f1 if is_copy else h1
-        f2, f3 = f2 if is_copy else h2, f3 if is_copy else h3
-        last = last if is_copy else (own if is_own else again)
+        f0, f1 = errors[ZEROTH, best], errors[ONE, best]
+        f2, f3 = errors[TWO, best], errors[THREE, best]
+        last = np.uint64(paths[x, LABEL, best])
         kind, worth, share = np.uint64(kinds[x]), worths[x], shares[x]
         alpha_share = ZERO if kind == OPAQUE_KIND else share
         v0, v1 = values[ZEROTH, x], values[ONE, x]
@@ -120,12 +112,10 @@ def find_ways(
         penalty = penalties[kind, again]
         penalty = penalty if x > ZEROTH else FORBIDDEN
         cost_again = min(begin, go_on) + (weigh_error(g0, g1, g2, g3) + penalty) - least
-        picked[x, ONE], is_new[x, AGAIN_WAY] = again, new
+        paths[after, LABEL, AGAIN_WAY] = again
+        paths[after, BEFORE, AGAIN_WAY] = best if new else AGAIN_WAY
         # Copies go on, or begin after the cheapest way.
-        if has_penalties:
-            for way in range(COPIES):
-                extras[way] = penalties[kind, np.uint64(above[TWO * x + way])]
-        key = key_of(cost_again, np.int32(AGAIN))
+        key = again_key = key_of(cost_again, np.int32(AGAIN))
         for way in range(COPIES):
             source = TWO * x + way
             begin, go_on = least + begins[way] * worth, costs[way]
@@ -136,15 +126,22 @@ def find_ways(
             e1 = v1 + share * (f1 if new else e1) - shown[ONE, source]
             e2 = v2 + share * (f2 if new else e2) - shown[TWO, source]
             e3 = v3 + alpha_share * (f3 if new else e3) - shown[THREE, source]
-            cost = min(begin, go_on) + weigh_error(e0, e1, e2, e3) - least + extras[way]
+            cost = min(begin, go_on) + weigh_error(e0, e1, e2, e3) - least
             costs[way] = cost
             errors[ZEROTH, way], errors[ONE, way] = e0, e1
             errors[TWO, way], errors[THREE, way] = e2, e3
-            is_new[x, way] = new
+            paths[after, LABEL, way] = above[source]
+            paths[after, BEFORE, way] = best if new else way
             key = min(key, key_of(cost, np.int32(way)))
+        if is_limited[kind]:
+            key = again_key
+            for way in range(COPIES):
+                costs[way] += penalties[kind, np.uint64(above[TWO * x + way])]
+                key = min(key, key_of(costs[way], np.int32(way)))
+        errors[ZEROTH, AGAIN_WAY], errors[ONE, AGAIN_WAY] = g0, g1
+        errors[TWO, AGAIN_WAY], errors[THREE, AGAIN_WAY] = g2, g3
         # A label of its own only ever is the cheapest way, or none: it has its bits at least.
         if (key & COST_BITS) < np.float32(worth).view(np.int32):
-            picked[x, ZEROTH] = 0
             continue
         o0, o1, o2 = v0 + share * f0, v1 + share * f1, v2 + share * f2
         o3 = v3 + alpha_share * f3
@@ -164,24 +161,24 @@ def find_ways(
         o0, o1 = o0 - points[ZEROTH, own], o1 - points[ONE, own]
         o2, o3 = o2 - points[TWO, own], o3 - points[THREE, own]
         key = min(key, key_of(worth + weigh_error(o0, o1, o2, o3), np.int32(OWN)))
-        picked[x, ZEROTH] = own
-    cheapest[kinds.shape[0]] = key & WAY_BITS
+        errors[ZEROTH, OWN_WAY], errors[ONE, OWN_WAY] = o0, o1
+        errors[TWO, OWN_WAY], errors[THREE, OWN_WAY] = o2, o3
+        paths[after, LABEL, OWN_WAY], paths[after, BEFORE, OWN_WAY] = own, best
+    return np.uint64(key & WAY_BITS)
 
 
 @kernel(inline=True)
 def go_back(
-    above,  # see `find_ways`
-    cheapest,
-    is_new,
-    picked,
+    way,  # that costs least at the end of a row
+    paths,  # see `find_ways`
     labels,  # (W,) uint8, OUT
 ):
     """Write the labels of the way that costs least."""
-    way = np.int64(cheapest[labels.shape[0]])
-    for x in range(labels.shape[0] - 1, -1, -1):
-        labels[x] = picked[x, way - OWN] if way >= OWN else above[2 * x + way]
-        if way == OWN or is_new[x, way]:
-            way = np.int64(cheapest[x])
+    width = np.uint64(labels.shape[0])
+    for i in range(width):
+        after = width - i
+        labels[after - ONE] = paths[after, LABEL, way]
+        way = np.uint64(paths[after, BEFORE, way])
 
 
 @kernel(inline=True)

@@ -37,6 +37,7 @@ INVERSE_OPAQUE = np.float32(1 / 255)
 MIXED_LEVEL = np.float32(127.5)
 ZERO, TWO = np.float32(0), np.float32(2)
 LAST_LEVEL = np.int32(254)  # the last that has one above it
+ONE = np.uint64(1)
 ERROR_UNIT = 510  # the squared error of colors with alpha is counted in squares of its inverse
 LEVEL_BITS = np.int32(255)
 ERROR_PIXELS = 8192  # whose squared error fits into int32
@@ -263,12 +264,13 @@ def alpha_squared_error(
     With p = A / 255 * color and the differences d, it is |dp - dA / 2|^2 + 3/4 dA^2: in these units
     a sum of whole numbers, the same in any order.
     """
-    width = labels.shape[0]
-    n_channels = pixels.shape[0] // width
-    green, blue = (1, 2) if n_channels > 1 else (0, 0)
+    width = np.uint64(labels.shape[0])
+    n_channels = np.uint64(pixels.shape[0]) // width
+    green = np.uint64(n_channels > ONE)
+    blue = green + green
     total = plain = np.int64(0)
     for x in range(width):
-        label = labels[x]
+        label = np.uint64(labels[x])
         start = n_channels * x
         if alphas[x] == OPAQUE and entries[label, 3] == OPAQUE:
             d0 = np.int32(pixels[start]) - np.int32(entries[label, 0])
