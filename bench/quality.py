@@ -12,8 +12,9 @@ over the pictures of a group:
 - FLIP (Andersson et al. 2020, doi:10.1145/3406183): the difference that is seen when flipping
   between two pictures, in percent; less is better;
 - pictures with transparency: means over a black and a white background;
-- at equal bytes: SSIMULACRA2 of fastkq, dithered, with the most colors, up to K, whose file is no
-  larger than pngquant's.
+- "as by default" is what `fastkq.compress` and the command choose unless told otherwise;
+- at equal bytes: SSIMULACRA2 of fastkq, dithered or as by default, with the most colors, up to K,
+  whose file is no larger than pngquant's.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ TOOLS: dict[str, Callable[[], Contender]] = {
     "fastkq oklab": partial(make_fastkq, color_space="oklab"),
     "fastkq adaptive": partial(make_fastkq, dither="adaptive"),
     "fastkq oklab, adaptive": partial(make_fastkq, color_space="oklab", dither="adaptive"),
+    "fastkq as by default": partial(make_fastkq, color_space="oklab", masking=True, lossy=20),
     "imagequant, undithered": make_imagequant,
     "scikit-learn KMeans, 10k sample": make_sklearn,
     "Pillow FASTOCTREE": partial(make_pillow, "FASTOCTREE"),
@@ -64,7 +66,8 @@ GROUPS = {
 }
 # What pictures with transparency are looked at on; their errors are means over these.
 BACKGROUNDS = (0, 255)
-WITH_ALPHA = ("fastkq", "fastkq adaptive", RIVAL)
+WITH_ALPHA = ("fastkq", "fastkq adaptive", "fastkq as by default", RIVAL)
+AT_BYTES = ("fastkq adaptive", "fastkq oklab, adaptive", "fastkq as by default")
 FEWER = 0.94  # of the colors, from trial to trial at equal bytes
 LEAST_COLORS = 16
 PACKAGES = ("flip-evaluator", "pillow", "imagequant", "pngquant-cli", "scikit-learn")
@@ -150,7 +153,7 @@ def compare(
         files[name] = facts["bytes"]
         yield {"K": n_colors, "tool": name, "at": "K"} | facts, shown
     for name, tool in tools.items():
-        if name.startswith("fastkq") and "adaptive" in name:
+        if name in AT_BYTES:
             shown = fit_bytes(tool, image, n_colors, files[RIVAL])
             yield {"K": n_colors, "tool": name, "at": "bytes"}, shown
 

@@ -261,7 +261,7 @@ def quality_wins() -> str:
         own = [row for row in report["rows"] if row["group"] == group]
         for k in sorted({row["K"] for row in own}):
             rival = {r["picture"]: r for r in own if (r["tool"], r["K"]) == ("pngquant", k)}
-            for tool in ("fastkq adaptive", "fastkq oklab, adaptive"):
+            for tool in ("fastkq adaptive", "fastkq oklab, adaptive", "fastkq as by default"):
                 found = [r for r in own if (r["tool"], r["K"]) == (tool, k)]
                 if found:
                     lines.append([f"{title}, K = {k}, {tool}", *_wins(found, rival)])
