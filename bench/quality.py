@@ -42,6 +42,7 @@ from PIL import Image
 
 import fastkq
 from fastkq.colors.metrics import psnr_from_mse
+from fastkq.defaults import choose_look
 
 RIVAL = "pngquant"
 TOOLS: dict[str, Callable[[], Contender]] = {
@@ -50,7 +51,7 @@ TOOLS: dict[str, Callable[[], Contender]] = {
     "fastkq oklab": partial(make_fastkq, color_space="oklab"),
     "fastkq adaptive": partial(make_fastkq, dither="adaptive"),
     "fastkq oklab, adaptive": partial(make_fastkq, color_space="oklab", dither="adaptive"),
-    "fastkq as by default": partial(make_fastkq, color_space="oklab", masking=True, lossy=20),
+    "fastkq as by default": partial(make_fastkq, **choose_look({"masking": True})),
     "imagequant, undithered": make_imagequant,
     "scikit-learn KMeans, 10k sample": make_sklearn,
     "Pillow FASTOCTREE": partial(make_pillow, "FASTOCTREE"),

@@ -13,6 +13,7 @@ change that costs work has to say so by storing the new numbers.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import report
@@ -55,12 +56,11 @@ def soft_alpha(image: np.ndarray) -> np.ndarray:
     return np.concatenate([image, alpha], axis=2)
 
 
-def count_comparisons(
-    histogram: fastkq.ColorHistogram, options: dict[str, object]
-) -> dict[str, int]:
+def count_comparisons(histogram: fastkq.ColorHistogram, options: dict[str, Any]) -> dict[str, int]:
     """Return how often K-means compares colors, or boxes around them, with centers."""
-    cells = ColorCells(histogram, str(options.get("color_space", "srgb")))
-    fit_cells(cells, FitOptions(**options))  # type: ignore[arg-type]
+    wanted = FitOptions(**options)
+    cells = ColorCells(histogram, wanted.color_space)
+    fit_cells(cells, wanted)
     return cells.work
 
 

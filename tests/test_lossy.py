@@ -88,20 +88,16 @@ def test_labels_with_alpha_are_those_of_the_twin(name):
     assert error == pytest.approx(naive.alpha_distance(image, palette[labels]).sum(), rel=1e-9)
 
 
-def test_adaptive_labels_are_those_of_the_twin():
-    image = textured_image(23, 67)
-    palette = fastkq.quantize(image, 60).palette
-    labels, _ = labels_by_cost(image, palette, method="adaptive", lossy=40)
-    assert np.array_equal(labels, twin(image, palette, 40, "adaptive"))
-    assert not np.array_equal(labels, twin(image, palette, 40))
-
-
-def test_adaptive_labels_with_alpha_are_those_of_the_twin():
-    image = soft_image(31, 27)
-    palette = fastkq.quantize(image, 40).palette
-    labels, _ = labels_by_cost(image, palette, method="adaptive", lossy=10)
-    assert np.array_equal(labels, twin(image, palette, 10, "adaptive"))
-    assert not np.array_equal(labels, twin(image, palette, 10))
+@pytest.mark.parametrize(
+    ("image", "n_colors", "lossy"),
+    [(textured_image(23, 67), 60, 40), (soft_image(31, 27), 40, 10)],
+    ids=["opaque", "alpha"],
+)
+def test_adaptive_labels_are_those_of_the_twin(image, n_colors, lossy):
+    palette = fastkq.quantize(image, n_colors).palette
+    labels, _ = labels_by_cost(image, palette, method="adaptive", lossy=lossy)
+    assert np.array_equal(labels, twin(image, palette, lossy, "adaptive"))
+    assert not np.array_equal(labels, twin(image, palette, lossy))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (300, 33)])

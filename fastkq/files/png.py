@@ -124,11 +124,17 @@ def deflate_fast(labels: UInt8Array, bits: int, *, is_frame: bool = False) -> by
         level = MOST_LEVEL if labels.size < SMALL_PIXELS else DEFLATE_LEVEL
         deflated = deflate.zlib_compress(_pack_rows(labels, bits), level)
     if DRAWING_RATIO * len(deflated) < len(labels) * _row_bytes(labels.shape[1], bits):
-        fitting = [level for level, most in DRAWING_LEVELS if labels.size < most and not is_frame]
-        level = next(iter(fitting), FRAME_LEVEL)
+        level = FRAME_LEVEL if is_frame else _drawing_level(labels.size)
         drawing = deflate.zlib_compress(_pack_rows(labels, bits), level)
         deflated = min(deflated, drawing, key=len)
     return deflated
+
+
+def _drawing_level(n_pixels: int) -> int:
+    for level, most in DRAWING_LEVELS:
+        if n_pixels < most:
+            return level
+    return FRAME_LEVEL
 
 
 def _deflate_large(labels: UInt8Array, bits: int) -> bytes:
