@@ -286,6 +286,28 @@ def test_spread_tables_are_disjoint():
     assert red.max() & green.max() == red.max() & blue.max() == green.max() & blue.max() == 0
 
 
+@pytest.mark.parametrize("n_channels", [3, 4])
+@pytest.mark.parametrize("first", range(5))
+def test_codes_of_pixels_at_any_address(n_channels, first):
+    """Pixels are read as words, of which the last ones may not be whole; none begins at one."""
+    pixels = np.random.default_rng(first).integers(0, 256, (5003, n_channels)).astype(np.uint8)
+    pixels[::7, -1] = 255
+    for n_pixels in [*range(1, 10), 16, 63, 64, 999, 4998]:
+        own = as_rows(pixels[first : first + n_pixels])
+        codes = np.full(n_pixels + 1, 7, np.uint32)
+        n_opaque = kernels.codes.encode_pixels(own, codes)
+        expected = encode_colors(own[:, :3])
+        assert np.array_equal(codes[:-1], expected)
+        assert codes[-1] == 7  # nothing is written beyond the pixels
+        if n_channels == 3:
+            assert n_opaque == n_pixels
+            continue
+        is_opaque = own[:, 3] == 255
+        assert n_opaque == np.count_nonzero(is_opaque)
+        kernels.codes.keep_opaque(own, codes)
+        assert np.array_equal(codes[:n_opaque], expected[is_opaque])
+
+
 @pytest.mark.parametrize("n_colors", [2, 40])
 def test_dither_kernels(n_threads, n_colors):
     """Candidates of cells, split cells and further groups; then each method on a small image."""

@@ -225,7 +225,7 @@ def _count_by_table(blocks: Iterable[UInt8Array], n_pixels: int, max_blocks: int
     carries = np.empty((n_slabs, max_carries), np.uint32)
     n_carries = np.zeros(n_slabs, np.int64)
     for pixels in blocks:
-        kernel.count_colors(pixels, SPREAD, tables, occupied, carries, n_carries)
+        kernel.count_colors(pixels, tables, occupied, carries, n_carries)
 
     is_occupied = occupied.any(axis=0)
     cells, ranks = np.flatnonzero(is_occupied), np.cumsum(is_occupied) - 1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastkq import kernels
-from fastkq.colors.histogram import CODE_BITS, SPREAD, ColorHistogram
+from fastkq.colors.histogram import CODE_BITS, ColorHistogram
 from fastkq.colors.pixels import OPAQUE, as_rows, has_alpha, split_rows, with_alpha
 from fastkq.colors.translucent import TranslucentCounter
 from fastkq.types import Array, UInt8Array
@@ -112,7 +112,7 @@ def weigh_parts(
             else:
                 pixels = part.reshape(len(own), -1)
             colors = as_rows(np.broadcast_to(pixels[:, :3], (len(pixels), 3)))
-            kernels.histogram.add_weights(colors, own.astype(np.int64), SPREAD, totals)
+            kernels.histogram.add_weights(colors, own.astype(np.int64), totals)
     sums = totals[histogram.codes]
     translucent, _ = others.finish()
     return ColorHistogram(

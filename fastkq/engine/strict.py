@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
-from fastkq.colors.histogram import CODE_BITS, SPREAD, encode_colors, histogram_of_array
+from fastkq.colors.histogram import CODE_BITS, encode_colors, histogram_of_array
 from fastkq.colors.pixels import as_rows
 from fastkq.engine.dense import DensePoints
 from fastkq.types import MAX_COLORS, Array, UInt8Array
@@ -96,7 +96,7 @@ class PixelSamples(Samples):
         table = np.zeros(1 << CODE_BITS, np.uint8)
         kernels.remap.fill_table(self._codes, labels.astype(np.uint8), table)
         found = np.empty(len(self._pixels), np.uint8)
-        kernels.remap.remap_pixels(self._pixels, SPREAD, table, found)
+        kernels.remap.remap_pixels(self._pixels, np.uint32(0), table, found)
         return found.astype(np.int32)
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from fastkq.kernels.codes import encode_pixels
 from fastkq.kernels.compile import kernel, prange
 
-OPAQUE = np.uint8(255)
 PIECE = 1 << 15  # pixels, or colors, that a thread is asked for: 50 microseconds
 # Pixels whose codes are computed before they are looked up: 20 ms for 24 MP on 2 threads; code and
 # look-up in one loop took 36 ms.
@@ -29,24 +29,17 @@ def remap_pixels(
     begin,  # of the pixels ...
     end,  # ... and the end of these
     pixels,  # (N, 3) uint8, IN; or (N, 4), of which the opaque ones matter
-    spread,  # (3, 256) uint32, IN: the Morton bits of each channel's values
-    table,  # (2^24,) uint8, IN: the label of each color by its Morton code
+    shift,  # uint32: how many low bits of a code the table knows nothing of
+    table,  # (2^24 >> shift,) uint8, IN: the label of each color by its Morton code
     labels,  # (N,) uint8, OUT; those of pixels that are not opaque are any
 ):
     """Look up the label of every pixel."""
-    red, green, blue = spread[0], spread[1], spread[2]
     for number in prange((end - begin + STRIP - 1) // STRIP):
         first = begin + number * STRIP
         codes = np.empty(STRIP, np.uint32)
         strip = pixels[first : min(first + STRIP, end)]
         result = labels[first : min(first + STRIP, end)]
-        if strip.shape[1] == 4:
-            highest = np.uint8(0)
-            for i in range(strip.shape[0]):
-                highest = max(highest, strip[i, 3])
-            if highest < OPAQUE:
-                continue
+        if encode_pixels(strip, codes) == 0:
+            continue
         for i in range(strip.shape[0]):
-            codes[i] = red[strip[i, 0]] | green[strip[i, 1]] | blue[strip[i, 2]]
-        for i in range(strip.shape[0]):
-            result[i] = table[codes[i]]
+            result[i] = table[codes[i] >> shift]

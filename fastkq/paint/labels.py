@@ -148,19 +148,19 @@ class ColorTable:
 
     def __init__(self, fit: Fit) -> None:
         if fit.codes is None:  # the table of 2 MB stays near the core
-            self._labels, self._spread = fit.labels, SPREAD >> np.uint32(CUBE_BITS)
+            self._labels, self._shift = fit.labels, np.uint32(CUBE_BITS)
             return
-        self._labels, self._spread = _borrow_table(), SPREAD
+        self._labels, self._shift = _borrow_table(), np.uint32(0)
         weakref.finalize(self, _give_back, self._labels).atexit = False
         kernels.remap.fill_table(fit.codes, fit.labels, self._labels)
 
     def look_up(self, pixels: UInt8Array, labels: UInt8Array) -> None:
         """Write the labels (N,) of opaque pixels (N, 3) or (N, 4)."""
-        kernels.remap.remap_pixels(pixels, self._spread, self._labels, labels)
+        kernels.remap.remap_pixels(pixels, self._shift, self._labels, labels)
 
     def look_up_grays(self, levels: UInt8Array, labels: UInt8Array) -> None:
         """Write the labels of gray levels, in the same shape."""
-        codes = self._spread.sum(axis=0, dtype=np.uint32)
+        codes = SPREAD.sum(axis=0, dtype=np.uint32) >> self._shift
         np.take(self._labels[codes], levels, out=labels)
 
 
