@@ -148,10 +148,10 @@ def test_where_the_lists_are_full_all_entries_are_compared(monkeypatch):
     entries = NearestEntries(palette)
     entries.label(pixels[:1], np.empty(1, np.uint8))
     tables = entries._spare[0]
-    tables.n_used[:] = kernels.entries.N_GROUPS - kernels.entries.MAX_LIST
+    tables.n_used[:] = kernels.entry_lists.N_GROUPS - kernels.entry_lists.MAX_LIST
     labels = np.full(len(pixels), UNTOUCHED, np.uint8)
     entries.label(pixels, labels)
-    assert tables.n_used[0, 0] <= kernels.entries.N_GROUPS
+    assert tables.n_used[0, 0] <= kernels.entry_lists.N_GROUPS
     assert np.array_equal(labels, expected(pixels, palette, "srgb")[0])
 
 

@@ -1,12 +1,14 @@
 """Counting translucent colors: exactly while they are few, by cells of similar ones beyond."""
 
 import pickle
+from threading import Thread
 
 import naive
 import numba
 import numpy as np
 import pytest
 
+from fastkq import kernels
 from fastkq.colors import translucent
 from fastkq.colors.spaces import (
     MAX_LEVEL,
@@ -164,6 +166,33 @@ def test_a_counter_goes_on_from_part_to_part():
         whole, n_all = count_translucent(pixels, weights)
         assert contents(colors) == contents(whole)
         assert n_transparent == n_all
+
+
+def test_tables_are_empty_again_after_an_image():
+    """Those of a large image are used for the next one, whatever their level was."""
+    many, few = random_pixels(3 * MAX_EXACT, seed=13), random_pixels(MAX_EXACT + 5, 14, n_levels=6)
+    for pixels in (many, few, many, few):
+        colors, n_transparent = count_translucent(pixels)
+        check_against_twin(colors, pixels)
+        assert n_transparent == np.count_nonzero(pixels[:, 3] == 0)
+        for table in (0, 1, 2, 5):
+            kept = translucent._spare_tables[0][table]
+            assert np.all(kept == (kernels.translucent.FREE if table == 0 else 0))
+
+
+def test_counters_of_several_threads_have_tables_of_their_own():
+    images = [random_pixels(2 * MAX_EXACT + i, seed=20 + i) for i in range(4)]
+    found = [None] * len(images)
+
+    def count(i):
+        found[i] = contents(count_translucent(images[i])[0])
+
+    threads = [Thread(target=count, args=(i,)) for i in range(len(images))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [contents(count_translucent(pixels)[0]) for pixels in images]
 
 
 def test_any_number_of_threads_counts_the_same(monkeypatch):

@@ -23,6 +23,7 @@ lightness of 1 apart, so that the fourth is half of that at full transparency.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,16 +98,15 @@ def linear_levels(levels: Array = EVERY_LEVEL) -> NDArray[np.float64]:
     return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
 
 
-def shown_scales() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return by alpha (256,) what a level is multiplied with, and what gray adds to it."""
-    shining = MAX_LEVEL - EVERY_LEVEL.astype(np.float64)
-    return 1 - shining / MAX_LEVEL, MIDDLE / MAX_LEVEL * shining
-
-
+@cache
 def shown_levels() -> NDArray[np.float64]:
     """Return what is seen over middle gray, (256, 256), of each alpha and level."""
-    factors, offsets = shown_scales()
-    return EVERY_LEVEL * factors[:, None] + offsets[:, None]
+    shining = MAX_LEVEL - EVERY_LEVEL.astype(np.float64)
+    # What a level is multiplied with, and what gray adds to it.
+    factors, offsets = 1 - shining / MAX_LEVEL, MIDDLE / MAX_LEVEL * shining
+    levels = EVERY_LEVEL * factors[:, None] + offsets[:, None]
+    levels.flags.writeable = False
+    return levels
 
 
 def to_alpha_points(colors: UInt8Array, space: str) -> NDArray[np.float32]:

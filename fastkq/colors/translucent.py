@@ -142,7 +142,7 @@ class TranslucentColors:
             return self
         keys, moments = self.keys.copy(), self.moments.copy()
         for lower in range(self.level, level):
-            kernels.translucent.coarsen_rows(keys, moments, lower)
+            kernels.unite.coarsen_rows(keys, moments, lower)
         return TranslucentColors(level, keys, moments)
 
     def __reduce__(
@@ -185,17 +185,7 @@ class TranslucentCounter:
     def add(self, pixels: UInt8Array, weights: Array | None = None) -> None:
         """Count the pixels (N, 4), in C order, with weights (N,) of integers or all alike."""
         if not self._tables:
-            n_slots = size = 2 << (self._n_rows - 1).bit_length()
-            if self._n_rows == MAX_EXACT:
-                n_slots = max(size, kernels.translucent.N_DIRECT)
-            self._tables = (
-                np.full((self._n_slabs, size), kernels.translucent.FREE),
-                # Only the pages that a color falls into are ever touched.
-                np.zeros((self._n_slabs, n_slots), np.uint64),
-                np.zeros((self._n_slabs, n_slots), np.int32),
-                np.empty((self._n_slabs, self._n_rows), np.uint32),
-                np.zeros((self._n_slabs, self._n_rows, N_SUMS), np.int64),
-            )
+            self._tables = _borrow_tables(self._n_slabs, self._n_rows)
         numbers = pixels.reshape(-1).view("<u4")
         numbers.flags.writeable = False  # one type for the kernel, whatever the source
         own = np.empty(0, np.int64)
@@ -210,12 +200,50 @@ class TranslucentCounter:
         for slab, (n_taken, level, _) in enumerate(self._states.tolist()):
             if n_taken == 0:
                 continue
-            keys, words, _, row_keys, sums = (table[slab] for table in self._tables)
-            own_keys, moments = row_keys[:n_taken], sums[:n_taken]
-            kernels.translucent.gather_rows(keys, words, own_keys, level, moments)
+            keys, words, rows, row_keys, row_slots, sums = (table[slab] for table in self._tables)
+            own_keys, moments = row_keys[:n_taken].copy(), np.empty((n_taken, N_SUMS), np.int64)
+            kernels.translucent.gather_rows(
+                keys, words, rows, row_slots[:n_taken], sums[:n_taken], moments
+            )
             parts.append(TranslucentColors(level, own_keys, moments))
+        _give_back(self._tables)
+        self._tables = ()
         n_transparent = int(self._states[:, 2].sum())
         return (_unite(parts) if len(parts) > 1 else parts[0]), n_transparent
+
+
+# Tables that are empty, as `gather_rows` leaves them, for the next image: most of the time that
+# 60,000 colors take to count went into pages of memory that the system hands out and clears. One
+# set is kept, however many calls ran at once, and a call that fails drops its own.
+_spare_tables: list[tuple[Array, ...]] = []
+
+
+def _borrow_tables(n_slabs: int, n_rows: int) -> tuple[Array, ...]:
+    """Return empty tables of so many slabs, in which so many rows have room."""
+    if n_rows == MAX_EXACT:
+        try:
+            tables = _spare_tables.pop()
+        except IndexError:
+            tables = ()
+        if tables and len(tables[0]) == n_slabs:
+            return tables
+    n_slots = size = 2 << (n_rows - 1).bit_length()
+    if n_rows == MAX_EXACT:
+        n_slots = max(size, kernels.translucent.N_DIRECT)
+    return (
+        np.full((n_slabs, size), kernels.translucent.FREE),
+        # Only the pages that a color falls into are ever touched.
+        np.zeros((n_slabs, n_slots), np.uint64),
+        np.zeros((n_slabs, n_slots), np.int32),
+        np.empty((n_slabs, n_rows), np.uint32),
+        np.empty((n_slabs, n_rows), np.uint32),
+        np.zeros((n_slabs, n_rows, N_SUMS), np.int64),
+    )
+
+
+def _give_back(tables: tuple[Array, ...]) -> None:
+    if tables and tables[3].shape[1] == MAX_EXACT:
+        _spare_tables[:] = [tables]
 
 
 def count_translucent(
@@ -248,14 +276,9 @@ def _add_up(parts: list[TranslucentColors]) -> TranslucentColors:
     """Return the colors or cells of parts of one level, by ascending keys, each once."""
     keys = np.concatenate([part.keys for part in parts])
     moments = np.concatenate([part.moments for part in parts])
-    # Sorted with their rows in one number: a fourth of the time of np.argsort.
-    packed = np.sort(
-        keys.astype(np.uint64) << np.uint64(32) | np.arange(len(keys), dtype=np.uint64)
-    )
-    order = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    keys, united = (packed >> np.uint64(32)).astype(np.uint32), np.empty_like(moments)
-    n_kept = kernels.translucent.unite_rows(keys, order, moments, united)
-    return TranslucentColors(parts[0].level, keys[:n_kept], united[:n_kept])
+    united_keys, united = np.empty_like(keys), np.empty_like(moments)
+    n_kept = kernels.unite.unite_rows(keys, moments, united_keys, united)
+    return TranslucentColors(parts[0].level, united_keys[:n_kept], united[:n_kept])
 
 
 def _unpack(level: int, gaps: bytes, columns: bytes) -> TranslucentColors:

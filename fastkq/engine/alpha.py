@@ -75,6 +75,8 @@ class AlphaColors:
             DensePoints(*colors.points(space))
             for colors in (translucent, translucent.coarsened(MAX_DENSE))
         )
+        self._entries: Array = np.empty((0, 4), np.float32)  # of `_labels`
+        self._labels = np.empty(0, np.int32)
 
     @property
     def variance(self) -> float:
@@ -143,11 +145,17 @@ class AlphaColors:
             points = np.concatenate([_on_opaque_plane(self.cells.points.T), points])
         return farthest_points(points, distances, n_points)
 
+    def label_translucent(self, entries: Array) -> NDArray[np.int32]:
+        """Return the nearest entries (T,) of the translucent colors; the last ones are kept."""
+        if not np.array_equal(self._entries, entries):
+            self._entries, (self._labels, _) = entries, self._dense.assign(entries)
+        return self._labels
+
     def count_uses(self, entries: Array) -> Array:
         """Return the weight (K,) of the colors that each entry is nearest to."""
         used = np.zeros(len(entries))
         if len(self._dense.points):
-            labels, _ = self._dense.assign(entries)
+            labels = self.label_translucent(entries)
             used += np.bincount(labels, self._dense.weights, minlength=len(entries))
         is_opaque = entries[:, 3] == 0
         if self.cells is not None and is_opaque.any():
@@ -243,7 +251,7 @@ def fit_alpha(histogram: ColorHistogram, options: FitOptions) -> Fit:
     palette = to_alpha_colors(centers[len(fixed) :], space)
     palette = _use_all_entries(colors, fixed, palette, space)
     palette = _join(locked, np.concatenate([exact, palette]))
-    return replace(label_palette(histogram, palette, space, colors.cells), n_iter=n_iter)
+    return replace(label_palette(histogram, palette, space, colors), n_iter=n_iter)
 
 
 def _exact_entries(histogram: ColorHistogram, options: FitOptions) -> UInt8Array:
@@ -343,45 +351,50 @@ def label_palette(
     histogram: ColorHistogram,
     palette: UInt8Array,
     space: str = "srgb",
-    cells: ColorCells | None = None,
+    colors: AlphaColors | None = None,
 ) -> Fit:
     """Label the opaque colors of a histogram with the nearest entries of a palette (K, 4).
 
     These are the opaque entries, or all where none is opaque. Ties go to the lowest index. The
     inertia is that of all pixels: of cells of translucent colors, that of their means and about
-    what lies within them. `cells` are the opaque colors in that space, where they are at hand.
+    what lies within them. `colors` are those of the histogram, where they are at hand.
     """
     own = np.flatnonzero(palette[:, 3] == OPAQUE).astype(np.uint8)
     labels, inertia = np.empty(0, np.uint8), 0.0
     if len(histogram.codes) and len(own):
-        fit = label_cells(
-            cells or ColorCells(histogram, space), np.ascontiguousarray(palette[own, :3])
-        )
+        cells = (colors and colors.cells) or ColorCells(histogram, space)
+        fit = label_cells(cells, np.ascontiguousarray(palette[own, :3]))
         labels, inertia = own[fit.labels], fit.opaque_inertia
     elif len(histogram.codes):
-        colors = np.pad(histogram.colors, ((0, 0), (0, 1)), constant_values=OPAQUE)
-        points = to_alpha_points(colors, space), to_alpha_points(colors, "srgb")
-        labels, inertia = _assign(*points, histogram.counts, palette, space)
-    translucent = histogram.translucent
-    points = translucent.points(space)[0], translucent.points("srgb")[0]
-    _, error = _assign(*points, translucent.counts, palette, space)
+        opaque = np.pad(histogram.colors, ((0, 0), (0, 1)), constant_values=OPAQUE)
+        nearest = _assign(to_alpha_points(opaque, space), palette, space)
+        inertia = _sum_errors(to_alpha_points(opaque, "srgb"), histogram.counts, palette, nearest)
+        labels = nearest.astype(np.uint8)
+    error, translucent = 0.0, histogram.translucent
+    if len(translucent):
+        if colors is not None:
+            nearest = colors.label_translucent(to_alpha_points(palette, space))
+        else:
+            nearest = _assign(translucent.points(space)[0], palette, space)
+        in_srgb = translucent.points("srgb")[0]
+        error += _sum_errors(in_srgb, translucent.counts, palette, nearest)
     if histogram.n_transparent:
-        points = to_alpha_points(TRANSPARENT, space), to_alpha_points(TRANSPARENT, "srgb")
-        _, last = _assign(*points, np.array([histogram.n_transparent]), palette, space)
-        error += last
+        nearest = _assign(to_alpha_points(TRANSPARENT, space), palette, space)
+        n_pixels = np.array([histogram.n_transparent])
+        error += _sum_errors(to_alpha_points(TRANSPARENT, "srgb"), n_pixels, palette, nearest)
     error += translucent.spread
     return Fit(palette, labels, histogram.codes, inertia + error, inertia, 0, space)
 
 
-def _assign(
-    points: Array, in_srgb: Array, weights: NDArray[np.int64], palette: UInt8Array, space: str
-) -> tuple[UInt8Array, float]:
-    """Return the nearest entries (N,) of points (N, 4), and the inertia in sRGB."""
-    if len(points) == 0:
-        return np.empty(0, np.uint8), 0.0
-    labels, _ = DensePoints(points, weights.astype(np.float64)).assign(
-        to_alpha_points(palette, space)
-    )
+def _assign(points: Array, palette: UInt8Array, space: str) -> NDArray[np.int32]:
+    """Return the nearest entries (N,) of points (N, 4)."""
+    return DensePoints(points, np.ones(len(points))).assign(to_alpha_points(palette, space))[0]
+
+
+def _sum_errors(
+    in_srgb: Array, weights: NDArray[np.int64], palette: UInt8Array, labels: NDArray[np.int32]
+) -> float:
+    """Return the inertia of points (N, 4) in sRGB that have these entries."""
     entries = to_alpha_points(palette, "srgb").astype(np.float64)
     distances = np.sum((in_srgb - entries[labels]) ** 2, axis=1)
-    return labels.astype(np.uint8), float(np.sum(weights * distances))
+    return float(np.sum(weights * distances))

@@ -15,6 +15,7 @@ from fastkq.kernels import events, threads  # at once, and without Numba: they w
 
 if TYPE_CHECKING:
     from fastkq.kernels import (
+        alpha_points,
         bisect,
         cache,
         candidates,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         dense,
         dither,
         entries,
+        entry_lists,
         general,
         histogram,
         inflate,
@@ -49,11 +51,13 @@ if TYPE_CHECKING:
         stored,
         team,
         translucent,
+        unite,
         with_numba,
         wu,
     )
 
 __all__ = [
+    "alpha_points",
     "bisect",
     "cache",
     "candidates",
@@ -65,6 +69,7 @@ __all__ = [
     "dense",
     "dither",
     "entries",
+    "entry_lists",
     "events",
     "general",
     "histogram",
@@ -90,6 +95,7 @@ __all__ = [
     "team",
     "threads",
     "translucent",
+    "unite",
     "with_numba",
     "wu",
 ]

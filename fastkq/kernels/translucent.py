@@ -20,8 +20,11 @@ FREE = np.uint32(0xFFFFFFFF)  # no key: the high byte of one is an alpha below 2
 N_SUMS = 5  # of the count and of the four coordinates
 ONE, BYTE = np.uint32(1), np.uint32(255)
 ALPHA_SHIFT, GREEN_SHIFT, BLUE_SHIFT = np.uint32(24), np.uint32(8), np.uint32(16)
+LEAST_VISIBLE, LEAST_OPAQUE = np.uint32(1 << 24), np.uint32(255 << 24)
 LOW_BITS = np.uint32(0x01010101)  # of the four coordinates
 STRIP = 64  # pixels that are passed over at once where all are opaque, or all transparent
+# Slabs take blocks of the pixels in turn: a busy half of a picture takes longer than a calm one.
+BLOCK = 1 << 14
 # From this level on a cell has a slot of its own, by its coordinates of 5 bits: 24 MP under a
 # gradient took half as long again with a hash table, whose chains are mispredicted.
 DIRECT = 3
@@ -183,6 +186,7 @@ def coarsen_table(
     words,  # (n_slots,) uint64, INOUT
     rows,  # (n_slots,) int32, INOUT
     row_keys,  # (MAX_ROWS,) uint32, INOUT
+    row_slots,  # (MAX_ROWS,) uint32, INOUT
     sums,  # (MAX_ROWS, N_SUMS) int64, INOUT
     n_rows,  # how many
     level,  # of the table
@@ -190,7 +194,7 @@ def coarsen_table(
 ):
     """Make the cells of a table a level larger; return how many there are."""
     for row in range(n_rows):
-        slot = find_slot(keys, row_keys[row], shift, level >= DIRECT)
+        slot = np.uint64(row_slots[row])
         add_word(sums, row, words[slot], ONCE)
         words[slot] = np.uint64(0)
         rows[slot] = 0
@@ -208,7 +212,7 @@ def coarsen_table(
         if rows[slot] == 0:
             if not is_direct:
                 keys[slot] = key
-            row_keys[n_kept] = key  # never beyond the old row
+            row_keys[n_kept], row_slots[n_kept] = key, slot  # never beyond the old row
             n_kept += 1
             rows[slot] = n_kept
         for column in range(N_SUMS):
@@ -248,153 +252,112 @@ def fill_strip(
             slots[i] = first_slot(keys[i], shift, last, True)
 
 
-@kernel()
-def count_slab(
-    numbers,
-    weights,
-    start,  # pixel
-    stop,
-    keys,  # (size,)
-    words,  # (n_slots,)
-    rows,  # (n_slots,)
-    row_keys,  # (<= MAX_ROWS,)
-    sums,  # (<= MAX_ROWS, N_SUMS)
-    state,  # (3,)
-):
-    """Do what `count_pixels` does, for one slab; its arguments are described there."""
-    is_weighted = weights.shape[0] > 0
-    n_rows, level, n_clear = state[0], state[1], state[2]
-    last, shift = np.uint64(keys.shape[0] - 1), hash_shift(keys.shape[0])
-    own_keys = np.empty(STRIP, np.uint32)
-    places, slots = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
-    for first in range(np.uint64(start), np.uint64(stop), np.uint64(STRIP)):
-        size = min(np.uint64(STRIP), np.uint64(stop) - first)
-        together, any_of = FREE, np.uint32(0)
-        for i in range(first, first + size):
-            together &= numbers[i]
-            any_of |= numbers[i]
-        if together >> ALPHA_SHIFT == BYTE:
-            continue
-        if any_of >> ALPHA_SHIFT == 0 and not is_weighted:
-            n_clear += np.int64(size)
-            continue
-        done = np.uint64(0)
-        while done < size:  # once more where the table changes its level
-            fill_strip(numbers, first, size, level, shift, last, own_keys, places, slots)
-            is_hashed = level < DIRECT
-            for i in range(done, size):
-                done = i + np.uint64(1)
-                alpha = np.uint32(numbers[first + i] >> ALPHA_SHIFT)
-                weight = weights[first + i] if is_weighted else np.int64(1)
-                is_translucent = np.uint32(alpha - ONE) < np.uint32(BYTE - ONE)  # 0 - 1 is large
-                if not is_translucent or weight == 0:
-                    n_clear += weight if alpha == 0 else np.int64(0)
-                    continue
-                key, slot = own_keys[i], slots[i]
-                if is_hashed:
-                    while keys[slot] != key and keys[slot] != FREE:
-                        slot = (slot + PROBE_STEP) & last
-                word = words[slot]
-                # A word of 0 may be that of a new cell; 0 - 1 is a large number.
-                if word - np.uint64(1) >= FULL - np.uint64(1) or weight != 1:
-                    row = rows[slot]
-                    if row == 0:
-                        if n_rows == row_keys.shape[0]:
-                            n_rows = coarsen_table(
-                                keys, words, rows, row_keys, sums, n_rows, level, shift
-                            )
-                            level += 1
-                            done = i
-                            break
-                        if is_hashed:
-                            keys[slot] = key
-                        row_keys[n_rows] = key
-                        n_rows += 1
-                        rows[slot] = row = n_rows
-                    add_word(sums, row - 1, word, ONCE)
-                    word = np.uint64(0)
-                    if weight != 1:
-                        add_word(sums, row - 1, places[i], weight)
-                        words[slot] = word
-                        continue
-                words[slot] = word + places[i]
-    state[0], state[1], state[2] = n_rows, level, n_clear
-
-
-@kernel(pieces="keys")
+@kernel(each="keys")
 def count_pixels(
-    begin,  # of the slabs ...
-    end,  # ... and the end of these
+    slab,  # of pixels, and of tables
     numbers,  # (N,) uint32, IN: pixels, R in the lowest byte and alpha in the highest
     weights,  # (N,) or (0,) int64, IN: none means that each pixel counts once
     keys,  # (n_slabs, size) uint32, INOUT: FREE before; size is a power of two above MAX_ROWS or N
     words,  # (n_slabs, n_slots) uint64, INOUT: zero before; n_slots is size or N_DIRECT, the larger
     rows,  # (n_slabs, n_slots) int32, INOUT: zero before; 1 + the row of a slot that is taken
     row_keys,  # (n_slabs, <= MAX_ROWS) uint32, OUT: the keys that are taken
+    row_slots,  # (n_slabs, <= MAX_ROWS) uint32, OUT: where they are
     sums,  # (n_slabs, <= MAX_ROWS, N_SUMS) int64, INOUT: zero before; what the words cannot hold
     states,  # (n_slabs, 3) int64, INOUT: the number of rows, the level, the weight at alpha 0
 ):
     """Count the pixels of each translucent color or cell, in a table for every slab of pixels."""
-    n_pixels = numbers.shape[0]
-    n_slabs = keys.shape[0]
-    for slab in range(begin, end):
-        start, stop = n_pixels * slab // n_slabs, n_pixels * (slab + 1) // n_slabs
-        count_slab(
-            numbers,
-            weights,
-            start,
-            stop,
-            keys[slab],
-            words[slab],
-            rows[slab],
-            row_keys[slab],
-            sums[slab],
-            states[slab],
-        )
+    is_weighted = weights.shape[0] > 0
+    n_pixels, n_slabs = numbers.shape[0], keys.shape[0]
+    own_keys, own_words, own_rows = keys[slab], words[slab], rows[slab]
+    own_row_keys, own_row_slots, own_sums = row_keys[slab], row_slots[slab], sums[slab]
+    n_rows, level, n_clear = states[slab, 0], states[slab, 1], states[slab, 2]
+    last, shift = np.uint64(keys.shape[1] - 1), hash_shift(keys.shape[1])
+    strip_keys = np.empty(STRIP, np.uint32)
+    places, slots = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
+    for begin in range(slab * BLOCK, n_pixels, n_slabs * BLOCK):
+        end = np.uint64(min(begin + BLOCK, n_pixels))
+        for first in range(np.uint64(begin), end, np.uint64(STRIP)):
+            size = min(np.uint64(STRIP), end - first)
+            together, any_of = FREE, np.uint32(0)
+            for i in range(first, first + size):
+                together &= numbers[i]
+                any_of |= numbers[i]
+            if together >= LEAST_OPAQUE:
+                continue
+            if any_of < LEAST_VISIBLE and not is_weighted:
+                n_clear += np.int64(size)
+                continue
+            done = np.uint64(0)
+            while done < size:  # once more where the table changes its level
+                fill_strip(numbers, first, size, level, shift, last, strip_keys, places, slots)
+                is_hashed = level < DIRECT
+                for i in range(done, size):
+                    done = i + np.uint64(1)
+                    number = numbers[first + i]
+                    weight = weights[first + i] if is_weighted else np.int64(1)
+                    # Below LEAST_VISIBLE, the difference is a large number.
+                    is_translucent = (
+                        np.uint32(number - LEAST_VISIBLE) < LEAST_OPAQUE - LEAST_VISIBLE
+                    )
+                    if not is_translucent or weight == 0:
+                        n_clear += weight if number < LEAST_VISIBLE else np.int64(0)
+                        continue
+                    key, slot = strip_keys[i], slots[i]
+                    if is_hashed:
+                        while own_keys[slot] != key and own_keys[slot] != FREE:
+                            slot = (slot + PROBE_STEP) & last
+                    word = own_words[slot]
+                    # A word of 0 may be that of a new cell; 0 - 1 is a large number.
+                    if word - np.uint64(1) >= FULL - np.uint64(1) or weight != 1:
+                        row = own_rows[slot]
+                        if row == 0:
+                            if n_rows == own_row_keys.shape[0]:
+                                n_rows = coarsen_table(
+                                    own_keys,
+                                    own_words,
+                                    own_rows,
+                                    own_row_keys,
+                                    own_row_slots,
+                                    own_sums,
+                                    n_rows,
+                                    level,
+                                    shift,
+                                )
+                                level += 1
+                                done = i
+                                break
+                            if is_hashed:
+                                own_keys[slot] = key
+                            own_row_keys[n_rows], own_row_slots[n_rows] = key, slot
+                            n_rows += 1
+                            own_rows[slot] = row = n_rows
+                        add_word(own_sums, row - 1, word, ONCE)
+                        word = np.uint64(0)
+                        if weight != 1:
+                            add_word(own_sums, row - 1, places[i], weight)
+                            own_words[slot] = word
+                            continue
+                    own_words[slot] = word + places[i]
+    states[slab, 0], states[slab, 1], states[slab, 2] = n_rows, level, n_clear
 
 
 @kernel()
 def gather_rows(
-    keys,  # (size,) uint32, IN
-    words,  # (n_slots,) uint64, IN
-    row_keys,  # (T,) uint32, IN
-    level,
-    sums,  # (T, N_SUMS) int64, INOUT: with the words after
+    keys,  # (size,) uint32, INOUT: FREE after
+    words,  # (n_slots,) uint64, INOUT: zero after
+    rows,  # (n_slots,) int32, INOUT: zero after
+    row_slots,  # (T,) uint32, IN
+    sums,  # (T, N_SUMS) int64, INOUT: zero after
+    moments,  # (T, N_SUMS) int64, OUT
 ):
-    """Add the words of a table to its sums."""
-    shift = hash_shift(keys.shape[0])
-    for row in range(row_keys.shape[0]):
-        slot = find_slot(keys, row_keys[row], shift, level >= DIRECT)
+    """Take the sums out of a table, and leave it as it was before."""
+    for row in range(row_slots.shape[0]):
+        slot = np.uint64(row_slots[row])
         add_word(sums, row, words[slot], ONCE)
-
-
-@kernel()
-def coarsen_rows(
-    keys,  # (T,) uint32, INOUT: of colors where the level is EXACT, or of cells
-    sums,  # (T, N_SUMS) int64, INOUT: from the low corners of the cells
-    level,
-):
-    """Put colors or cells into cells a level larger, of which several may be the same."""
-    for i in range(keys.shape[0]):
-        keys[i] = raise_row(keys[i], level, sums[i])
-
-
-@kernel()
-def unite_rows(
-    keys,  # (T,) uint32, INOUT: ascending; each once after
-    order,  # (T,) int64, IN: which row of the sums each key has
-    sums,  # (T, N_SUMS) int64, IN
-    united,  # (T, N_SUMS) int64, OUT
-):
-    """Add up the rows of equal keys; return how many are left."""
-    n_kept = -1
-    for i in range(keys.shape[0]):
-        if n_kept < 0 or keys[i] != keys[n_kept]:
-            n_kept += 1
-            keys[n_kept] = keys[i]
-            for column in range(N_SUMS):
-                united[n_kept, column] = sums[order[i], column]
-        else:
-            for column in range(N_SUMS):
-                united[n_kept, column] += sums[order[i], column]
-    return n_kept + 1
+        words[slot] = np.uint64(0)
+        rows[slot] = 0
+        for column in range(N_SUMS):
+            moments[row, column] = sums[row, column]
+            sums[row, column] = 0
+    for slot in range(keys.shape[0]):
+        keys[slot] = FREE

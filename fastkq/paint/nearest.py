@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastkq import kernels
-from fastkq.colors.pixels import OPAQUE, TRANSPARENT
+from fastkq.colors.pixels import OPAQUE
 from fastkq.colors.spaces import (
     OKLAB_UNITS,
     linear_levels,
     shown_levels,
-    shown_scales,
     to_alpha_points,
 )
 from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
-from fastkq.types import MAX_COLORS, Array, UInt8Array
+from fastkq.types import Array, UInt8Array
 
 # Slabs of pixels, each with tables of its own: the labels are the same with any number of them.
 MIN_SLAB, SLAB_BYTES = 1 << 16, 33 << 20  # pixels; of its tables
@@ -34,6 +33,8 @@ class _Tables:
     """What the kernel keeps from call to call, for each slab; see `kernels.entries`."""
 
     lists: NDArray[np.uint64]
+    parent_sizes: NDArray[np.uint64]
+    parent_names: UInt8Array
     group_points: NDArray[np.float32]
     group_names: NDArray[np.int64]
     n_used: NDArray[np.int64]
@@ -54,7 +55,7 @@ class NearestEntries:
 
     def __init__(self, palette: UInt8Array, space: str = "srgb") -> None:
         self._palette, self._space = palette, space
-        self._inputs: tuple[Array | np.uint8, ...] = ()
+        self._inputs: tuple[Array, ...] = ()
         self._spare: list[_Tables] = []  # of calls that have ended; threads do not share them
 
     def label(self, pixels: UInt8Array, labels: UInt8Array) -> float:
@@ -86,6 +87,8 @@ class NearestEntries:
             numbers,
             *self._inputs,
             tables.lists,
+            tables.parent_sizes,
+            tables.parent_names,
             tables.group_points,
             tables.group_names,
             tables.n_used,
@@ -106,12 +109,11 @@ class NearestEntries:
         return tables
 
 
-def _prepare(palette: UInt8Array, space: str) -> tuple[Array | np.uint8, ...]:
+def _prepare(palette: UInt8Array, space: str) -> tuple[Array, ...]:
     """Return what the kernel must know of a palette and of the space."""
     every_alpha = np.zeros((OPAQUE + 1, 4), np.uint8)
     every_alpha[:, 3] = np.arange(OPAQUE + 1)
-    fourths = to_alpha_points(every_alpha, space)[:, 3].astype(np.float64)
-    scales = np.ascontiguousarray(np.stack([*shown_scales(), fourths], axis=1))
+    fourths = np.ascontiguousarray(to_alpha_points(every_alpha, space)[:, 3])
     light, matrices = np.empty((0, 0)), np.empty((0, 3, 3))
     ends = SRGB_ENDS
     if space != "srgb":
@@ -119,17 +121,16 @@ def _prepare(palette: UInt8Array, space: str) -> tuple[Array | np.uint8, ...]:
         matrices = np.stack([RGB_TO_LMS, OKLAB_UNITS * LMS_TO_OKLAB])
         ends = OKLAB_ENDS
     entries = to_alpha_points(palette, space)
-    premultiplied = np.zeros((4, MAX_COLORS), np.int64)
-    premultiplied[:, : len(palette)] = palette.T.astype(np.int64) * palette[:, 3]
-    premultiplied[3, : len(palette)] = OPAQUE * palette[:, 3].astype(np.int64)
+    # Over middle gray, in 510ths of a level, and alpha: all are whole numbers.
+    shown = palette.astype(np.int64)
+    shown[:, :3] = 2 * shown[:, :3] * shown[:, 3:] + OPAQUE * (OPAQUE - shown[:, 3:])
     return (
-        scales,
+        fourths,
         light,
         matrices,
         _lay_grid(entries, ends),
         np.ascontiguousarray(entries.T, np.float64),
-        premultiplied,
-        _label_transparent(palette, entries, space),
+        shown,
     )
 
 
@@ -146,19 +147,9 @@ def _lay_grid(entries: Array, ends: tuple[tuple[float, ...], tuple[float, ...]])
     return np.array([np.floor(low / sides) * sides, sides, 1 / sides, *ends])
 
 
-def _label_transparent(palette: UInt8Array, entries: Array, space: str) -> np.uint8:
-    """Return the label of fully transparent pixels."""
-    is_clear = palette[:, 3] == 0
-    if is_clear.any():
-        return np.uint8(is_clear.argmax())
-    differences = entries - to_alpha_points(TRANSPARENT, space)
-    squares = [np.square(column) for column in differences.T]
-    return np.uint8((squares[0] + squares[1] + squares[2] + squares[3]).argmin())
-
-
 def _make_tables(n_slabs: int, entries: Array) -> _Tables:
     """Return tables that have the list of all entries alone."""
-    kernel = kernels.entries
+    kernel = kernels.entry_lists
     n_groups = -(-len(entries) // kernel.LANES)
     lists = np.zeros((n_slabs, kernel.N_CELLS + 1), np.uint64)
     lists[:, -1] = int(kernel.LONG) | n_groups << int(kernel.COUNT_BITS)
@@ -171,8 +162,10 @@ def _make_tables(n_slabs: int, entries: Array) -> _Tables:
     group_names[:, :n_groups] = names
     return _Tables(
         lists,
+        np.zeros((n_slabs, kernel.N_PARENTS), np.uint64),
+        np.empty((n_slabs, kernel.N_PARENTS, len(entries)), np.uint8),
         group_points,
         group_names,
         np.full((n_slabs, 1), n_groups, np.int64),
-        np.zeros((n_slabs, 1 << kernel.MEMO_BITS), np.uint64),
+        np.zeros((n_slabs, 1 << kernels.entries.MEMO_BITS), np.uint64),
     )
