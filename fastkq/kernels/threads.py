@@ -187,9 +187,15 @@ def is_busy() -> bool:
     thread of the system that runs for a moment is not worth another way.
     """
     global _n_busy  # noqa: PLW0603 - of the process
-    step = 1 if _read_runnable() > (os.cpu_count() or 1) else -1
+    step = 1 if _read_runnable() > _n_cores() else -1
     _n_busy = min(max(_n_busy + step, 0), MOST_BUSY)
     return _n_busy >= BUSY
+
+
+@functools.cache
+def _n_cores() -> int:
+    """Return how many cores the machine has: asked each time, 13 microseconds a kernel."""
+    return os.cpu_count() or 1
 
 
 def _read_runnable() -> int:
@@ -244,8 +250,7 @@ def at_most(n: int | None) -> Iterator[None]:
         _limit.n = before
 
 
-@contextmanager
-def _numba_at_most(n: int) -> Iterator[None]:
+def _numba_at_most(n: int) -> AbstractContextManager[None]:
     """Let Numba's threads do with so many what the calling thread has them do."""
     from fastkq.kernels import machine_code
 
@@ -257,12 +262,17 @@ def _numba_at_most(n: int) -> Iterator[None]:
 
         numbers.append((numba.set_num_threads, numba.get_num_threads()))
     changed = [(set_number, before) for set_number, before in numbers if before > n]
-    for set_number, _ in changed:
+    return _changed(changed, n) if changed else nullcontext()  # each kernel comes by
+
+
+@contextmanager
+def _changed(numbers: list[tuple[Callable[[int], Any], int]], n: int) -> Iterator[None]:
+    for set_number, _ in numbers:
         set_number(n)
     try:
         yield
     finally:
-        for set_number, before in changed:
+        for set_number, before in numbers:
             set_number(before)
 
 
