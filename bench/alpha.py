@@ -35,7 +35,7 @@ from fastkq.paint.labels import Labeler
 
 N_COLORS = 256
 REPEAT = 5
-DITHERED = 2  # turns; with alpha everywhere, where one takes half a minute, none
+DITHERED = 2  # turns
 EDGE = 60  # pixels over which the edges fade
 WAYS: dict[str, dict[str, str]] = {
     "nearest": {},
@@ -80,7 +80,6 @@ def times(image: np.ndarray) -> list[report.Row]:
         calls = {
             kind: lambda each=each, options=options: fastkq.quantize(each, N_COLORS, **options)
             for kind, each in kinds.items()
-            if "dither" not in options or kind != "alpha everywhere"
         }
         turns = DITHERED if "dither" in options else REPEAT
         least = {kind: min(values) for kind, values in in_turns(calls, turns).items()}

@@ -58,6 +58,18 @@ def test_such_palettes_are_coarse_and_those_of_photos_are_not(name, images):
         assert not make_tables(fastkq.quantize(path, 16).palette).is_coarse
 
 
+def test_most_entries_tell_whether_a_palette_is_coarse():
+    """A photo that fades away keeps few opaque entries, far apart, beside many translucent ones."""
+    rng = np.random.default_rng(0)
+    few = np.array([[0, 0, 0, 255], [255, 255, 255, 255], [255, 0, 0, 255]], np.uint8)
+    many = rng.integers(1, 250, (200, 4)).astype(np.uint8)
+    assert not make_tables(np.concatenate([few, many])).is_coarse
+    assert not make_tables(np.concatenate([few, many[:20]])).is_coarse
+    assert make_tables(np.concatenate([few, many[:2]])).is_coarse
+    far = np.array([[0, 0, 0, 128], [255, 255, 255, 128], [255, 0, 0, 90], [0, 255, 0, 128]])
+    assert make_tables(np.concatenate([few, far.astype(np.uint8)])).is_coarse
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", PALETTES)
 def test_the_light_of_a_flat_patch_is_that_of_its_color(name, method):
