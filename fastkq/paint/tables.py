@@ -105,8 +105,8 @@ def make_tables(palette: UInt8Array) -> PaletteTables:
     own = np.flatnonzero(colors[:, 3] == OPAQUE)
     has_opaque = len(own) > 0
     points = to_steps(colors, is_coarse=False)
-    # Most entries tell. Of a photo that fades away three of 256 may be opaque, and far apart: to mix
-    # as light what all of them reach took 8 microseconds a pixel.
+    # Most entries tell. Of a photo that fades away three of 256 may be opaque, and far apart: to
+    # mix as light what all of them reach took 8 microseconds a pixel.
     is_coarse = is_sparse(points[:, own]) and (2 * len(own) >= len(colors) or is_sparse(points))
     if is_coarse:
         points = to_steps(colors, is_coarse=True)
