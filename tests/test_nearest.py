@@ -148,10 +148,10 @@ def test_where_the_lists_are_full_all_entries_are_compared(monkeypatch):
     entries = NearestEntries(palette)
     entries.label(pixels[:1], np.empty(1, np.uint8))
     tables = entries._spare[0]
-    tables.n_used[:] = kernels.entry_lists.N_GROUPS - kernels.entry_lists.MAX_LIST
+    tables.n_used[:, 1] = kernels.entry_lists.N_GROUPS - kernels.entry_lists.MAX_LIST
     labels = np.full(len(pixels), UNTOUCHED, np.uint8)
     entries.label(pixels, labels)
-    assert tables.n_used[0, 0] <= kernels.entry_lists.N_GROUPS
+    assert tables.n_used[0, 1] <= kernels.entry_lists.N_GROUPS
     assert np.array_equal(labels, expected(pixels, palette, "srgb")[0])
 
 
@@ -175,6 +175,16 @@ def test_any_number_of_threads_and_calls(monkeypatch, space):
     ]
     assert labels.tobytes() == found[0][0]
     assert sum(errors) == pytest.approx(found[0][1], rel=1e-12)
+
+
+@pytest.mark.parametrize("space", ["srgb", "oklab"])
+def test_tables_of_another_palette_are_left_empty(space):
+    """Those of a palette that is no longer used serve the next one."""
+    for seed, n_entries in enumerate((200, 3, 100, 256)):
+        pixels, palette = random_pixels(70_001, seed=seed), random_palette(n_entries, seed=seed)
+        labels, _ = label(pixels, palette, space)
+        assert np.array_equal(labels, expected(pixels, palette, space)[0])
+        assert len(nearest._spare_tables) == 1
 
 
 def test_threads_may_share_the_entries():

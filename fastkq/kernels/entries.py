@@ -26,10 +26,7 @@ from fastkq.kernels.entry_lists import (
     FEW,
     LIST_BITS,
     LONG,
-    MAX_LIST,
     MAX_SHORT,
-    N_CELLS,
-    N_GROUPS,
     N_LANES,
     NO_LIST,
     list_entries,
@@ -182,14 +179,15 @@ def find_lists(
     size,  # uint64
     grid,  # (5, 4) float64, IN
     columns,  # (4, K) float64, IN
-    lists,  # (N_CELLS + 1,) uint64, INOUT
-    parent_sizes,  # (N_PARENTS,) uint64, INOUT
-    parent_names,  # (N_PARENTS, K) uint8, INOUT
-    low,  # (4,) float64, OUT: scratch, as the next two
+    parents,  # (N_PARENTS,) int32, INOUT: 1 + the place of each one's list, or 0
+    n_used,  # (2,) int64, INOUT: how many lists of parents there are, and how many groups
+    parent_sizes,  # (N_PARENTS,) uint64, INOUT: by place
+    parent_names,  # (N_PARENTS, MAX_COLORS) uint8, INOUT
+    lists,  # (N_CELLS,) uint64, INOUT
+    low,  # (4,) float64, OUT: scratch, as the next three
     high,
     scores,  # (K,) float64
     kept,  # (K,) uint8
-    n_used,  # (1,) int64, INOUT
     group_points,  # (N_GROUPS, 4, LANES) float32, INOUT
     group_names,  # (N_GROUPS, LANES) int64, INOUT
     words,  # (STRIP,) uint64, OUT
@@ -198,25 +196,21 @@ def find_lists(
     for i in range(size):
         cell = np.uint64(cells[i])
         if lists[cell] == NO_LIST:
-            listed = lists[N_CELLS]
-            if n_used[0] + MAX_LIST <= N_GROUPS:
-                listed = list_entries(
-                    cell,
-                    grid,
-                    columns,
-                    parent_sizes,
-                    parent_names,
-                    low,
-                    high,
-                    scores,
-                    kept,
-                    n_used[0],
-                    group_points,
-                    group_names,
-                )
-                if listed & LONG == LONG:
-                    n_used[0] += np.int64((listed >> COUNT_BITS) & LONG)
-            lists[cell] = listed
+            lists[cell] = list_entries(
+                cell,
+                grid,
+                columns,
+                parents,
+                n_used,
+                parent_sizes,
+                parent_names,
+                low,
+                high,
+                scores,
+                kept,
+                group_points,
+                group_names,
+            )
         words[i] = lists[cell]
 
 
@@ -253,21 +247,22 @@ def label_pixels(
     grid,  # (5, 4) float64, IN: the low corner of the grid, sides of cells, 1 / side, ends of space
     columns,  # (4, K) float64, IN: points of the entries
     shown_entries,  # (K, 4) int64, IN: what is seen of each entry, see `show_over_gray`
-    lists,  # (n_slabs, N_CELLS + 1) uint64, INOUT: of each cell, or NO_LIST; last, of all entries
-    parent_sizes,  # (n_slabs, N_PARENTS) int64, INOUT: 0 before
-    parent_names,  # (n_slabs, N_PARENTS, K) uint8, INOUT
+    parents,  # (n_slabs, N_PARENTS) int32, INOUT: 1 + the place of each one's list; 0 before
+    n_used,  # (n_slabs, 2) int64, INOUT: how many lists of parents there are, and how many groups
+    parent_sizes,  # (n_slabs, N_PARENTS) uint64, INOUT: by place, how many entries are listed ...
+    parent_names,  # (n_slabs, N_PARENTS, MAX_COLORS) uint8, INOUT: ... and which
+    lists,  # (n_slabs, N_CELLS) uint64, INOUT: of each cell, or NO_LIST: so before
     group_points,  # (n_slabs, N_GROUPS, 4, LANES) float32, INOUT: entries of the lists
     group_names,  # (n_slabs, N_GROUPS, LANES) int64, INOUT: their indices
-    n_used,  # (n_slabs, 1) int64, INOUT: how many groups there are
     memos,  # (n_slabs, 1 << MEMO_BITS) uint64, INOUT: 0 before
     labels,  # (N,) uint8, INOUT: those of opaque pixels are left
     errors,  # (n_slabs,) int64, OUT: the sums of `error_of`
 ):
     """Label the pixels that are not opaque with their nearest entries; sum their errors."""
     n_slabs = lists.shape[0]
-    own_lists, memo, own_used = lists[slab], memos[slab], n_used[slab]
-    own_points, own_names = group_points[slab], group_names[slab]
-    own_sizes, own_parents = parent_sizes[slab], parent_names[slab]
+    own_parents, own_used, own_lists = parents[slab], n_used[slab], lists[slab]
+    sizes_of_parents, names_of_parents = parent_sizes[slab], parent_names[slab]
+    own_points, own_names, memo = group_points[slab], group_names[slab], memos[slab]
     points, shown = np.zeros((4, STRIP), np.float32), np.empty((4, STRIP), np.int32)
     colors, cells = np.empty(STRIP, np.uint32), np.empty(STRIP, np.uint32)
     places, words = np.empty(STRIP, np.uint64), np.empty(STRIP, np.uint64)
@@ -303,14 +298,15 @@ def label_pixels(
                 n_left,
                 grid,
                 columns,
-                own_lists,
-                own_sizes,
                 own_parents,
+                own_used,
+                sizes_of_parents,
+                names_of_parents,
+                own_lists,
                 low,
                 high,
                 scores,
                 kept,
-                own_used,
                 own_points,
                 own_names,
                 words,

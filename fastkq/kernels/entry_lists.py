@@ -1,9 +1,9 @@
 """Kernels that list the entries of a palette which can be nearest somewhere in a cell.
 
-Method: the space of points is cut into cells of four coordinates. Of all entries a cell needs only
-those that some point of it can be nearest to. An entry is left out only where it loses by more than
-rounding could hide. Eight parents a side, of 4x4x4x4 cells each, have lists of their own, and a
-cell looks at its parent's entries alone: half of the time of looking at all.
+Method: the space of points is cut into cells of four coordinates, 32 a side. Of all entries a cell
+needs only those that some point of it can be nearest to. An entry is left out only where it loses
+by more than rounding could hide. Parents, 8 a side, of 4x4x4x4 cells each, have lists of their own,
+and a cell looks at its parent's entries alone: half of the time of looking at all.
 
 Most lists have up to 7 entries, and are one word; their points are those of the palette, which stay
 next to the core. (Lists with points of their own were 12 MB for a photo under a gradient, more than
@@ -15,15 +15,16 @@ import numpy as np
 
 from fastkq.kernels.compile import kernel
 
-CELL_BITS = np.uint64(5)  # of each of four coordinates
-N_CELLS = 1 << 20
-PARENT_BITS = np.uint64(3)
-N_PARENTS = 1 << 12
+N_SIDES = 32  # cells of each coordinate
+CELL_BITS, PARENT_BITS = np.uint64(5), np.uint64(3)  # of each of four coordinates
+PLACES = np.uint64(31)
+SIDE_BITS, SIDE = np.uint64(2), 4  # of a parent, in cells
+N_PARENTS, N_CELLS = 1 << 12, 1 << 20
 LANES = 16  # of 8, the compiler would unroll the loop and not make vectors: twice the time
 N_LANES = np.uint64(LANES)
 # The list of a cell is a word of 64 bits: in the low byte how many entries there are, and these in
 # the others. Lists of more than MAX_SHORT are kept in groups: LONG, how many groups, and the first
-# one. The list of all entries comes first: it is also for cells that find no room.
+# one. The first groups have all entries, for cells that find no room.
 NO_LIST, LONG = np.uint64(0), np.uint64(255)
 FEW, MAX_SHORT = 3, 7
 N_GROUPS = 1 << 16
@@ -36,25 +37,34 @@ FAR = np.float32(1e18)  # where the padding of a list lies: never nearest, and i
 SLACK = 4e-6
 
 
+@kernel(inline=True)
+def parent_of(
+    cell,  # uint64: its number
+):
+    """Return the number of a cell's parent."""
+    parent = np.uint64(0)
+    for axis in range(np.uint64(4)):
+        place = (cell >> (CELL_BITS * axis)) & PLACES
+        parent |= (place >> SIDE_BITS) << (PARENT_BITS * axis)
+    return parent
+
+
 @kernel()
 def bound_box(
-    number,  # uint64: of a cell, or of a parent
-    n_bits,  # uint64: of each coordinate in the number
+    cell,  # uint64: the number of a cell in the box
+    n_sides,  # int64: so many cells of each coordinate are in the box, 1 or SIDE
     grid,  # (5, 4) float64, IN: the low corner, sides of cells, 1 / side, the ends of the space
     low,  # (4,) float64, OUT: the low corner of the box
     high,  # (4,) float64, OUT
 ):
-    """Find the box of a cell or a parent; the outer ones have all that lies beyond them."""
-    last = (np.uint64(1) << n_bits) - np.uint64(1)
-    n_sides = np.float64(np.uint64(1) << (CELL_BITS - n_bits))
-    for axis in range(4):
-        place = (number >> (n_bits * np.uint64(axis))) & last
-        side = grid[1, axis] * n_sides
-        low[axis] = grid[0, axis] + side * np.float64(place)
-        high[axis] = low[axis] + side
+    """Find the box of a cell or of its parent; the outer ones have all that lies beyond them."""
+    for axis in range(np.uint64(4)):
+        place = np.int64((cell >> (CELL_BITS * axis)) & PLACES) // n_sides * n_sides
+        low[axis] = grid[0, axis] + grid[1, axis] * place
+        high[axis] = low[axis] + grid[1, axis] * n_sides
         if place == 0:
             low[axis] = min(low[axis], grid[3, axis])
-        if place == last:
+        if place + n_sides == N_SIDES:
             high[axis] = max(high[axis], grid[4, axis])
 
 
@@ -102,34 +112,37 @@ def list_entries(
     cell,  # uint64: its number
     grid,  # (5, 4) float64, IN
     columns,  # (4, K) float64, IN
-    parent_sizes,  # (N_PARENTS,) uint64, INOUT: how many entries each parent lists, 0 before
-    parent_names,  # (N_PARENTS, K) uint8, INOUT: which
-    low,  # (4,) float64, OUT: scratch
-    high,  # (4,) float64, OUT: scratch
-    scores,  # (K,) float64, OUT: scratch
-    kept,  # (K,) uint8, OUT: scratch
-    start,  # of the list, in groups
+    parents,  # (N_PARENTS,) int32, INOUT: 1 + the place of each one's list, or 0
+    n_used,  # (2,) int64, INOUT: how many lists of parents there are, and how many groups
+    parent_sizes,  # (N_PARENTS,) uint64, INOUT: by place
+    parent_names,  # (N_PARENTS, >= K) uint8, INOUT
+    low,  # (4,) float64, OUT: scratch, as the next three
+    high,  # (4,) float64
+    scores,  # (K,) float64
+    kept,  # (K,) uint8
     group_points,  # (N_GROUPS, 4, LANES) float32, INOUT
     group_names,  # (N_GROUPS, LANES) int64, INOUT
 ):
-    """List the entries that can be nearest somewhere in a cell; return the list.
+    """List the entries that can be nearest somewhere in a cell, and in its parent; return the list.
 
-    Only a long one is written to the groups.
+    A long one is written to the groups; if these are full, the list of all entries is returned.
     """
-    parent = np.uint64(0)
-    for axis in range(np.uint64(4)):
-        place = (cell >> (CELL_BITS * axis)) & np.uint64(31)
-        parent |= (place >> (CELL_BITS - PARENT_BITS)) << (PARENT_BITS * axis)
-    if parent_sizes[parent] == 0:
-        bound_box(parent, PARENT_BITS, grid, low, high)
-        for k in range(np.uint64(columns.shape[1])):
+    n_entries = np.uint64(columns.shape[1])
+    parent = parent_of(cell)
+    if parents[parent] == 0:
+        place = n_used[0]
+        n_used[0] += 1
+        parents[parent] = n_used[0]
+        bound_box(cell, np.int64(SIDE), grid, low, high)
+        for k in range(n_entries):
             kept[k] = k
-        parent_sizes[parent] = keep_candidates(
-            low, high, columns, kept, np.uint64(columns.shape[1]), scores, parent_names[parent]
+        parent_sizes[place] = keep_candidates(
+            low, high, columns, kept, n_entries, scores, parent_names[place]
         )
-    bound_box(cell, CELL_BITS, grid, low, high)
+    place = parents[parent] - 1
+    bound_box(cell, np.int64(1), grid, low, high)
     n_kept = keep_candidates(
-        low, high, columns, parent_names[parent], parent_sizes[parent], scores, kept
+        low, high, columns, parent_names[place], parent_sizes[place], scores, kept
     )
     if n_kept <= MAX_SHORT:
         # The last one again where need be: lists of two lengths are soon told apart.
@@ -139,7 +152,11 @@ def list_entries(
             name = np.uint64(kept[min(place, n_kept - 1)])
             word |= name << (COUNT_BITS * np.uint64(place + 1))
         return word
-    n_groups = (n_kept + LANES - 1) // LANES
+    start, n_groups = n_used[1], (np.int64(n_kept) + LANES - 1) // LANES
+    if start + n_groups > N_GROUPS:
+        n_groups = (np.int64(n_entries) + LANES - 1) // LANES
+        return LONG | (np.uint64(n_groups) << COUNT_BITS)
+    n_used[1] += n_groups
     for place in range(n_groups * LANES):
         group, lane = start + place // LANES, place % LANES
         is_entry = place < n_kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,10 @@ from fastkq.colors.spaces import (
     to_alpha_points,
 )
 from fastkq.kernels.oklab import LMS_TO_OKLAB, RGB_TO_LMS
-from fastkq.types import Array, UInt8Array
+from fastkq.types import MAX_COLORS, Array, UInt8Array
 
 # Slabs of pixels, each with tables of its own: the labels are the same with any number of them.
 MIN_SLAB, SLAB_BYTES = 1 << 16, 33 << 20  # pixels; of its tables
-N_SIDES = 32  # cells of each coordinate
 # Between which coordinates of points lie.
 SRGB_ENDS = (0.0, 0.0, 0.0, 0.0), (255.0, 255.0, 255.0, 255.0)
 OKLAB_ENDS = (0.0, -(2.0**18), -(2.0**18), 0.0), (2.0**18, 2.0**18, 2.0**18, 2.0**17)
@@ -32,12 +32,13 @@ ERROR_UNITS = 2 * OPAQUE**2
 class _Tables:
     """What the kernel keeps from call to call, for each slab; see `kernels.entries`."""
 
-    lists: NDArray[np.uint64]
+    parents: NDArray[np.int32]
+    n_used: NDArray[np.int64]
     parent_sizes: NDArray[np.uint64]
     parent_names: UInt8Array
+    lists: NDArray[np.uint64]
     group_points: NDArray[np.float32]
     group_names: NDArray[np.int64]
-    n_used: NDArray[np.int64]
     memos: NDArray[np.uint64]
 
 
@@ -57,6 +58,7 @@ class NearestEntries:
         self._palette, self._space = palette, space
         self._inputs: tuple[Array, ...] = ()
         self._spare: list[_Tables] = []  # of calls that have ended; threads do not share them
+        weakref.finalize(self, _give_back, self._spare).atexit = False
 
     def label(self, pixels: UInt8Array, labels: UInt8Array) -> float:
         """Write the labels of the pixels that are not opaque; return their squared error in sRGB.
@@ -86,12 +88,13 @@ class NearestEntries:
         kernels.entries.label_pixels(
             numbers,
             *self._inputs,
-            tables.lists,
+            tables.parents,
+            tables.n_used,
             tables.parent_sizes,
             tables.parent_names,
+            tables.lists,
             tables.group_points,
             tables.group_names,
-            tables.n_used,
             tables.memos,
             labels,
             errors,
@@ -105,7 +108,7 @@ class NearestEntries:
         except IndexError:
             tables = None
         if tables is None or len(tables.lists) < n_slabs:
-            return _make_tables(n_slabs, to_alpha_points(self._palette, self._space))
+            return _borrow_empty(n_slabs, to_alpha_points(self._palette, self._space))
         return tables
 
 
@@ -142,30 +145,58 @@ def _lay_grid(entries: Array, ends: tuple[tuple[float, ...], tuple[float, ...]])
     """
     low, high = entries.min(axis=0).astype(np.float64), entries.max(axis=0).astype(np.float64)
     sides = np.ones(4)
-    while np.any(is_small := np.floor(low / sides) + N_SIDES <= high / sides):
+    n_sides = kernels.entry_lists.N_SIDES
+    while np.any(is_small := np.floor(low / sides) + n_sides <= high / sides):
         sides[is_small] *= 2
     return np.array([np.floor(low / sides) * sides, sides, 1 / sides, *ends])
 
 
-def _make_tables(n_slabs: int, entries: Array) -> _Tables:
-    """Return tables that have the list of all entries alone."""
+# Tables that the last palette has left, for the next: so the system need not clear memory, in pages
+# of 2 MB, where a drawing has a few translucent pixels; that took 3 ms. One set is kept, however
+# many were in use at once.
+_spare_tables: list[_Tables] = []
+
+
+def _borrow_empty(n_slabs: int, entries: Array) -> _Tables:
+    """Return tables of at least so many slabs, with the list of all entries (K, 4) alone."""
+    try:
+        tables = _spare_tables.pop()
+    except IndexError:
+        tables = None
+    if tables is None or len(tables.lists) < n_slabs:
+        tables = _make_tables(n_slabs)
     kernel = kernels.entry_lists
+    # By the slab, and by the coordinates of parents and of cells in these, the last ones first.
+    sides, side = kernel.N_SIDES // kernel.SIDE, kernel.SIDE
+    slab, *parent = tables.parents.reshape(-1, *[sides] * 4).nonzero()
+    cells = tables.lists.reshape(-1, *[sides, side] * 4)
+    cells[slab, parent[0], :, parent[1], :, parent[2], :, parent[3]] = 0
+    tables.parents[:], tables.memos[:] = 0, 0
     n_groups = -(-len(entries) // kernel.LANES)
-    lists = np.zeros((n_slabs, kernel.N_CELLS + 1), np.uint64)
-    lists[:, -1] = int(kernel.LONG) | n_groups << int(kernel.COUNT_BITS)
+    tables.n_used[:] = 0, n_groups
     padded = np.full((n_groups * kernel.LANES, 4), kernel.FAR)
     padded[: len(entries)] = entries
     names = np.minimum(np.arange(len(padded)), OPAQUE).reshape(n_groups, kernel.LANES)
-    group_points = np.empty((n_slabs, kernel.N_GROUPS, 4, kernel.LANES), np.float32)
-    group_points[:, :n_groups] = padded.reshape(n_groups, kernel.LANES, 4).transpose(0, 2, 1)
-    group_names = np.empty((n_slabs, kernel.N_GROUPS, kernel.LANES), np.int64)
-    group_names[:, :n_groups] = names
+    columns = padded.reshape(n_groups, kernel.LANES, 4).transpose(0, 2, 1)
+    tables.group_points[:, :n_groups], tables.group_names[:, :n_groups] = columns, names
+    return tables
+
+
+def _give_back(spare: list[_Tables]) -> None:
+    if spare:
+        _spare_tables[:] = spare[:1]
+
+
+def _make_tables(n_slabs: int) -> _Tables:
+    kernel = kernels.entry_lists
     return _Tables(
-        lists,
+        np.zeros((n_slabs, kernel.N_PARENTS), np.int32),
+        np.zeros((n_slabs, 2), np.int64),
         np.zeros((n_slabs, kernel.N_PARENTS), np.uint64),
-        np.empty((n_slabs, kernel.N_PARENTS, len(entries)), np.uint8),
-        group_points,
-        group_names,
-        np.full((n_slabs, 1), n_groups, np.int64),
+        np.empty((n_slabs, kernel.N_PARENTS, MAX_COLORS), np.uint8),
+        # Of these, only what is used is ever touched.
+        np.zeros((n_slabs, kernel.N_CELLS), np.uint64),
+        np.empty((n_slabs, kernel.N_GROUPS, 4, kernel.LANES), np.float32),
+        np.empty((n_slabs, kernel.N_GROUPS, kernel.LANES), np.int64),
         np.zeros((n_slabs, 1 << kernels.entries.MEMO_BITS), np.uint64),
     )
