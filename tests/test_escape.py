@@ -11,7 +11,6 @@ from fastkq.engine.escape import (
     Clusters,
     escape,
     measure_clusters,
-    merger_costs,
     move_centers,
     pick_mergers,
 )
@@ -59,7 +58,7 @@ def three_clusters():
 
 
 def test_mergers_cost_the_weighted_distance():
-    costs = merger_costs(three_clusters())
+    costs = three_clusters().merger_costs
     assert costs[0, 1] == costs[1, 0] == 1 * 3 / 4 * 16
     assert np.isinf(np.diag(costs)).all()
 

@@ -9,7 +9,6 @@ from fastkq.engine.cells import ColorCells
 from fastkq.engine.escape import (
     Clusters,
     measure_clusters,
-    merger_costs,
     move_centers,
     pick_mergers,
 )
@@ -128,7 +127,7 @@ def test_a_merger_with_a_locked_cluster_costs_the_whole_way():
         n_locked=1,
     )
     between = 2 * 3 / 5 * 16
-    assert merger_costs(clusters).tolist() == [
+    assert clusters.merger_costs.tolist() == [
         [np.inf] * 3,
         [2 * 25, np.inf, between],
         [3 * 81, between, np.inf],

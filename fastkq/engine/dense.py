@@ -70,8 +70,8 @@ class DensePoints:
         """Return the labels of the nearest centers (N,) and the squared distances (N,)."""
         labels = np.empty(len(self.points), np.int32)
         distances = np.empty(len(self.points), self.points.dtype)
-        beyond = -len(centers) % kernels.dense.GROUP
-        padded = np.pad(centers, ((0, beyond), (0, 0)), constant_values=np.inf)
+        beyond = np.full((-len(centers) % kernels.dense.GROUP, centers.shape[1]), np.inf)
+        padded = np.concatenate([centers, beyond.astype(centers.dtype)])
         n_blocks = -(-len(self.points) // kernels.dense.BLOCK)
         kernels.dense.assign(n_blocks, self.points, padded, labels, distances)
         return labels, distances

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,23 @@ class Clusters:
     def errors(self) -> Array:
         """The inertia of each cluster around its mean, (K,)."""
         return np.asarray(self.weights * np.trace(self.covariances, axis1=1, axis2=2))
+
+    @cached_property  # several rounds may begin with the same clusters
+    def merger_costs(self) -> Array:
+        """By how much the inertia grows if two clusters become one, (K, K)."""
+        weights = self.weights
+        distances = np.zeros((len(weights), len(weights)))
+        for column in self.means.T:  # in a fourth of the time of all columns at once
+            distances += np.square(column[:, None] - column)
+        totals = np.maximum(weights[:, None] + weights, 1)
+        costs: Array = weights[:, None] * weights / totals * distances
+        # A locked center does not move to meet the other cluster, and is not given up for it.
+        costs[:, : self.n_locked] = weights[:, None] * distances[:, : self.n_locked]
+        costs[: self.n_locked] = np.inf
+        if self.is_flat is not None:
+            costs[self.is_flat[:, None] != self.is_flat] = np.inf
+        np.fill_diagonal(costs, np.inf)
+        return costs
 
 
 def escape(
@@ -197,24 +215,9 @@ def measure_clusters(cells: ColorCells, centers: Array, n_locked: int = 0) -> Cl
     return Clusters(weights, means, covariances, n_locked)
 
 
-def merger_costs(clusters: Clusters) -> Array:
-    """Return by how much the inertia grows if two clusters become one, (K, K)."""
-    weights, means = clusters.weights, clusters.means
-    distances = np.sum((means[:, None] - means) ** 2, axis=2)
-    totals = np.maximum(weights[:, None] + weights, 1)
-    costs = weights[:, None] * weights / totals * distances
-    # A locked center does not move to meet the other cluster, and is not given up for it.
-    costs[:, : clusters.n_locked] = weights[:, None] * distances[:, : clusters.n_locked]
-    costs[: clusters.n_locked] = np.inf
-    if clusters.is_flat is not None:
-        costs[clusters.is_flat[:, None] != clusters.is_flat] = np.inf
-    np.fill_diagonal(costs, np.inf)
-    return np.asarray(costs)
-
-
 def pick_mergers(clusters: Clusters, n_moved: int, excluded: set[int]) -> NDArray[np.intp]:
     """Return the clusters that are missed least, at most one of a pair."""
-    costs = merger_costs(clusters)
+    costs = clusters.merger_costs
     partners, least = costs.argmin(axis=1), costs.min(axis=1)
     picked: list[int] = []
     kept = excluded.union(range(clusters.n_locked))
@@ -235,7 +238,7 @@ def move_centers(clusters: Clusters, moved: NDArray[np.intp]) -> Array:
     """
     errors = clusters.errors.copy()
     errors[moved] = -1
-    errors[merger_costs(clusters)[moved].argmin(axis=1)] = -1
+    errors[clusters.merger_costs[moved].argmin(axis=1)] = -1
     errors[: clusters.n_locked] = -2  # chosen after all others, which are as many as are moved
     split = np.argsort(-errors, kind="stable")[: len(moved)]
     covariances = clusters.covariances[split]
