@@ -148,7 +148,7 @@ def test_where_the_lists_are_full_all_entries_are_compared(monkeypatch):
     entries = NearestEntries(palette)
     entries.label(pixels[:1], np.empty(1, np.uint8))
     tables = entries._spare[0]
-    tables.n_used[:, 1] = kernels.entry_lists.N_GROUPS - kernels.entry_lists.MAX_LIST
+    tables.n_used[:, 1] = kernels.entry_lists.N_GROUPS - 256 // kernels.entry_lists.LANES
     labels = np.full(len(pixels), UNTOUCHED, np.uint8)
     entries.label(pixels, labels)
     assert tables.n_used[0, 1] <= kernels.entry_lists.N_GROUPS

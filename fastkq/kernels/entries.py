@@ -19,6 +19,7 @@ from fastkq.kernels.alpha_points import (
     place_srgb,
     show_over_gray,
 )
+from fastkq.kernels.codes import LEAST_OPAQUE, LEAST_VISIBLE
 from fastkq.kernels.compile import kernel
 from fastkq.kernels.entry_lists import (
     COUNT_BITS,
@@ -31,6 +32,7 @@ from fastkq.kernels.entry_lists import (
     NO_LIST,
     list_entries,
 )
+from fastkq.kernels.translucent import BLOCK
 
 # Colors that were labeled last, each in a word of 64 bits: the bits of its mixed number that do not
 # say where it lies, with one that is never 0, then its label, and its error (see `error_of`),
@@ -43,9 +45,6 @@ TAKEN = np.uint32(1 << (32 - MEMO_BITS))
 ERROR_BITS, ERROR_MASK = np.uint64(35), np.uint64((1 << 35) - 1)
 TAG_SHIFT, LABEL_MASK = np.uint64(43), np.uint64(255)
 HASH = np.uint32(2654435769)  # 2^32 / golden ratio (Knuth, TAOCP 3, 6.4); odd, so one to one
-LEAST_VISIBLE, LEAST_OPAQUE = np.uint32(1 << 24), np.uint32(255 << 24)
-# Slabs take blocks of the pixels in turn: a busy half of a picture takes twice a calm one's time.
-BLOCK = 1 << 14
 LAST_SIDE = np.float32(31)
 
 

@@ -28,10 +28,9 @@ N_LANES = np.uint64(LANES)
 NO_LIST, LONG = np.uint64(0), np.uint64(255)
 FEW, MAX_SHORT = 3, 7
 N_GROUPS = 1 << 16
-MAX_LIST = 256 // LANES
 COUNT_BITS, LIST_BITS = np.uint64(8), np.uint64(16)
 FAR = np.float32(1e18)  # where the padding of a list lies: never nearest, and its square is finite
-# An entry that is left out must lose by this share of the scores involved: float32 scores in
+# An entry that is left out must lose by this share of the distances involved: float32 distances in
 # four coordinates err by less than 4e-7 of their value, and two are compared, each up to
 # 2 (d + diagonal) of the box: 1.6e-6.
 SLACK = 4e-6

@@ -9,7 +9,7 @@ threads, where a counting sort of the pixels by cell took 92 ms.
 
 import numpy as np
 
-from fastkq.kernels.codes import encode_pixels, keep_opaque
+from fastkq.kernels.codes import STRIP, encode_pixels, keep_opaque
 from fastkq.kernels.compile import kernel, prange
 
 CELL_BITS = 9  # a cell is 8x8x8 colors: the low 3 bits of each channel
@@ -22,7 +22,6 @@ PARTS = np.uint32(N_PARTS)
 COUNTER_MAX = 255
 ONE, ONE64 = np.uint8(1), np.uint64(1)
 CELL_SHIFT = np.uint32(CELL_BITS)
-STRIP = 1024  # pixels whose codes are computed before they are counted
 
 
 @kernel(parallel=True, pieces="tables")

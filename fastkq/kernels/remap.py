@@ -2,13 +2,10 @@
 
 import numpy as np
 
-from fastkq.kernels.codes import encode_pixels
+from fastkq.kernels.codes import STRIP, encode_pixels
 from fastkq.kernels.compile import kernel, prange
 
 PIECE = 1 << 15  # pixels, or colors, that a thread is asked for: 50 microseconds
-# Pixels whose codes are computed before they are looked up: 20 ms for 24 MP on 2 threads; code and
-# look-up in one loop took 36 ms.
-STRIP = 1024
 
 
 @kernel(parallel=True, pieces="codes", least=PIECE)

@@ -12,6 +12,7 @@ full are added to wider sums: 6 times as fast as adding to five sums each time.
 
 import numpy as np
 
+from fastkq.kernels.codes import LEAST_OPAQUE, LEAST_VISIBLE
 from fastkq.kernels.compile import kernel
 
 MAX_ROWS = 1 << 16  # of a table; the cells of 16 levels a side are never more
@@ -20,10 +21,9 @@ FREE = np.uint32(0xFFFFFFFF)  # no key: the high byte of one is an alpha below 2
 N_SUMS = 5  # of the count and of the four coordinates
 ONE, BYTE = np.uint32(1), np.uint32(255)
 ALPHA_SHIFT, GREEN_SHIFT, BLUE_SHIFT = np.uint32(24), np.uint32(8), np.uint32(16)
-LEAST_VISIBLE, LEAST_OPAQUE = np.uint32(1 << 24), np.uint32(255 << 24)
 LOW_BITS = np.uint32(0x01010101)  # of the four coordinates
 STRIP = 64  # pixels that are passed over at once where all are opaque, or all transparent
-# Slabs take blocks of the pixels in turn: a busy half of a picture takes longer than a calm one.
+# Slabs take blocks of the pixels in turn: a busy half of a picture takes twice a calm one's time.
 BLOCK = 1 << 14
 # From this level on a cell has a slot of its own, by its coordinates of 5 bits: 24 MP under a
 # gradient took half as long again with a hash table, whose chains are mispredicted.
